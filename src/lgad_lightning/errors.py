@@ -1,0 +1,6 @@
+class LgadError(ValueError):
+    """A mistake that the user can mend.
+
+    The message says what is wrong, where (file and line, or configuration key) and how to mend it.
+    The commands print it without a traceback and exit with code 1.
+    """

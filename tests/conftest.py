@@ -1,0 +1,21 @@
+import os
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder with real annotated frames that lies beside the checkout (they may not be copied into it)."""
+    folder = Path(os.environ.get("LGAD_SHARED", CHECKOUT.parent / "shared"))
+    if not (folder / "real").is_dir():
+        pytest.skip(f"no real frames: {folder / 'real'} does not exist (set LGAD_SHARED to the folder that holds real/)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden_dir() -> Path:
+    """Inputs and outputs of the official evaluators."""
+    return CHECKOUT / "tests" / "golden"
