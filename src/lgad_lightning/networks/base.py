@@ -1,0 +1,109 @@
+from itertools import pairwise
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.networks.existence import ExistenceHead
+
+
+class LaneOutput(NamedTuple):
+    """What every lane network returns; both fields are raw scores, before softmax and sigmoid.
+
+    Attributes:
+        logits: Scores of the classes for each pixel, `(B, K, H, W)`.
+        existence: Scores of the lane slots, `(B, K - 1)`; None if the network was built without that head.
+    """
+
+    logits: Tensor
+    existence: Tensor | None
+
+
+class LaneNetwork(nn.Module):
+    """Base of the lane networks: encoder, then decoder and existence head.
+
+    A subclass builds an encoder and a decoder and passes them to this constructor. The encoder's submodules `stage1`,
+    `stage2`, ... return one feature map each; `encoder.stage1` and so on are public names, stable between releases,
+    for hooks such as attention distillation.
+
+    Args:
+        encoder: Maps the input `(B, C, H, W)` to a tuple: the features `(B, channels, H / 8, W / 8)`, then anything
+            that the decoder needs besides.
+        decoder: Called with the items of that tuple; returns logits of the input's size.
+        channels: Channels of the features.
+        in_channels: Channels of the input: 3 for an image, K for a one-hot label map.
+        num_classes: Classes K: the background and the lane slots.
+        input_size: Usual `(height, width)` of the input in pixels; the existence head is laid out for it. Inputs of
+            another size work too.
+        existence: Whether to build the existence head.
+
+    Raises:
+        LgadError: If a side of `input_size` is not a multiple of 8, or less than 16.
+    """
+
+    STRIDE = 8
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        channels: int,
+        in_channels: int,
+        num_classes: int,
+        input_size: tuple[int, int],
+        existence: bool,
+    ) -> None:
+        super().__init__()
+        height, width = input_size
+        self._check_size("input_size", height, width)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.in_channels = in_channels
+        self.num_classes = num_classes
+        feature_size = (height // self.STRIDE, width // self.STRIDE)
+        self.existence = ExistenceHead(channels, num_classes, feature_size) if existence else None
+
+    def forward(self, x: Tensor) -> LaneOutput:
+        """Segment a batch.
+
+        Args:
+            x: Input, `(B, in_channels, H, W)`, H and W multiples of 8 and at least 16.
+
+        Returns:
+            Logits `(B, K, H, W)` and existence logits `(B, K - 1)` or None.
+
+        Raises:
+            LgadError: If the input has another number of channels, or a size that cannot be halved three times.
+        """
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
+            raise LgadError(
+                f"{type(self).__name__} was built for inputs (B, {self.in_channels}, H, W) but got {tuple(x.shape)}; "
+                "`in_channels` sets the number of channels"
+            )
+        self._check_size("the input", x.shape[2], x.shape[3])
+        features, *rest = self.encoder(x)
+        logits = self.decoder(features, *rest)
+        return LaneOutput(logits, None if self.existence is None else self.existence(features))
+
+    def _check_size(self, what: str, height: int, width: int) -> None:
+        padded = [max(2 * self.STRIDE, -(-side // self.STRIDE) * self.STRIDE) for side in (height, width)]
+        if padded != [height, width]:
+            raise LgadError(
+                f"{type(self).__name__}: {what} is {height} high and {width} wide, but both sides must be multiples of "
+                f"{self.STRIDE} and at least {2 * self.STRIDE}; pad or resize to {padded[0]} x {padded[1]} (H x W)"
+            )
+
+
+def check_concatenation(in_channels: int, channels: tuple[int, int, int]) -> None:
+    """Refuse channel counts that ENet and ERFNet cannot have: they concatenate new channels to the pooled ones.
+
+    Args:
+        in_channels: Channels of the input.
+        channels: Channels at 1/2, 1/4 and 1/8 of the input's resolution.
+
+    Raises:
+        LgadError: If the four numbers do not ascend strictly.
+    """
+    counts = (in_channels, *channels)
+    if any(before >= after for before, after in pairwise(counts)):
+        raise LgadError(f"channels must ascend from in_channels={in_channels}, but channels={tuple(channels)}")
