@@ -1,0 +1,116 @@
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lgad_lightning.lanes import IGNORE_INDEX
+from lgad_lightning.networks import LaneOutput
+
+
+def segmentation_loss(logits: Tensor, label: Tensor, background_weight: float = 0.4) -> Tensor:
+    """Cross-entropy in which a background pixel counts less than a lane pixel (SCNN's protocol).
+
+    Args:
+        logits: Scores of the classes, `(B, K, H, W)`.
+        label: Label map, `(B, H, W)`, int64, values 0..K-1 or 255 (ignore).
+        background_weight: Weight of a background pixel; lane pixels weigh 1.
+
+    Returns:
+        The weighted mean over the pixels that are not ignored, in float32; 0 if there is none.
+
+    Example:
+        >>> segmentation_loss(torch.zeros(1, 2, 1, 3), torch.tensor([[[0, 1, 255]]]))
+        tensor(0.6931)
+    """
+    weight = torch.ones(logits.shape[1], device=logits.device)
+    weight[0] = background_weight
+    total = F.cross_entropy(logits.float(), label, weight, ignore_index=IGNORE_INDEX, reduction="sum")
+    weights: Tensor = (label != IGNORE_INDEX).sum() - (1 - background_weight) * (label == 0).sum()
+    return total / weights.clamp(min=torch.finfo(torch.float32).tiny)  # nothing but ignored pixels: 0 / tiny = 0
+
+
+def soft_iou_loss(logits: Tensor, label: Tensor) -> Tensor:
+    """One minus the soft intersection over union of the lane classes (Hou et al., ICCV 2019).
+
+    Args:
+        logits: Scores of the classes, `(B, K, H, W)`.
+        label: Label map, `(B, H, W)`, int64, values 0..K-1 or 255 (ignore).
+
+    Returns:
+        The mean over the lane classes present in the batch, in [0, 1], float32; 0 if there is none. Ignored pixels
+        do not count, whatever is predicted there.
+
+    Example:
+        >>> perfect = torch.tensor([[[[9.0, -9.0]], [[-9.0, 9.0]]]])
+        >>> soft_iou_loss(perfect, torch.tensor([[[0, 1]]])) < 1e-6
+        tensor(True)
+    """
+    label = label.unsqueeze(1)
+    lanes = torch.arange(1, logits.shape[1], device=label.device).view(-1, 1, 1)
+    target = label == lanes
+    predicted = logits.float().softmax(dim=1)[:, 1:] * (label != IGNORE_INDEX)
+    intersection = (predicted * target).sum(dim=(0, 2, 3))
+    size = target.sum(dim=(0, 2, 3))
+    union = predicted.sum(dim=(0, 2, 3)) + size - intersection
+    present = size > 0
+    losses = torch.where(present, 1 - intersection / union.where(present, 1), 0)
+    return losses.sum() / present.sum().clamp(min=1)
+
+
+def existence_loss(logits: Tensor, existence: Tensor) -> Tensor:
+    """Binary cross-entropy of the lane slots.
+
+    Args:
+        logits: Scores of the lane slots before the sigmoid, `(B, K - 1)`.
+        existence: 1 where the slot holds a lane, else 0, `(B, K - 1)`.
+
+    Returns:
+        The mean over images and slots, in float32.
+
+    Example:
+        >>> existence_loss(torch.zeros(1, 4), torch.tensor([[0, 1, 1, 0]]))
+        tensor(0.6931)
+    """
+    return F.binary_cross_entropy_with_logits(logits.float(), existence.float())
+
+
+class LaneLoss(nn.Module):
+    """The loss of lane segmentation: cross-entropy, soft IoU of the lanes and existence of the lanes.
+
+    Args:
+        background_weight: Weight of the background in the cross-entropy.
+        iou_weight: Weight of the soft IoU term.
+        existence_weight: Weight of the existence term.
+
+    Example:
+        >>> output = LaneOutput(torch.zeros(1, 3, 1, 2), existence=torch.zeros(1, 2))
+        >>> terms = LaneLoss()(output, label=torch.tensor([[[0, 2]]]), existence=torch.tensor([[0, 1]]))
+        >>> {name: round(term.item(), 3) for name, term in terms.items()}
+        {'segmentation': 1.099, 'iou': 0.75, 'existence': 0.693, 'loss': 1.243}
+    """
+
+    def __init__(self, background_weight: float = 0.4, iou_weight: float = 0.1, existence_weight: float = 0.1) -> None:
+        super().__init__()
+        self.background_weight = background_weight
+        self.iou_weight = iou_weight
+        self.existence_weight = existence_weight
+
+    def forward(self, output: LaneOutput, label: Tensor, existence: Tensor) -> dict[str, Tensor]:
+        """Compute the terms, unweighted, and their weighted sum.
+
+        Args:
+            output: What the network returned.
+            label: Label map, `(B, H, W)`, int64, values 0..K-1 or 255 (ignore).
+            existence: 1 where a slot holds a lane, else 0, `(B, K - 1)`; unused if the network has no such head.
+
+        Returns:
+            `segmentation`, `iou`, `existence` (left out if the network has no such head) and `loss`, their sum.
+        """
+        terms = {
+            "segmentation": segmentation_loss(output.logits, label, self.background_weight),
+            "iou": soft_iou_loss(output.logits, label),
+        }
+        loss = terms["segmentation"] + self.iou_weight * terms["iou"]
+        if output.existence is not None:
+            terms["existence"] = existence_loss(output.existence, existence)
+            loss = loss + self.existence_weight * terms["existence"]
+        return {**terms, "loss": loss}
