@@ -1,0 +1,181 @@
+"""Writes synthetic road scenes to disk in CULane's own layout."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from filelock import FileLock
+
+from lgad_lightning.data.parallel import map_parallel
+from lgad_lightning.data.synthetic.render import render
+from lgad_lightning.data.synthetic.scene import REFERENCE_SIZE, SCENARIOS, sample_scene
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes.lane import Lane
+from lgad_lightning.lanes.raster import rasterise
+
+SPLITS = ("train", "val", "test")
+MANIFEST = "synthetic.json"
+_VERSION = 1  # raised whenever equal parameters give other pictures
+_CLIP = 100  # pictures in one folder
+_JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticData:
+    """What a synthetic data set is: equal parameters give equal bytes.
+
+    Args:
+        train: Number of training images.
+        val: Number of validation images.
+        test: Number of test images.
+        image_size: Height and width of the images in pixels, at most 590 x 1640.
+        seed: Seed of all scenes.
+
+    Example:
+        >>> SyntheticData(train=8).identity == SyntheticData(train=8).identity != SyntheticData(train=9).identity
+        True
+    """
+
+    train: int = 600
+    val: int = 90
+    test: int = 180
+    image_size: tuple[int, int] = REFERENCE_SIZE
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        height, width = self.image_size
+        if not (32 <= height <= REFERENCE_SIZE[0] and 32 <= width <= REFERENCE_SIZE[1]):
+            raise LgadError(f"image_size=({height}, {width}) must lie between (32, 32) and (590, 1640): height, width.")
+        for split in SPLITS:
+            if getattr(self, split) < 0:
+                raise LgadError(f"{split}={getattr(self, split)}: the number of images cannot be negative.")
+
+    @property
+    def identity(self) -> str:
+        """Eight hexadecimal digits that stand for these parameters."""
+        text = json.dumps({"version": _VERSION, **asdict(self)}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def name(self, split: str, index: int) -> str:
+        """Path of an image below the root, without its extension."""
+        return f"driver_{self.identity}_synthetic/{split}_{index // _CLIP:03d}.MP4/{index % _CLIP:05d}"
+
+
+def generate(data: SyntheticData, root: Path, workers: int | None = None) -> Path:
+    """Writes a data set, unless it is there already.
+
+    The images go to a folder beside `root`, which is renamed when all is written: a folder of this name is always
+    complete. What an interrupted call has written is kept for the next one. Processes that ask for the same folder at
+    the same time wait for the first.
+
+    Args:
+        data: What to generate.
+        root: Folder to write; must not exist, be empty, or hold this very data set.
+        workers: Number of processes; None for one per core, 0 for this process.
+
+    Returns:
+        `root`.
+
+    Raises:
+        LgadError: If the folder holds anything else, or cannot be written.
+    """
+    root = Path(root)
+    if _holds(data, root):
+        return root
+    partly = root.with_name(f".{root.name}.{data.identity}.partly")
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(partly.with_suffix(".lock")):
+            if not _holds(data, root):
+                _write(data, partly, workers)
+                partly.replace(root)
+    except OSError as error:
+        raise LgadError(
+            f"The synthetic data set cannot be written to {root}: {error}. Make room there or give another folder; "
+            "what is written so far is kept and continued."
+        ) from error
+    return root
+
+
+def _holds(data: SyntheticData, root: Path) -> bool:
+    """Whether the folder is this data set.
+
+    Raises:
+        LgadError: If it is something else, so that nothing may be written there.
+    """
+    manifest = root / MANIFEST
+    if manifest.is_file():
+        found = json.loads(manifest.read_text())
+        if found["identity"] == data.identity:
+            return True
+        raise LgadError(
+            f"{root} holds another synthetic data set (made with {found['parameters']}). "
+            f"Give another folder, or remove that one to generate anew with {asdict(data)}."
+        )
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise LgadError(f"{root} exists and is no synthetic data set: give a folder that is new or empty.")
+    return False
+
+
+def _write(data: SyntheticData, folder: Path, workers: int | None) -> None:
+    items = [(split, index) for split in SPLITS for index in range(getattr(data, split))]
+    for name in {data.name(*item) for item in items}:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "laneseg_label_w16" / name).parent.mkdir(parents=True, exist_ok=True)
+    bits = map_parallel(partial(_write_image, data, folder), items, "Generating synthetic roads", workers)
+    for path, text in _lists(data, dict(zip(items, bits, strict=True))).items():
+        _replace(folder / path, text.encode())
+    manifest = {"identity": data.identity, "version": _VERSION, "parameters": asdict(data)}
+    _replace(folder / MANIFEST, json.dumps(manifest, indent=2).encode())
+
+
+def _write_image(data: SyntheticData, folder: Path, item: tuple[str, int]) -> str:
+    """Writes image, lanes and mask of one scene; returns its existence bits.
+
+    The image is written last: where it exists, the scene is complete.
+    """
+    split, index = item
+    # Every scenario equally often, in every split: a stratified set needs fewer images.
+    scene = sample_scene(SCENARIOS[index % 9], np.random.default_rng([data.seed, SPLITS.index(split), index]))
+    lanes = {slot: Lane(points, REFERENCE_SIZE).scaled(data.image_size) for slot, points in scene.lanes().items()}
+    stroke = max(2, round(16 * data.image_size[1] / REFERENCE_SIZE[1]))
+    label = rasterise([lanes.get(slot) for slot in (1, 2, 3, 4)], data.image_size, stroke)
+    image = folder / f"{data.name(split, index)}.jpg"
+    if not image.exists():
+        mask = folder / "laneseg_label_w16" / f"{data.name(split, index)}.png"
+        lines = "".join(" ".join(f"{x:.6g} {y:.6g}" for x, y in lane.points) + " \n" for lane in lanes.values())
+        _replace(image.with_suffix(".lines.txt"), lines.encode())
+        _replace(mask, cv2.imencode(".png", label, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+        jpeg = cv2.imencode(".jpg", render(scene, data.image_size), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
+        _replace(image, jpeg.tobytes())
+    return " ".join(str(int((label == slot).any())) for slot in (1, 2, 3, 4))
+
+
+def _lists(data: SyntheticData, bits: Mapping[tuple[str, int], str]) -> dict[str, str]:
+    """Path and text of the list files."""
+    lists = {}
+    for split in SPLITS:
+        names = [f"/{data.name(split, index)}" for index in range(getattr(data, split))]
+        lists[f"list/{split}.txt"] = "".join(f"{name}.jpg\n" for name in names)
+        if split != "test":
+            lists[f"list/{split}_gt.txt"] = "".join(
+                f"{name}.jpg /laneseg_label_w16{name}.png {bits[split, index]}\n" for index, name in enumerate(names)
+            )
+    for number, scenario in enumerate(SCENARIOS):
+        names = [data.name("test", index) for index in range(number, data.test, 9)]
+        lists[f"list/test_split/test{number}_{scenario}.txt"] = "".join(f"{name}.jpg\n" for name in names)
+    return lists
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a file as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)
