@@ -1,0 +1,49 @@
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "types", "tests"]
+
+CONSTRAINTS = Path("constraints.txt")
+
+
+def install(session: nox.Session, *arguments: str) -> None:
+    """Installs into the session's own environment; under --no-venv everything is there already."""
+    if not isinstance(session.virtualenv, nox.virtualenv.PassthroughEnv):
+        session.install(*arguments)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and format."""
+    install(session, "-c", str(CONSTRAINTS), "ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Static types."""
+    install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests but those that need the zoo."""
+    install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]")
+    session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def zoo(session: nox.Session) -> None:
+    """The tests of the networks that come through timm, which needs torchvision and the torch built with it."""
+    pins = [line for line in CONSTRAINTS.read_text().splitlines() if not line.startswith("torch==")]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
+        constraints.write("\n".join([*pins, "torch==2.14.1", "torchvision==0.29.1", "timm==1.0.27"]))
+        constraints.flush()
+        install(session, "-c", constraints.name, "-e", ".[dev,zoo]")
+    session.run("pytest", "-m", "zoo", *session.posargs)

@@ -1,0 +1,86 @@
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import torch
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import TUSIMPLE_ROWS, TuSimpleFrame, write_lines, write_tusimple
+from lgad_lightning.modules import LaneResult
+
+
+class LanePredictionWriter(L.Callback):
+    """Writes the lanes found in a test or prediction as the official evaluators read them.
+
+    CULane: `<folder>/<image without ending>.lines.txt`, empty where no lane was found. TuSimple:
+    `<folder>/predictions.json`, one line an image, with the measured run time in milliseconds.
+
+    Args:
+        folder: Where to write; files of an earlier run are replaced.
+        format: `culane` or `tusimple`.
+
+    Raises:
+        LgadError: If the format is another.
+    """
+
+    def __init__(self, folder: str | Path, format: Literal["culane", "tusimple"] = "culane") -> None:
+        if format not in ("culane", "tusimple"):
+            raise LgadError(f"LanePredictionWriter(format={format!r}): choose 'culane' or 'tusimple'.")
+        self.folder = Path(folder)
+        self.format = format
+        self._frames: list[TuSimpleFrame] = []
+        self._started = 0.0
+
+    def on_test_batch_start(self, *args: Any, **kwargs: Any) -> None:
+        """Starts the clock."""
+        self._started = time.perf_counter()
+
+    def on_predict_batch_start(self, *args: Any, **kwargs: Any) -> None:
+        """Starts the clock."""
+        self._started = time.perf_counter()
+
+    def on_test_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        """Writes, or keeps, the lanes of one batch."""
+        self._take(outputs, batch)
+
+    def on_predict_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        """Writes, or keeps, the lanes of one batch."""
+        self._take(outputs, batch)
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes TuSimple's file."""
+        self._write_tusimple(trainer)
+
+    def on_predict_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes TuSimple's file."""
+        self._write_tusimple(trainer)
+
+    def _take(self, result: LaneResult, batch: Any) -> None:
+        names, lanes = result["name"], result["lanes"]
+        if self.format == "culane":
+            for name, found in zip(names, lanes, strict=True):
+                write_lines(self.folder / Path(name).with_suffix(".lines.txt"), found)
+            return
+        run_time = 1000.0 * (time.perf_counter() - self._started) / len(names)
+        rows = batch.get("evaluation", {}).get("h_samples", [TUSIMPLE_ROWS] * len(names))
+        self._frames += [
+            TuSimpleFrame(name, found, tuple(h_samples), run_time)
+            for name, found, h_samples in zip(names, lanes, rows, strict=True)
+        ]
+
+    def _write_tusimple(self, trainer: L.Trainer) -> None:
+        if self.format != "tusimple":
+            return
+        gathered = [self._frames]
+        if trainer.world_size > 1:
+            gathered = [[] for _ in range(trainer.world_size)]
+            torch.distributed.all_gather_object(gathered, self._frames)
+        self._frames = []
+        if trainer.is_global_zero:
+            unique = {frame.raw_file: frame for frames in gathered for frame in frames}  # samplers may repeat images
+            write_tusimple(self.folder / "predictions.json", unique.values())

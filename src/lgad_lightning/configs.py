@@ -1,0 +1,16 @@
+"""Where the packaged Hydra and LightningCLI configurations lie."""
+
+from pathlib import Path
+
+
+def find_config_dir() -> Path:
+    """The folder of the configurations that ship with the package.
+
+    It is `lgad_lightning/conf` in an installed wheel and `conf` at the top of the checkout in an editable install.
+    """
+    package = Path(__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+CONFIG_DIR = find_config_dir()

@@ -1,0 +1,208 @@
+"""`lgad-fit`: trains a teacher on label maps, distils a student, tests it. Composed by Hydra."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import hydra
+import lightning as L
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from lgad_lightning.cache import copy_atomically, fingerprint
+from lgad_lightning.configs import CONFIG_DIR
+from lgad_lightning.data import LaneDataModule
+from lgad_lightning.errors import LgadError
+from lgad_lightning.modules import LaneStudent, LaneTeacher, load_teacher
+from lgad_lightning.report import print_results, write_json
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """The console script: `resume=RUN_DIR` makes that folder Hydra's run folder, everything else is Hydra's."""
+    try:
+        sys.argv[1:] = resume_arguments(sys.argv[1:])
+    except LgadError as error:
+        sys.exit(f"lgad-fit: {error}")
+    run()
+
+
+def resume_arguments(arguments: list[str]) -> list[str]:
+    """Points Hydra at the folder of the run to resume.
+
+    Args:
+        arguments: The command line's arguments.
+
+    Returns:
+        The arguments to give Hydra.
+
+    Raises:
+        LgadError: If the folder is no run of `lgad-fit`, or other overrides are given beside `resume`.
+    """
+    folders = [argument.removeprefix("resume=") for argument in arguments if argument.startswith("resume=")]
+    if not folders or folders[-1] in ("", "null"):
+        return arguments
+    folder = Path(folders[-1].strip("'\"")).resolve()
+    if not (folder / ".hydra" / "config.yaml").is_file():
+        raise LgadError(f"resume={folder} is no run folder of lgad-fit: it holds no .hydra/config.yaml.")
+    others = [argument for argument in arguments if not argument.startswith(("resume=", "hydra."))]
+    if others:
+        raise LgadError(
+            f"A resumed run keeps its own configuration, so it takes no other override: drop {' '.join(others)}, "
+            "or start a new run."
+        )
+    return [f"resume='{folder}'", f"hydra.run.dir='{folder}'", "hydra.output_subdir=null"]
+
+
+@hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="fit")
+def run(cfg: DictConfig) -> float:
+    """Hydra's task: `fit`, with errors that the user can mend told in one message."""
+    try:
+        return fit(cfg)
+    except LgadError as error:
+        print(f"lgad-fit: {error}", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        if "wandb" in sys.modules:
+            sys.modules["wandb"].finish()  # else the next job of a sweep goes on in this one's run
+
+
+def fit(cfg: DictConfig) -> float:
+    """Runs the stages that the configuration asks for.
+
+    Args:
+        cfg: The composed configuration, `conf/fit.yaml`.
+
+    Returns:
+        The student's total F1 on the test split (TuSimple: accuracy); for `stage=teacher` the teacher's mean lane IoU
+        on the validation split.
+
+    Raises:
+        LgadError: If the configuration or the data cannot be used.
+    """
+    resume = cfg.resume is not None
+    if resume:
+        cfg = DictConfig(OmegaConf.load(Path(cfg.resume) / ".hydra" / "config.yaml"))
+        log.info("Resuming the run in %s.", cfg.run_dir)
+    if cfg.stage not in ("all", "teacher", "student"):
+        raise LgadError(f"stage={cfg.stage} is unknown: choose all, teacher or student.")
+    settings = resolve(cfg, "student")
+
+    data: LaneDataModule = build(settings["data"])
+    rank_zero_only(data.prepare_data)()  # tells what is missing before anything is built
+    rank_zero_only(OmegaConf.save)(cfg, Path(cfg.run_dir) / "config.yaml", resolve=True)
+
+    distillation = settings["distillation"] or {}
+    open_teacher = distillation.get("teacher") == MISSING  # `teacher: ???` is filled in by this run
+    teacher = obtain_teacher(resolve(cfg, "teacher"), data, resume) if open_teacher or cfg.stage == "teacher" else None
+    if cfg.stage == "teacher":
+        trainer = build_trainer(resolve(cfg, "teacher"), [])
+        return float(trainer.validate(teacher, data, verbose=False)[0]["val/iou"])
+    callbacks = [build(distillation, **({"teacher": teacher} if open_teacher else {}))] if distillation else []
+    return fit_student(settings, data, callbacks, resume)
+
+
+def resolve(cfg: DictConfig, phase: str) -> dict[str, Any]:
+    """The configuration as plain values, as it is for a phase: `teacher` or `student`."""
+    cfg = cfg.copy()
+    cfg.phase = phase
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+
+
+def build(node: Mapping[str, Any], **objects: Any) -> Any:
+    """Instantiates a node; `objects` are arguments that are objects already, which Hydra would copy."""
+    settings = {key: value for key, value in node.items() if key not in objects}
+    return instantiate(settings, _partial_=True, _convert_="all")(**objects)
+
+
+def obtain_teacher(settings: dict[str, Any], data: LaneDataModule, resume: bool) -> LaneTeacher:
+    """The trained teacher: from `teacher.checkpoint`, from the cache, or trained now."""
+    options = settings["teacher"]
+    L.seed_everything(settings["seed"], workers=True, verbose=False)
+    network = build(settings["network"] | options["network"])
+    if options["checkpoint"] is not None:
+        log.info("Teacher: loaded from %s.", options["checkpoint"])
+        return load_teacher(options["checkpoint"], network)
+    cached = cached_teacher(settings, data)
+    if cached is not None and cached.is_file():
+        log.info("Teacher: this configuration has trained it before; reused from %s.", cached)
+        return load_teacher(cached, network)
+    if settings["stage"] == "student":
+        raise LgadError(
+            "stage=student needs a trained teacher, and the cache holds none that this configuration trained. Set "
+            "teacher.checkpoint=PATH, run stage=teacher first, or train without a teacher: distillation=none."
+        )
+    teacher: LaneTeacher = build(options["module"], network=network)
+    trainer = build_trainer(settings, [])
+    trainer.fit(teacher, data, ckpt_path=last_checkpoint(settings) if resume else None)
+    checkpoint = last_checkpoint(settings)
+    if cached is not None and checkpoint is not None and trainer.is_global_zero:
+        copy_atomically(checkpoint, cached)
+    return teacher
+
+
+def fit_student(settings: dict[str, Any], data: LaneDataModule, distillation: list[L.Callback], resume: bool) -> float:
+    """Trains the student, tests its best weights and reports."""
+    L.seed_everything(settings["seed"], workers=True, verbose=False)
+    student: LaneStudent = build(settings["student"]["module"], network=build(settings["network"]))
+    trainer = build_trainer(settings, distillation)
+    trainer.fit(student, data, ckpt_path=last_checkpoint(settings) if resume else None)
+    best = next((c.best_model_path for c in trainer.checkpoint_callbacks if c.monitor == settings["monitor"]), "")
+    trainer.test(student, data, ckpt_path=best or None, verbose=False)
+    if trainer.is_global_zero:
+        report(student, trainer, Path(settings["run_dir"]))
+    return float(student.test_results["total"][settings["monitor"].removeprefix("val/")])
+
+
+def build_trainer(settings: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
+    """The trainer of a phase: `trainer` with the phase's own settings over it."""
+    phase = settings[settings["phase"]]
+    trainer: L.Trainer = build(
+        settings["trainer"] | phase["trainer"],
+        callbacks=[build(node) for node in (settings["callbacks"] | phase["callbacks"]).values()] + callbacks,
+        logger=[build(node) for node in settings["logger"].values()],
+    )
+    launcher = trainer.strategy.launcher
+    if HydraConfig.get().mode == RunMode.MULTIRUN and launcher is not None and not launcher.is_interactive_compatible:
+        raise LgadError(
+            "A sweep (-m) cannot start trainer.strategy=ddp, whose processes would each run the whole sweep again. Use "
+            "trainer.strategy=ddp_spawn, or one process a job under a Hydra launcher."
+        )
+    return trainer
+
+
+def last_checkpoint(settings: dict[str, Any]) -> Path | None:
+    """The last epoch's checkpoint of a phase, if there is one."""
+    checkpoint = Path(settings["run_dir"], settings["phase"], "checkpoints", "last.ckpt")
+    return checkpoint if checkpoint.is_file() else None
+
+
+def cached_teacher(settings: dict[str, Any], data: LaneDataModule) -> Path | None:
+    """Where the cache keeps the teacher that these settings train on this data set; None without a cache."""
+    options = settings["teacher"]
+    if options["cache_dir"] is None:
+        return None
+    depends_on = {
+        "seed": settings["seed"],
+        "network": settings["network"] | options["network"],
+        "module": options["module"],
+        "trainer": settings["trainer"] | options["trainer"] | {"default_root_dir": None},
+        "data": settings["data"] | {"root": data.identity, "num_workers": None},
+    }
+    return Path(options["cache_dir"]).expanduser() / f"{fingerprint(depends_on)}.ckpt"
+
+
+def report(student: LaneStudent, trainer: L.Trainer, run_dir: Path) -> None:
+    """Prints the student's test figures and writes them to `metrics.json`."""
+    figures = trainer.callback_metrics
+    pixels = {name: float(figures[f"test/{name}"]) for name in ("iou", "existence_accuracy") if f"test/{name}" in figures}
+    results = student.test_results | {"pixels": pixels}
+    write_json(results, run_dir / "metrics.json")
+    print_results(results)
+    log.info("Everything is in %s.", run_dir)

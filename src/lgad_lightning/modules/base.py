@@ -1,0 +1,127 @@
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
+
+import lightning as L
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics.classification import BinaryAccuracy, MulticlassJaccardIndex
+
+from lgad_lightning.data import LaneBatch
+from lgad_lightning.lanes import IGNORE_INDEX
+from lgad_lightning.losses import LaneLoss
+from lgad_lightning.modules.schedule import PolyLR
+from lgad_lightning.networks import LaneOutput
+
+SchedulerCallable = Callable[[Optimizer, int], LRScheduler]
+"""Builds a learning-rate schedule from the optimiser and the number of optimiser steps of the training."""
+
+
+class LaneModule(L.LightningModule):
+    """What teacher and student share: losses, pixel metrics, optimiser and schedule.
+
+    A subclass says in `network_input` what its network sees. Nothing here knows of distillation: that is the
+    business of a callback.
+
+    The loss is weighted cross-entropy + `iou_weight` x soft IoU over the lane classes + `existence_weight` x binary
+    cross-entropy of the existence logits. Validation and test log the loss, the mean IoU over the lane classes and,
+    where the network has an existence head, the accuracy of its decisions at probability 0.5.
+
+    Args:
+        network: Maps `(B, C, H, W)` to a `LaneOutput`; its `num_classes` counts the background.
+        background_weight: Weight of the background class in the cross-entropy; lanes weigh 1.
+        iou_weight: Weight of the soft IoU loss.
+        existence_weight: Weight of the lane-existence loss.
+        optimizer: Builds the optimiser from the parameters.
+        scheduler: Builds the schedule, stepped at every optimiser step, from the optimiser and the number of
+            optimiser steps of the training; None keeps the learning rate constant.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        background_weight: float = 0.4,
+        iou_weight: float = 0.1,
+        existence_weight: float = 0.1,
+        optimizer: OptimizerCallable = partial(torch.optim.SGD, lr=0.01, momentum=0.9, weight_decay=1e-4),
+        scheduler: SchedulerCallable | None = PolyLR,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters("background_weight", "iou_weight", "existence_weight")
+        self.network = network
+        self.loss = LaneLoss(background_weight, iou_weight, existence_weight)
+        self.build_optimizer = optimizer
+        self.build_scheduler = scheduler
+        self.lane_iou = MulticlassJaccardIndex(int(network.num_classes), average=None, ignore_index=IGNORE_INDEX)
+        self.existence_accuracy = BinaryAccuracy()
+
+    @abstractmethod
+    def network_input(self, batch: LaneBatch) -> Tensor:
+        """What the network is called with for a batch, `(B, C, H, W)`."""
+
+    def training_step(self, batch: LaneBatch, batch_idx: int) -> Tensor:
+        """The loss of one batch; its terms are logged under `train/`."""
+        terms = self.loss(self.network(self.network_input(batch)), batch["label"], batch["existence"])
+        self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=len(batch["name"]))
+        loss: Tensor = terms["loss"]
+        return loss
+
+    def validation_step(self, batch: LaneBatch, batch_idx: int) -> STEP_OUTPUT:
+        """Updates the metrics that are logged under `val/`."""
+        self.evaluation_step(batch, "val")
+        return None
+
+    def test_step(self, batch: LaneBatch, batch_idx: int) -> STEP_OUTPUT:
+        """Updates the metrics that are logged under `test/`."""
+        self.evaluation_step(batch, "test")
+        return None
+
+    def evaluation_step(self, batch: LaneBatch, split: str) -> LaneOutput:
+        """Logs the loss and updates the pixel metrics of one batch.
+
+        Args:
+            batch: A batch with labels.
+            split: `val` or `test`, the prefix of what is logged.
+
+        Returns:
+            The network's output.
+        """
+        output: LaneOutput = self.network(self.network_input(batch))
+        loss = self.loss(output, batch["label"], batch["existence"])["loss"]
+        self.log(f"{split}/loss", loss, batch_size=len(batch["name"]), sync_dist=True)
+        self.lane_iou.update(output.logits, batch["label"])
+        if output.existence is not None:
+            self.existence_accuracy.update(output.existence.sigmoid(), batch["existence"].int())
+        return output
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the metrics of the whole validation split."""
+        self.log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the metrics of the whole test split."""
+        self.log_metrics("test")
+
+    def log_metrics(self, split: str) -> None:
+        """Computes, logs and resets the metrics.
+
+        Args:
+            split: `val` or `test`, the prefix of what is logged.
+        """
+        self.log(f"{split}/iou", self.lane_iou.compute()[1:].mean(), prog_bar=True, sync_dist=True)
+        self.lane_iou.reset()
+        if self.existence_accuracy.update_called:
+            self.log(f"{split}/existence_accuracy", self.existence_accuracy.compute(), sync_dist=True)
+            self.existence_accuracy.reset()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimiser of the trainable parameters and its schedule."""
+        optimizer = self.build_optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)
+        if self.build_scheduler is None:
+            return optimizer
+        scheduler = self.build_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

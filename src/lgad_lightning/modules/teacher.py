@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lgad_lightning.data import LaneBatch
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import IGNORE_INDEX
+from lgad_lightning.modules.base import LaneModule
+from lgad_lightning.networks import LaneOutput
+
+
+def encode_label(label: Tensor, num_classes: int) -> Tensor:
+    """One-hot planes of a label map, the teacher's input.
+
+    Args:
+        label: Label map, `(B, H, W)`, integer, values 0..num_classes-1 or 255 (ignore).
+        num_classes: Number of classes with the background.
+
+    Returns:
+        `(B, num_classes, H, W)`, float32; all planes are zero at ignored pixels.
+
+    Example:
+        >>> encode_label(torch.tensor([[[0, 2, 255]]]), num_classes=3)[0, :, 0].tolist()
+        [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    classes = torch.arange(num_classes, device=label.device, dtype=label.dtype).view(-1, 1, 1)
+    return (label.unsqueeze(1) == classes).float()
+
+
+class LaneTeacher(LaneModule):
+    """The teacher of LGAD: it sees the lane label map and learns to reproduce it (Liu & Zhu 2021).
+
+    Any lane network will do, given one input channel for each class. After its training it supervises a student
+    through `LabelGuidedAttentionDistillation`, and is then thrown away.
+
+    The arguments are those of `LaneModule`.
+
+    Example:
+        >>> from lgad_lightning.networks import ERFNet
+        >>> teacher = LaneTeacher(ERFNet(num_classes=5, in_channels=5, input_size=(64, 160)))
+        >>> teacher(torch.zeros(2, 64, 160, dtype=torch.long)).logits.shape
+        torch.Size([2, 5, 64, 160])
+    """
+
+    def forward(self, label: Tensor) -> LaneOutput:
+        """Reproduces a label map.
+
+        Args:
+            label: Label map, `(B, H, W)`, integer, values 0..K-1 or 255 (ignore).
+
+        Returns:
+            The network's output for its one-hot planes.
+        """
+        output: LaneOutput = self.network(encode_label(label, int(self.network.num_classes)))
+        return output
+
+    def network_input(self, batch: LaneBatch) -> Tensor:
+        """The one-hot planes of the label map."""
+        return encode_label(batch["label"], int(self.network.num_classes))
+
+
+def load_teacher(checkpoint: str | Path, network: nn.Module) -> LaneTeacher:
+    """A trained teacher from a checkpoint, to hand to a distillation callback.
+
+    Args:
+        checkpoint: A checkpoint that the training of a `LaneTeacher` wrote.
+        network: A network built as the teacher's was; its weights are replaced.
+
+    Returns:
+        The teacher in evaluation mode, on the CPU.
+
+    Raises:
+        LgadError: If the file is missing or holds the weights of another network.
+    """
+    if not Path(checkpoint).is_file():
+        raise LgadError(
+            f"The teacher's checkpoint {checkpoint} does not exist. Set the path of a checkpoint that "
+            "teacher training wrote (for example RUN_DIR/teacher/last.ckpt)."
+        )
+    teacher = LaneTeacher(network)
+    try:
+        weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+        teacher.load_state_dict(weights)
+    except (RuntimeError, KeyError) as error:
+        raise LgadError(
+            f"The checkpoint {checkpoint} does not fit the teacher ({type(network).__name__} with "
+            f"{network.num_classes} classes): {error}"
+        ) from error
+    return teacher.eval()

@@ -1,0 +1,49 @@
+"""The figures of a test, for people and for programs."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def results_table(results: Mapping[str, Any]) -> Table:
+    """A table of a metric's results: a row for each scenario, then the total.
+
+    Args:
+        results: `{"total": {...}, "scenarios": {"normal": {...}, ...}}` as a metric's `results()` gives it.
+    """
+    columns = list(results["total"])
+    table = Table("scenario", *columns)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for scenario, figures in results["scenarios"].items():
+        table.add_row(scenario, *(format_figure(figures[column]) for column in columns))
+    table.add_section()
+    table.add_row("total", *(format_figure(results["total"][column]) for column in columns), style="bold")
+    return table
+
+
+def format_figure(value: float) -> str:
+    """Counts as they are, ratios with four decimals, undefined ratios (-1) as a dash."""
+    if isinstance(value, int):
+        return str(value)
+    return "-" if value == -1 else f"{value:.4f}"
+
+
+def print_results(results: Mapping[str, Any]) -> None:
+    """Prints the table and the pixel figures of a test."""
+    console = Console()
+    console.print(results_table(results))
+    for name, value in results.get("pixels", {}).items():
+        console.print(f"{name.replace('_', ' ')}: {value:.4f}", highlight=False)
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Writes JSON so that nobody ever sees half of it."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
