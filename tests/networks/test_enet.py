@@ -1,3 +1,5 @@
+from typing import Any, ClassVar
+
 import pytest
 import torch
 from torch import nn
@@ -12,10 +14,17 @@ from .tester import NetworkTester, count
 class TestENet(NetworkTester):
     network_class = ENet
 
+    @pytest.mark.slow
+    def test_compiled_computes_the_same(self) -> None:
+        network = self.build().eval()
+        expected = network(self.images())
+        network.compile(fullgraph=True)
+        torch.testing.assert_close(network(self.images()), expected, rtol=1e-4, atol=1e-4)
+
 
 class TestSmallENet(NetworkTester):
     network_class = ENet
-    kwargs = {"channels": (8, 24, 48), "dropout": (0.0, 0.2)}  # noqa: RUF012
+    kwargs: ClassVar[dict[str, Any]] = {"channels": (8, 24, 48), "dropout": (0.0, 0.2)}
 
 
 def test_published_parameter_counts() -> None:

@@ -1,3 +1,5 @@
+from typing import Any, ClassVar
+
 import pytest
 
 from lgad_lightning.errors import LgadError
@@ -12,7 +14,7 @@ class TestERFNet(NetworkTester):
 
 class TestSmallERFNet(NetworkTester):
     network_class = ERFNet
-    kwargs = {"channels": (8, 24, 48), "dropout": (0.0, 0.2)}  # noqa: RUF012
+    kwargs: ClassVar[dict[str, Any]] = {"channels": (8, 24, 48), "dropout": (0.0, 0.2)}
 
 
 def test_published_parameter_counts() -> None:
