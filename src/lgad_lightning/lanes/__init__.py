@@ -1,0 +1,41 @@
+"""Lane geometry: lanes, their files, rasterising, slots and decoding. Knows nothing of Lightning."""
+
+from lgad_lightning.lanes.decode import CULaneDecoder, TuSimpleDecoder, decode_culane, decode_tusimple
+from lgad_lightning.lanes.files import (
+    TuSimpleFrame,
+    parse_lines,
+    read_lines,
+    read_tusimple,
+    write_lines,
+    write_tusimple,
+)
+from lgad_lightning.lanes.lane import CULANE_SIZE, TUSIMPLE_ROWS, TUSIMPLE_SIZE, Frame, Lane
+from lgad_lightning.lanes.raster import IGNORE_INDEX, draw_lane, rasterise
+from lgad_lightning.lanes.slots import culane_slots, flip_label, flip_slots, tusimple_slots
+from lgad_lightning.lanes.spline import natural_spline
+
+__all__ = [
+    "CULANE_SIZE",
+    "IGNORE_INDEX",
+    "TUSIMPLE_ROWS",
+    "TUSIMPLE_SIZE",
+    "CULaneDecoder",
+    "Frame",
+    "Lane",
+    "TuSimpleDecoder",
+    "TuSimpleFrame",
+    "culane_slots",
+    "decode_culane",
+    "decode_tusimple",
+    "draw_lane",
+    "flip_label",
+    "flip_slots",
+    "natural_spline",
+    "parse_lines",
+    "rasterise",
+    "read_lines",
+    "read_tusimple",
+    "tusimple_slots",
+    "write_lines",
+    "write_tusimple",
+]

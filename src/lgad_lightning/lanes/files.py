@@ -1,0 +1,203 @@
+"""Files of lanes: `.lines.txt` (CULane) and JSON lines (TuSimple)."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes.lane import CULANE_SIZE, TUSIMPLE_SIZE, Lane
+
+_PLAIN = re.compile(r"[0-9.\- \t\r\n]*")
+_NUMBER = re.compile(r"[ \t\r\v\f]*([+-]?+(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+)(?![eE])")
+_FLOAT_MAX = float(np.finfo(np.float32).max)
+
+
+def parse_lines(text: str, image_size: tuple[int, int] = CULANE_SIZE) -> list[Lane]:
+    r"""Lanes of a `.lines.txt`, read as the official CULane evaluator reads them.
+
+    Every line is a lane, a blank one too (of no points). Reading of a line stops at the first text that is no number
+    ("nan" and "inf" are none); a last number without partner is dropped.
+
+    Args:
+        text: One lane a line, `x y x y ...`.
+        image_size: Height and width of the image in pixels.
+
+    Example:
+        >>> [lane.points.tolist() for lane in parse_lines("1 2 3.5 4 x\n\n5 6 7")]
+        [[[1.0, 2.0], [3.5, 4.0]], [], [[5.0, 6.0]]]
+    """
+    return [_lane(_numbers(line)[0], image_size) for line in _split(text)]
+
+
+def read_lines(path: str | Path, image_size: tuple[int, int] = CULANE_SIZE, *, strict: bool = True) -> list[Lane]:
+    """Read a `.lines.txt`.
+
+    Args:
+        path: The file.
+        image_size: Height and width of the image in pixels.
+        strict: Refuse text and numbers without a partner instead of stopping at them, see `parse_lines`.
+
+    Raises:
+        LgadError: If there is no such file, or if a line is not `x y x y ...`; names file and line. Not strict, only
+            lines that hold text but do not begin with a number are refused.
+    """
+    try:
+        text = Path(path).read_bytes().decode("latin-1")  # like the official evaluator, blind to encodings
+    except OSError as error:
+        raise LgadError(f"{path}: cannot read the lanes ({error.strerror}); check the path") from error
+    if _PLAIN.fullmatch(text):  # the usual case, and several times as fast
+        try:
+            values = [list(map(float, line.split())) for line in _split(text)]
+        except ValueError:
+            pass
+        else:
+            if not (strict and any(len(line) % 2 for line in values)):
+                return [_lane(line, image_size) for line in values]
+
+    lanes = []
+    for number, line in enumerate(_split(text), start=1):
+        numbers, rest = _numbers(line)
+        if rest and (strict or not numbers):
+            raise LgadError(f"{path}:{number}: {rest.split()[0][:40]!r} is not a number; a lane is 'x y x y ...'")
+        if strict and len(numbers) % 2:
+            raise LgadError(f"{path}:{number}: {len(numbers)} numbers, the last x has no y; a lane is 'x y x y ...'")
+        lanes.append(_lane(numbers, image_size))
+    return lanes
+
+
+def write_lines(path: str | Path, lanes: Iterable[Lane]) -> None:
+    """Write a `.lines.txt`, making its folder where needed; reading it gives the same lanes.
+
+    Args:
+        path: The file.
+        lanes: Lanes in pixels of the original image. One without points becomes a blank line, which the official
+            evaluator counts as a lane.
+
+    Raises:
+        ValueError: If a coordinate is not finite.
+    """
+    lanes = list(lanes)
+    if not all(np.isfinite(lane.points).all() for lane in lanes):
+        raise ValueError(f"{path}: a lane has a coordinate that is not finite")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = (" ".join(f"{_shortest(x)} {_shortest(y)}" for x, y in lane.points.tolist()) for lane in lanes)
+    path.write_text("".join(f"{row}\n" for row in rows), encoding="ascii")
+
+
+class TuSimpleFrame(NamedTuple):
+    """A line of a TuSimple label or prediction file.
+
+    Attributes:
+        raw_file: Path of the image relative to the data set's root.
+        lanes: Lanes with a point in each row where they are visible.
+        h_samples: Image rows in which lanes are given.
+        run_time: Milliseconds that the prediction took, None in labels.
+    """
+
+    raw_file: str
+    lanes: list[Lane]
+    h_samples: tuple[int, ...]
+    run_time: float | None = None
+
+
+def read_tusimple(path: str | Path, image_size: tuple[int, int] = TUSIMPLE_SIZE) -> list[TuSimpleFrame]:
+    """Read a TuSimple label or prediction file.
+
+    Args:
+        path: JSON lines with `raw_file`, `lanes`, `h_samples` and, in predictions, `run_time`.
+        image_size: Height and width of the images in pixels.
+
+    Raises:
+        LgadError: If there is no such file, or if a line is not a TuSimple frame; names file and line.
+    """
+    return [_frame(record, f"{path}:{number}", image_size) for number, record in enumerate(read_json_lines(path), 1)]
+
+
+def write_tusimple(path: str | Path, frames: Iterable[TuSimpleFrame]) -> None:
+    """Write a TuSimple label or prediction file that the official evaluator accepts.
+
+    Args:
+        path: The file; its folder is made where needed.
+        frames: Frames; lanes are interpolated at `h_samples`, with -2 where they are not or leave the image on the
+            left. A run time of None is left out, as in labels.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for frame in frames:
+            rows = [lane.x_at(frame.h_samples).tolist() for lane in frame.lanes]
+            record: dict[str, Any] = {
+                "lanes": [[_whole(x) if x >= 0 else -2 for x in row] for row in rows],
+                "h_samples": list(frame.h_samples),
+                "raw_file": frame.raw_file,
+            }
+            if frame.run_time is not None:
+                record["run_time"] = frame.run_time
+            file.write(json.dumps(record) + "\n")
+
+
+def read_json_lines(path: str | Path) -> list[Any]:
+    """The values of a file with one JSON value a line.
+
+    Raises:
+        LgadError: If there is no such file or a line is not JSON (a blank one is not); names file and line.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path") from error
+    values = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            values.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise LgadError(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}") from error
+    return values
+
+
+def _split(text: str) -> list[str]:
+    lines = text.split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def _numbers(line: str) -> tuple[list[float], str]:
+    """The numbers at the start of a line and the text that follows them."""
+    numbers = []
+    position = 0
+    while match := _NUMBER.match(line, position):
+        value = float(match[1])
+        if abs(value) > _FLOAT_MAX:
+            break
+        numbers.append(value)
+        position = match.end()
+    return numbers, line[position:].strip()
+
+
+def _lane(numbers: Sequence[float], image_size: tuple[int, int]) -> Lane:
+    return Lane(numbers[: len(numbers) // 2 * 2], image_size)
+
+
+def _frame(record: Any, where: str, image_size: tuple[int, int]) -> TuSimpleFrame:
+    for key in ("raw_file", "lanes", "h_samples"):
+        if not isinstance(record, dict) or key not in record:
+            raise LgadError(f"{where}: '{key}' is missing; a frame has 'raw_file', 'lanes' and 'h_samples'")
+    rows = record["h_samples"]
+    lanes = []
+    for index, lane in enumerate(record["lanes"]):
+        if len(lane) != len(rows):
+            raise LgadError(f"{where}: lane {index} has {len(lane)} values for {len(rows)} h_samples")
+        lanes.append(Lane([(x, y) for x, y in zip(lane, rows, strict=True) if x >= 0], image_size))
+    return TuSimpleFrame(record["raw_file"], lanes, tuple(rows), record.get("run_time"))
+
+
+def _whole(value: float) -> float | int:
+    return int(value) if value.is_integer() else value
+
+
+def _shortest(value: float) -> str:
+    return repr(_whole(value))
