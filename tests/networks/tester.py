@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.features import find_stages
 from lgad_lightning.networks import LaneNetwork, LaneOutput
 
 SIZE = (64, 96)
@@ -106,6 +107,7 @@ class NetworkTester:
 
     def test_stages_are_named_feature_maps(self) -> None:
         network = self.build()
+        assert list(find_stages(network).values()) == [f"encoder.{name}" for name in self.strides]
         seen: dict[str, Tensor] = {}
 
         def record(name: str) -> Any:

@@ -76,14 +76,14 @@ class _Decoder(nn.Module):
         super().__init__()
         half, quarter, eighth = channels
         self.up1 = _Upsampling(eighth, quarter, dropout)
-        self.stage1 = nn.Sequential(*[_Bottleneck(quarter, dropout, nn.ReLU) for _ in range(2)])
+        self.refine1 = nn.Sequential(*[_Bottleneck(quarter, dropout, nn.ReLU) for _ in range(2)])
         self.up2 = _Upsampling(quarter, half, dropout)
-        self.stage2 = _Bottleneck(half, dropout, nn.ReLU)
+        self.refine2 = _Bottleneck(half, dropout, nn.ReLU)
         self.classifier = nn.ConvTranspose2d(half, num_classes, 3, stride=2, padding=1, output_padding=1, bias=False)
 
     def forward(self, x: Tensor, indices1: Tensor, indices2: Tensor) -> Tensor:
-        x = self.stage1(self.up1(x, indices2))
-        logits: Tensor = self.classifier(self.stage2(self.up2(x, indices1)))
+        x = self.refine1(self.up1(x, indices2))
+        logits: Tensor = self.classifier(self.refine2(self.up2(x, indices1)))
         return logits
 
 
