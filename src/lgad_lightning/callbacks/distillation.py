@@ -1,0 +1,248 @@
+"""The base of the distillation callbacks: how a loss on inner layers joins any LightningModule's training step."""
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
+from torch import Tensor, nn
+from typing_extensions import override
+
+from lgad_lightning.callbacks.batches import image_of
+from lgad_lightning.callbacks.running import RunningFit
+from lgad_lightning.errors import LgadError
+from lgad_lightning.features import RecordedFeatures, depends_on, find_layers, pair_layers, record_features
+from lgad_lightning.frozen import FrozenTeacher
+from lgad_lightning.shadow import ShadowedMethod
+
+
+class FeatureDistillation(pl.Callback):
+    """Adds a weighted loss between layers of the student and of a frozen teacher to every training step.
+
+    A subclass overrides `compute_loss` and, where it must, `teacher_inputs` and `weight_at`. The callback keeps nothing
+    in the checkpoint, and neither the module nor the teacher is another one after the fit.
+
+    With manual optimisation the loss joins the first `manual_backward` that goes through the student's layers, once
+    for each of their forward passes.
+
+    Args:
+        teacher: The trained teacher. The callback works on a copy of it; the object itself stays as it is.
+        student_layers: Names of the student's layers, as the LightningModule's `named_modules` gives them; `*` stands
+            for a part of a name. By default the numbered stages that student and teacher have in common are paired.
+        teacher_layers: The teacher's layers, one for each of the student's; by default those of the same names.
+        weight: Factor of the distillation loss.
+        start: When the weight leaves 0: a value of `trainer.global_step` (int) or a fraction of the training (float).
+        ramp: How long the weight takes to rise from 0 after `start`, and to fall to 0 before `end`; as `start`.
+        end: When the weight is 0 again, as `start`; by default never.
+        name: What the logged figures' names begin with, `default_name` unless given; two callbacks of one class need
+            two names.
+        bf16_teacher: Whether the teacher runs in bfloat16 whatever the trainer's precision.
+        compile_teacher: Whether the teacher runs through `torch.compile`.
+    """
+
+    default_name = "distillation"
+
+    def __init__(
+        self,
+        teacher: nn.Module | None,
+        student_layers: Sequence[str] | None = None,
+        teacher_layers: Sequence[str] | None = None,
+        weight: float = 1.0,
+        start: int | float = 0,
+        ramp: int | float = 0,
+        end: int | float | None = None,
+        name: str | None = None,
+        bf16_teacher: bool = False,
+        compile_teacher: bool = False,
+    ) -> None:
+        for argument, when in (("start", start), ("ramp", ramp), ("end", end)):
+            if when is not None and (when < 0 or (isinstance(when, float) and when > 1)):
+                raise LgadError(f"{argument}={when}: give a number of steps (int) or a fraction of the training (0..1)")
+        self.teacher = teacher
+        self.student_layers = student_layers
+        self.teacher_layers = teacher_layers
+        self.weight = weight
+        self.start = start
+        self.ramp = ramp
+        self.end = end
+        self.name = name or self.default_name
+        self.bf16_teacher = bf16_teacher
+        self.compile_teacher = compile_teacher
+        self._fit: RunningFit | None = None
+
+    def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
+        """Say what the teacher is called with: by default the images.
+
+        Args:
+            batch: What `training_step` is given, after its transfer to the device.
+
+        Returns:
+            The positional arguments of the teacher's `forward`.
+        """
+        return (image_of(batch),)
+
+    def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
+        """Compare the features of one batch.
+
+        Args:
+            student_features: Outputs `(B, C, H, W)` of `student_layers`, in that order, with gradient.
+            teacher_features: Outputs `(B, C', H', W')` of `teacher_layers`, without.
+
+        Returns:
+            The loss before weighting, a scalar.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override compute_loss")
+
+    def weight_at(self, step: int) -> float:
+        """Give the loss's factor: `weight` from `start` to `end`, with linear ramps at both.
+
+        Args:
+            step: `trainer.global_step`, the number of optimiser steps taken.
+
+        Returns:
+            The factor; at 0 the teacher does not run.
+        """
+        start, ramp = self._steps(self.start), self._steps(self.ramp)
+        end = float("inf") if self.end is None else self._steps(self.end)
+        if not start <= step < end:
+            return 0.0
+        # The first step of a rise and the last of a fall count, so that a ramp of 1 is none.
+        return self.weight * min(1.0, (step - start + 1) / max(ramp, 1), (end - step) / max(ramp, 1))
+
+    @override
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage != "fit":
+            return
+        if is_param_in_hook_signature(pl_module.training_step, "dataloader_iter", explicit=True):
+            raise LgadError(
+                f"{type(self).__name__} needs training_step(batch, ...), not one that takes dataloader_iter"
+            )
+        self._detach()
+        # Here and not in on_fit_start, where a learning-rate finder already trains.
+        self._fit = RunningFit(trainer, pl_module)
+        self._fit.shadows += [
+            ShadowedMethod(pl_module, "training_step", self._around_training_step),
+            ShadowedMethod(pl_module, "manual_backward", self._around_manual_backward),
+        ]
+
+    @override
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._ready()
+        self.weight_at(0)  # fails for a fraction of an endless training
+
+    @override
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        self._running.looking = every > 0 and (batch_idx == 0 or (batch_idx + 1) % every == 0)
+
+    @override
+    def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        pass
+
+    @override
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._detach()
+
+    @override
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._detach()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_fit": None}  # a copy made meanwhile is not at work
+
+    def _detach(self) -> None:
+        if self._fit is not None:
+            self._fit.close()
+            self._fit = None
+
+    @property
+    def _running(self) -> RunningFit:
+        if self._fit is None:
+            raise RuntimeError(f"{type(self).__name__} is only at work during Trainer.fit")
+        return self._fit
+
+    def _ready(self) -> RunningFit:
+        """The running fit with its layers, which the module may have made as late as in `configure_model`."""
+        fit = self._running
+        if not fit.pairs:
+            fit.pairs = self._pair_layers(fit.module)
+            fit.layers = find_layers(fit.module, self._recorded_names(fit.pairs), "the student")
+            fit.forget_traces()
+        return fit
+
+    def _pair_layers(self, module: nn.Module) -> list[tuple[str, str]]:
+        assert self.teacher is not None
+        return pair_layers(module, self.student_layers, self.teacher, self.teacher_layers)
+
+    def _recorded_names(self, pairs: list[tuple[str, str]]) -> list[str]:
+        return [name for name, _ in pairs]
+
+    def _steps(self, when: int | float) -> float:
+        if isinstance(when, int):
+            return when
+        total = self._running.trainer.estimated_stepping_batches
+        if total == float("inf"):
+            raise LgadError("start, ramp or end is a fraction of a training that never ends: set max_epochs or steps")
+        return when * total
+
+    def _around_training_step(self, step: Callable[..., Any], batch: Any, *args: Any, **kwargs: Any) -> Any:
+        fit = self._ready()
+        with record_features(fit.layers, owner="the student") as features:
+            fit.pending = batch, features
+            try:
+                output = step(batch, *args, **kwargs)
+            finally:
+                fit.pending = None
+        if output is None or not fit.module.automatic_optimization:
+            return output
+        return _add(output, self._weighted_loss(batch, features))
+
+    def _around_manual_backward(self, backward: Callable[..., Any], loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        pending = self._running.pending
+        if pending is None or not depends_on(loss, pending[1].outputs.values()):
+            backward(loss, *args, **kwargs)
+            return
+        backward(_add(loss, self._weighted_loss(*pending)), *args, **kwargs)
+        pending[1].outputs.clear()  # distilled; a checkpointed layer has recorded again during the backward
+
+    def _weighted_loss(self, batch: Any, features: RecordedFeatures) -> Tensor | None:
+        fit = self._running
+        names = [name for name, _ in fit.pairs]
+        student = features.maps(names)
+        fit.check_gradients(names, student)
+        weight = self.weight_at(fit.trainer.global_step)
+        if weight == 0:
+            return None
+        teacher = self._target_features(batch, features)
+        loss = self.compute_loss(student, teacher)
+        fit.module.log(f"{self.name}/loss", loss.detach())
+        if fit.looking:
+            self._log_figures(student, teacher)
+        return weight * loss
+
+    def _target_features(self, batch: Any, features: RecordedFeatures) -> list[Tensor]:
+        """What the student's features are compared with, without gradient."""
+        fit = self._running
+        if fit.teacher is None:
+            fit.teacher = self._frozen_teacher(fit)
+        return fit.teacher(*self.teacher_inputs(batch))
+
+    def _frozen_teacher(self, fit: RunningFit) -> FrozenTeacher:
+        copy = deepcopy(self.teacher)
+        assert copy is not None
+        copy = fit.trainer.precision_plugin.convert_module(copy).to(fit.trainer.strategy.root_device)
+        return FrozenTeacher(copy, [name for _, name in fit.pairs], self.bf16_teacher, self.compile_teacher)
+
+    def _log_figures(self, student: list[Tensor], teacher: list[Tensor]) -> None:
+        """Log what tells how the distillation goes, at every `log_every_n_steps` of the trainer."""
+
+
+def _add(output: Any, loss: Tensor | None) -> Any:
+    if loss is None:
+        return output
+    if isinstance(output, Mapping):
+        return {**output, "loss": output["loss"] + loss}
+    return output + loss

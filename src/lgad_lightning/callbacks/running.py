@@ -1,0 +1,74 @@
+"""What a distillation callback holds while a fit runs, and lets go of at its end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch._dynamo import OptimizedModule
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.features import RecordedFeatures
+from lgad_lightning.frozen import FrozenTeacher
+from lgad_lightning.shadow import ShadowedMethod
+
+
+@dataclass(eq=False)
+class RunningFit:
+    """The state of one fit; nothing of it is ever copied, pickled or saved.
+
+    Args:
+        trainer: The trainer.
+        module: The student.
+        shadows: The methods of the student that are shadowed.
+        pairs: Names of the student's and the teacher's layers.
+        layers: The student's layers that are recorded, by name.
+        teacher: The working copy of the teacher, made when it is first needed.
+        pending: The batch of the training step that is running and what has been recorded in it.
+        looking: Whether the figures of this step are logged.
+    """
+
+    trainer: pl.Trainer
+    module: pl.LightningModule
+    shadows: list[ShadowedMethod] = field(default_factory=list)
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    layers: dict[str, nn.Module] = field(default_factory=dict)
+    teacher: FrozenTeacher | None = None
+    pending: tuple[Any, RecordedFeatures] | None = None
+    looking: bool = False
+
+    def forget_traces(self) -> None:
+        """Have compiled code traced again, because `torch.compile` does not notice hooks that come or go."""
+        if getattr(self.module, "_compiler_ctx", None) is not None or any(
+            isinstance(module, OptimizedModule) or module._compiled_call_impl is not None
+            for module in self.module.modules()
+        ):
+            torch.compiler.reset()
+
+    def check_gradients(self, names: Sequence[str], student: Sequence[Tensor]) -> None:
+        """Refuse features that should carry a gradient and do not.
+
+        Args:
+            names: The student's layers.
+            student: Their outputs.
+
+        Raises:
+            LgadError: Naming the first such layer. One whose parameters are all frozen is no such layer.
+        """
+        for name, features in zip(names, student, strict=True):
+            layer = self.layers[name]
+            parameters = list(layer.parameters()) or list(self.module.parameters())
+            if not features.requires_grad and any(parameter.requires_grad for parameter in parameters):
+                raise LgadError(
+                    f"the output of layer {name!r} of the student carries no gradient, so nothing can be distilled into"
+                    " it: it ran under torch.no_grad, or below reentrant activation checkpointing (use_reentrant=False"
+                    " works)"
+                )
+
+    def close(self) -> None:
+        """Leave the module as it was."""
+        for shadow in self.shadows:
+            shadow.remove()
+        self.forget_traces()

@@ -1,0 +1,138 @@
+"""A teacher that only has to be looked at: its wanted features for the least work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from lgad_lightning.features import find_layers, record_features
+
+_Convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_BatchNorm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+class FrozenTeacher:
+    """Runs a network in evaluation mode without gradients, up to the last of the layers that are wanted.
+
+    Args:
+        network: The network; it is changed (batch norm folded at the first call, channels-last), so pass a copy.
+        layers: Names of the layers whose outputs are wanted.
+        bf16: Whether to run it under bfloat16 autocast, whatever the surroundings.
+        compiled: Whether to run it through `torch.compile`.
+
+    Example:
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 2, 1))
+        >>> teacher = FrozenTeacher(network, ["2"])
+        >>> [features.shape for features in teacher(torch.zeros(1, 3, 16, 16))]
+        [torch.Size([1, 8, 14, 14])]
+    """
+
+    def __init__(self, network: nn.Module, layers: Sequence[str], bf16: bool = False, compiled: bool = False) -> None:
+        self._names = list(layers)
+        self._network = network.eval().requires_grad_(False)
+        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._layers: dict[str, nn.Module] | None = None
+        self._bf16 = bf16
+        self._compiled = compiled
+
+    def __call__(self, *inputs: Any) -> list[Tensor]:
+        """Run the network as far as needed.
+
+        Args:
+            *inputs: What the network is called with.
+
+        Returns:
+            The wanted features, each `(B, C, H, W)`, in the order of `layers`.
+        """
+        with torch.no_grad():
+            if self._layers is None:
+                self._layers = self._prepare(*inputs)
+            with record_features(self._layers, True, "the teacher") as features, self._precision():
+                self._network(*inputs)
+        return features.maps(self._names)
+
+    def _prepare(self, *inputs: Any) -> dict[str, nn.Module]:
+        self._network = fold_batch_norm(self._network, self._names, *inputs)
+        if self._compiled:
+            self._network.compile()
+        return find_layers(self._network, self._names, "the teacher")
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if not self._bf16:
+            return nullcontext()
+        return torch.autocast(next(self._network.parameters()).device.type, torch.bfloat16)
+
+
+def fold_batch_norm(network: nn.Module, layers: Sequence[str], *inputs: Any) -> nn.Module:
+    """Fold each batch norm that directly follows a convolution into it, if that leaves the wanted features as they are.
+
+    Which one follows which is seen in a run on `inputs`; whether anything else used what lay between them shows in the
+    features of the folded network, which is only returned if they agree with the original's.
+
+    Args:
+        network: A float32 network in evaluation mode; others are returned as they are.
+        layers: Names of the layers whose features count; none of them is folded away.
+        *inputs: What the network is called with.
+
+    Returns:
+        A folded copy, or `network` itself where folding is not possible.
+
+    Example:
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()).eval()
+        >>> fold_batch_norm(network, ["2"], torch.rand(1, 3, 8, 8))[1]
+        Identity()
+    """
+    if any(parameter.dtype != torch.float32 for parameter in network.parameters()):
+        return network
+    wanted = find_layers(network, layers, "the teacher")
+    names = {module: name for name, module in network.named_modules()}
+    with _full_precision(network), torch.no_grad():
+        pairs, before = _watch(network, wanted, inputs)
+        folded = deepcopy(network)
+        for convolution, norm in pairs:
+            fused = fuse_conv_bn_eval(convolution, norm, isinstance(convolution, nn.modules.conv._ConvTransposeNd))
+            folded.set_submodule(names[convolution], fused)
+            folded.set_submodule(names[norm], nn.Identity())
+        _, after = _watch(folded, find_layers(folded, layers, "the teacher"), inputs)
+    same = all((a - b).abs().max() <= 1e-3 * b.abs().max() for a, b in zip(after, before, strict=True))
+    return folded if same else network
+
+
+def _watch(
+    network: nn.Module, wanted: dict[str, nn.Module], inputs: Sequence[Any]
+) -> tuple[list[tuple[Any, Any]], list[Tensor]]:
+    """Run the network: convolutions with the batch norms directly behind them, each called once, and the features."""
+    calls: Counter[nn.Module] = Counter()
+    outputs: dict[int, tuple[nn.Module, Tensor]] = {}  # holds the tensors, so that no id is used twice
+    pairs: list[tuple[Any, Any]] = []
+
+    def after_convolution(module: nn.Module, args: Any, output: Tensor) -> None:
+        calls[module] += 1
+        outputs[id(output)] = module, output
+
+    def before_norm(module: nn.Module, args: Any) -> None:
+        calls[module] += 1
+        if id(args[0]) in outputs:
+            pairs.append((outputs[id(args[0])][0], module))
+
+    with ExitStack() as handles, record_features(wanted, True, "the teacher") as features:
+        for module in network.modules():
+            if isinstance(module, _Convolution):
+                handles.callback(module.register_forward_hook(after_convolution).remove)
+            elif isinstance(module, _BatchNorm) and module.running_mean is not None:
+                handles.callback(module.register_forward_pre_hook(before_norm).remove)
+        network(*inputs)
+    once = [(c, n) for c, n in pairs if calls[c] == calls[n] == 1 and c not in wanted.values()]
+    return once, features.maps(list(wanted))
+
+
+def _full_precision(network: nn.Module) -> AbstractContextManager[Any]:
+    device = next((parameter.device.type for parameter in network.parameters()), "cpu")
+    return torch.autocast(device, enabled=False)

@@ -1,0 +1,67 @@
+"""A removable replacement of a method on one object."""
+
+import inspect
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any
+
+
+class ShadowedMethod:
+    """Wraps `owner.name` on this one object until `remove` is called; shadows of one method may overlap freely.
+
+    The shadow copies and pickles as the method beneath it, so a copy of the owner made meanwhile is a plain one.
+
+    Args:
+        owner: The object whose method is replaced; its class stays as it is.
+        name: The method's name.
+        around: Called as `around(method, *args, **kwargs)` in place of the method, which it may call.
+
+    Example:
+        >>> class Greeter:
+        ...     def greet(self, name):
+        ...         return f"hello {name}"
+        >>> greeter = Greeter()
+        >>> shadow = ShadowedMethod(greeter, "greet", lambda greet, name: greet(name).upper())
+        >>> greeter.greet("you")
+        'HELLO YOU'
+        >>> shadow.remove()
+        >>> greeter.greet("you"), vars(greeter)
+        ('hello you', {})
+    """
+
+    def __init__(self, owner: object, name: str, around: Callable[..., Any]) -> None:
+        self._owner = owner
+        self._name = name
+        self._around = around
+        self._was_own = name in vars(owner)
+        self._inner: Callable[..., Any] = getattr(owner, name)
+        update_wrapper(self, self._inner, updated=())
+        # Lightning unwraps one level and wants a function with `__code__` there.
+        self.__wrapped__ = inspect.unwrap(self._inner)
+        setattr(owner, name, self)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call `around` with the method beneath."""
+        return self._around(self._inner, *args, **kwargs)
+
+    def __reduce__(self) -> tuple[Callable[[Any], Any], tuple[Callable[..., Any]]]:
+        return _same, (self._inner,)
+
+    def remove(self) -> None:
+        """Take the shadow away; those laid over it stay. A second call does nothing."""
+        outer = vars(self._owner).get(self._name)
+        if outer is self:
+            if self._was_own:
+                setattr(self._owner, self._name, self._inner)
+            else:
+                delattr(self._owner, self._name)
+            return
+        while isinstance(outer, ShadowedMethod):
+            if outer._inner is self:
+                outer._inner, outer._was_own = self._inner, self._was_own
+                return
+            outer = outer._inner
+
+
+def _same(method: Callable[..., Any]) -> Callable[..., Any]:
+    return method
