@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from filelock import FileLock
 
+from lgad_lightning.data.base import SPLITS, Split
+from lgad_lightning.data.culane import MASKS
 from lgad_lightning.data.parallel import map_parallel
 from lgad_lightning.data.synthetic.render import render
 from lgad_lightning.data.synthetic.scene import REFERENCE_SIZE, SCENARIOS, sample_scene
@@ -19,7 +21,6 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.lane import Lane
 from lgad_lightning.lanes.raster import rasterise
 
-SPLITS = ("train", "val", "test")
 MANIFEST = "synthetic.json"
 _VERSION = 1  # raised whenever equal parameters give other pictures
 _CLIP = 100  # pictures in one folder
@@ -125,9 +126,6 @@ def _holds(data: SyntheticData, root: Path) -> bool:
 
 def _write(data: SyntheticData, folder: Path, workers: int | None) -> None:
     items = [(split, index) for split in SPLITS for index in range(getattr(data, split))]
-    for name in {data.name(*item) for item in items}:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "laneseg_label_w16" / name).parent.mkdir(parents=True, exist_ok=True)
     bits = map_parallel(partial(_write_image, data, folder), items, "Generating synthetic roads", workers)
     for path, text in _lists(data, dict(zip(items, bits, strict=True))).items():
         _replace(folder / path, text.encode())
@@ -135,7 +133,7 @@ def _write(data: SyntheticData, folder: Path, workers: int | None) -> None:
     _replace(folder / MANIFEST, json.dumps(manifest, indent=2).encode())
 
 
-def _write_image(data: SyntheticData, folder: Path, item: tuple[str, int]) -> str:
+def _write_image(data: SyntheticData, folder: Path, item: tuple[Split, int]) -> str:
     """Writes image, lanes and mask of one scene; returns its existence bits.
 
     The image is written last: where it exists, the scene is complete.
@@ -148,7 +146,7 @@ def _write_image(data: SyntheticData, folder: Path, item: tuple[str, int]) -> st
     label = rasterise([lanes.get(slot) for slot in (1, 2, 3, 4)], data.image_size, stroke)
     image = folder / f"{data.name(split, index)}.jpg"
     if not image.exists():
-        mask = folder / "laneseg_label_w16" / f"{data.name(split, index)}.png"
+        mask = folder / MASKS[split] / f"{data.name(split, index)}.png"
         lines = "".join(" ".join(f"{x:.6g} {y:.6g}" for x, y in lane.points) + " \n" for lane in lanes.values())
         _replace(image.with_suffix(".lines.txt"), lines.encode())
         _replace(mask, cv2.imencode(".png", label, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
@@ -157,7 +155,7 @@ def _write_image(data: SyntheticData, folder: Path, item: tuple[str, int]) -> st
     return " ".join(str(int((label == slot).any())) for slot in (1, 2, 3, 4))
 
 
-def _lists(data: SyntheticData, bits: Mapping[tuple[str, int], str]) -> dict[str, str]:
+def _lists(data: SyntheticData, bits: Mapping[tuple[Split, int], str]) -> dict[str, str]:
     """Path and text of the list files."""
     lists = {}
     for split in SPLITS:

@@ -1,0 +1,229 @@
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import lightning as L
+import torch
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lgad_lightning.data.augment import LaneAugmentation
+from lgad_lightning.data.dataset import LaneBatch, LaneDataset, collate
+from lgad_lightning.data.sampler import EpochSampler, LateLoader
+from lgad_lightning.data.source import LaneSource
+from lgad_lightning.errors import LgadError
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class LaneDataModule(L.LightningDataModule):
+    """Images with lane labels, as batches for teacher and student: see `LaneBatch`.
+
+    A data set of one's own overrides `source` (and `check`, to say early what is missing). The order of training and
+    its augmentation are functions of seed, epoch and sample, whatever the number of workers or the point of resuming.
+
+    Args:
+        root: Folder of the data set.
+        num_slots: Number of lane slots; classes are one more.
+        input_size: Height and width of the network's input in pixels.
+        crop_top: Rows to cut off the top of every image, before resizing.
+        batch_size: Images in a batch, per process.
+        num_workers: Processes that load, per training process.
+        mean: Mean of the channels, in units of `pixel_range`.
+        std: Deviation of the channels, in units of `pixel_range`.
+        channels: Order of the channels.
+        pixel_range: Value of a white pixel before normalising.
+        augmentation: What training images go through; true for `LaneAugmentation()`, false for nothing.
+        seed: Seed of order and augmentation.
+        reduced_decode: Decode JPEGs at half size, where they are at least twice the input size: faster, but the
+            pixels differ a little.
+
+    Example:
+        >>> class Notes(LaneDataModule):
+        ...     def source(self, split):
+        ...         raise NotImplementedError
+        >>> Notes("data", num_slots=4, input_size=(208, 976), crop_top=240).num_classes
+        5
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        num_slots: int,
+        input_size: tuple[int, int] = (288, 800),
+        crop_top: int = 0,
+        batch_size: int = 12,
+        num_workers: int = 2,
+        mean: Sequence[float] = (0.485, 0.456, 0.406),
+        std: Sequence[float] = (0.229, 0.224, 0.225),
+        channels: Literal["rgb", "bgr"] = "rgb",
+        pixel_range: float = 1.0,
+        augmentation: LaneAugmentation | bool = True,
+        seed: int = 0,
+        reduced_decode: bool = False,
+    ) -> None:
+        super().__init__()
+        self.root = Path(root).expanduser()
+        self.num_slots = num_slots
+        self.input_size = (int(input_size[0]), int(input_size[1]))
+        self.crop_top = crop_top
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.mean = tuple(mean)
+        self.std = tuple(std)
+        self.channels = channels
+        self.pixel_range = pixel_range
+        self.augmentation = LaneAugmentation() if augmentation is True else augmentation or None
+        self.seed = seed
+        self.reduced_decode = reduced_decode
+        self.datasets: dict[str, LaneDataset] = {}
+
+    @abstractmethod
+    def source(self, split: Split) -> LaneSource:
+        """The images and labels of a split.
+
+        Args:
+            split: `train`, `val` or `test`.
+
+        Raises:
+            LgadError: If they cannot be found.
+        """
+
+    def check(self, splits: Iterable[Split] = SPLITS) -> None:
+        """Looks whether the data set is there: quickly, before anything is trained.
+
+        Args:
+            splits: What will be needed.
+
+        Raises:
+            LgadError: If something is missing. Says the folder looked in, the layout expected, the key to set and how
+                to go on without data.
+        """
+        for split in splits:
+            source = self.source(split)
+            if not len(source):
+                raise LgadError(f"{source.root} has no images for {split}.")
+            for index in (0, len(source) - 1):
+                if not (path := source.root / source.names[index]).is_file():
+                    raise LgadError(f"The first or last image of {split} is missing: {path}. {self.advice}")
+
+    @property
+    def advice(self) -> str:
+        """What to do about a missing data set: the end of an error message."""
+        return (
+            "Set data.root=FOLDER (--data.root=FOLDER in lgad-cli, root=FOLDER in Python) to the folder of the data "
+            "set. To try without data: lgad-fit without arguments generates its own."
+        )
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, the background included."""
+        return self.num_slots + 1
+
+    @property
+    def identity(self) -> str:
+        """A short text that differs between data sets, and between geometries of one.
+
+        Two modules with equal identity give equal label maps of equal images in training, but for augmentation.
+        """
+        digest = hashlib.sha256(f"{self.input_size} {self.crop_top} {self.num_slots}".encode())
+        for split in SPLITS[:2]:
+            digest.update("\n".join(self.source(split).names).encode())
+        return f"{type(self).__name__}-{digest.hexdigest()[:12]}"
+
+    def prepare_data(self) -> None:
+        """Checks what the trainer is about to use; all of it without a trainer."""
+        needed: dict[object, tuple[Split, ...]] = {
+            TrainerFn.FITTING: ("train", "val"),
+            TrainerFn.VALIDATING: ("val",),
+            TrainerFn.TESTING: ("test",),
+            TrainerFn.PREDICTING: ("test",),
+        }
+        self.check(needed.get(self.trainer and self.trainer.state.fn, SPLITS))
+
+    def setup(self, stage: str | None = None) -> None:
+        """Opens the splits.
+
+        Args:
+            stage: `fit`, `validate`, `test` or `predict`; None for all.
+        """
+        wanted = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
+        for split in wanted[stage] if stage else ("train", "val", "test", "predict"):
+            self.datasets[split] = LaneDataset(
+                self.source("test" if split == "predict" else split),  # type: ignore[arg-type]
+                self.input_size,
+                self.crop_top,
+                self.augmentation if split == "train" else None,
+                self.seed,
+                labels=split != "predict",
+                evaluation=split in ("val", "test"),
+                reduced_decode=self.reduced_decode,
+            )
+
+    def train_dataloader(self) -> DataLoader[LaneBatch]:
+        """Batches in a new order every epoch; a last one of less than `batch_size` is left to other epochs."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader[LaneBatch]:
+        """Batches with what the metric needs."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader[LaneBatch]:
+        """Batches with what the metric needs."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> DataLoader[LaneBatch]:
+        """The test images without labels."""
+        return self._loader("predict")
+
+    def _loader(self, split: str) -> DataLoader[LaneBatch]:
+        dataset, train = self.datasets[split], split == "train"
+        ranks = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        sampler = EpochSampler(dataset, self.seed, train, *ranks)
+        return LateLoader(
+            dataset,
+            self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            worker_init_fn=_one_thread,
+            pin_memory=torch.cuda.is_available(),
+            drop_last=train and len(sampler) >= self.batch_size,
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def on_after_batch_transfer(self, batch: LaneBatch, dataloader_idx: int) -> LaneBatch:
+        """Makes of pixels what the network sees, on the device.
+
+        Args:
+            batch: As `collate` has made it; changed in place.
+            dataloader_idx: Not used.
+        """
+        batch["image"] = self.normalise(batch["image"])
+        if "label" in batch:
+            batch["label"] = batch["label"].long()
+        return batch
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """Pixels to the network's input.
+
+        Args:
+            image: `(B, H, W, 3)` uint8, blue-green-red.
+
+        Returns:
+            `(B, 3, H, W)` float32 in the module's order of channels.
+        """
+        pixels = image.flip(-1) if self.channels == "rgb" else image
+        std = torch.tensor(self.std, device=image.device)
+        mean = torch.tensor(self.mean, device=image.device)
+        return (pixels * (self.pixel_range / 255 / std) - mean / std).permute(0, 3, 1, 2).contiguous()
+
+
+def _one_thread(worker: int) -> None:
+    """Workers are as many as there are cores to use: OpenCV must not start threads of its own in each."""
+    cv2.setNumThreads(1)

@@ -1,0 +1,140 @@
+"""CULane, and every data set in its layout."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.data.base import LaneDataModule, Split
+from lgad_lightning.data.source import LaneSource, read_mask
+from lgad_lightning.data.strings import Strings
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Frame, Lane, culane_slots, read_lines
+from lgad_lightning.lanes.slots import CULANE_SLOTS
+
+MASKS: dict[Split, str] = {"train": "laneseg_label_w16", "val": "laneseg_label_w16", "test": "laneseg_label_w16_test"}
+
+
+class CULaneSource(LaneSource):
+    """A split of CULane.
+
+    Label maps are read from the masks if the folder of masks exists, and drawn from `.lines.txt` if not.
+
+    Args:
+        root: Folder with `list/` and the drivers' folders.
+        split: `train`, `val` or `test`.
+    """
+
+    def __init__(self, root: Path, split: Split) -> None:
+        candidates = [f"list/{split}_gt.txt", f"list/{split}.txt"] if split != "test" else ["list/test.txt"]
+        found = [root / name for name in candidates if (root / name).is_file()]
+        if not found:
+            raise LgadError(f"No list of {split} images: looked for {' and '.join(candidates)} in {root}.")
+        super().__init__(root, read_list(found[0]), CULANE_SLOTS)
+        self.masks = root / MASKS[split] if (root / MASKS[split]).is_dir() else None
+        self.scenarios, self._scenario = _scenarios(root, self.names) if split == "test" else ([], None)
+
+    def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
+        """The lanes in the `.lines.txt` beside an image."""
+        return read_lines((self.root / self.names[index]).with_suffix(".lines.txt"), image_size)
+
+    def slots(self, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
+        """Four slots by the rule of CULane's own mask generator."""
+        return culane_slots(lanes)
+
+    def label(self, index: int, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """The label map, from the mask where there are masks."""
+        if self.masks is None:
+            return super().label(index, frame, size)
+        path = (self.masks / self.names[index]).with_suffix(".png")
+        mask = read_mask(path, self.num_slots)
+        if mask.shape != (frame.height, frame.width):
+            raise LgadError(
+                f"{path} has {mask.shape[0]} x {mask.shape[1]} pixels (height x width), its image "
+                f"{frame.height} x {frame.width}. Restore both from the data set's archive."
+            )
+        resized = cv2.resize(mask[frame.crop_top :], size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        return resized.astype(np.uint8, copy=False)
+
+    def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
+        """Keyword arguments of `CULaneF1.update`, with the scenario where the test splits are listed."""
+        scenario = {} if self._scenario is None else {"scenarios": self.scenarios[self._scenario[index]]}
+        return super().evaluation(index, image_size) | scenario
+
+
+class CULaneDataModule(LaneDataModule):
+    """CULane in its official layout.
+
+    ```
+    ROOT/driver_*/<clip>.MP4/<frame>.jpg and <frame>.lines.txt
+    ROOT/laneseg_label_w16/driver_*/...png                      (optional: else drawn from .lines.txt)
+    ROOT/list/{train,val}_gt.txt, test.txt, test_split/test*_*.txt
+    ```
+
+    Args:
+        root: Folder of the data set.
+        options: Everything else of `LaneDataModule`. SAD's recipe cuts off the top: `crop_top=240`.
+
+    Example:
+        >>> CULaneDataModule("/data/CULane", input_size=(208, 976), crop_top=240).num_classes
+        5
+    """
+
+    def __init__(self, root: str | Path, **options: Any) -> None:
+        super().__init__(root, num_slots=CULANE_SLOTS, **options)
+
+    def source(self, split: Split) -> CULaneSource:
+        """The images and labels of a split."""
+        try:
+            return CULaneSource(self.root, split)
+        except LgadError as error:
+            raise LgadError(
+                f"{error} Expected is CULane's layout: list/train_gt.txt, list/val_gt.txt, list/test.txt, and the "
+                f"images with their .lines.txt in driver_*/*.MP4/. {self.advice}"
+            ) from error
+
+
+def read_list(path: Path) -> Strings:
+    """The images that a CULane list names.
+
+    Args:
+        path: Lines of `image`, `image mask` or `image mask bit bit bit bit`; slashes at the front, trailing blanks and
+            empty lines do not matter.
+
+    Returns:
+        Paths relative to the data set's root.
+
+    Raises:
+        LgadError: If a line is none of these; names file and line.
+    """
+    names = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        if len(fields) not in (1, 2, 6) or not set(fields[2:]) <= {"0", "1"}:
+            raise LgadError(
+                f"{path}:{number}: expected 'image', 'image mask' or 'image mask 1 1 1 0', found '{line[:120]}'."
+            )
+        names.append(fields[0].lstrip("/"))
+    return Strings(names)
+
+
+def _scenarios(root: Path, names: Sequence[str]) -> tuple[list[str], NDArray[np.int8] | None]:
+    """The names of the test scenarios, and which one each image belongs to; none without `list/test_split`."""
+    lists = sorted((root / "list" / "test_split").glob("test*_*.txt"))
+    if not lists:
+        return [], None
+    scenarios = [re.sub(r"^test\d+_", "", path.stem) for path in lists]
+    number_of = {name: number for number, path in enumerate(lists) for name in read_list(path)}
+    missing = [name for name in names if name not in number_of]
+    if missing:
+        raise LgadError(
+            f"{missing[0]} and {len(missing) - 1} more images of {root / 'list/test.txt'} are in none of the lists in "
+            f"{root / 'list/test_split'}. Complete these, or remove the folder to test without scenarios."
+        )
+    return scenarios, np.array([number_of[name] for name in names], np.int8)

@@ -1,0 +1,141 @@
+"""From a source's files to samples and batches of the network's input size."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lgad_lightning.data.augment import LaneAugmentation
+from lgad_lightning.data.sampler import Key
+from lgad_lightning.data.source import LaneSource
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Frame
+
+
+class LaneBatch(TypedDict, total=False):
+    """A batch of any of the package's data sets.
+
+    Attributes:
+        image: `(B, 3, H, W)` float32, normalised. Until it reaches the device: `(B, H, W, 3)` uint8.
+        label: `(B, H, W)` int64 classes, 255 where ignored. Until it reaches the device: uint8.
+        existence: `(B, slots)` float32, 1 where the slot has a lane.
+        name: Path of each image below the data set's root.
+        frame: How each input was cut from its image.
+        evaluation: In validation and test: keyword arguments of the metric's `update`.
+    """
+
+    image: Tensor
+    label: Tensor
+    existence: Tensor
+    name: list[str]
+    frame: list[Frame]
+    evaluation: dict[str, list[Any]]
+
+
+class LaneDataset(Dataset[dict[str, Any]]):
+    """Samples at the network's input size.
+
+    Args:
+        source: Where images and labels come from.
+        input_size: Height and width of the network's input.
+        crop_top: Rows to cut off the top of every image before resizing.
+        augmentation: What to do to image and label, or None.
+        seed: Seed of the augmentation.
+        labels: Whether to give labels.
+        evaluation: Whether to give what the metric needs.
+        reduced_decode: Decode images at half size; needs images of at least twice the input size.
+
+    Raises:
+        LgadError: If images are too small for `reduced_decode`.
+    """
+
+    def __init__(
+        self,
+        source: LaneSource,
+        input_size: tuple[int, int],
+        crop_top: int = 0,
+        augmentation: LaneAugmentation | None = None,
+        seed: int = 0,
+        labels: bool = True,
+        evaluation: bool = False,
+        reduced_decode: bool = False,
+    ) -> None:
+        self.source = source
+        self.input_size = input_size
+        self.crop_top = crop_top
+        self.augment = augmentation.build(input_size, source.num_slots) if augmentation else None
+        self.seed = seed
+        self.labels = labels
+        self.evaluation = evaluation
+        self._full_size = self._size_before_reduction() if reduced_decode else None
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, key: Key | int) -> dict[str, Any]:
+        """One sample: image and label as arrays, the rest as in `LaneBatch`.
+
+        Args:
+            key: Number of the sample; with the epoch for the augmentation (0 without).
+        """
+        index, epoch = key if isinstance(key, tuple) else (key, 0)
+        image, frame = self._image(index)
+        sample: dict[str, Any] = {"name": self.source.names[index], "frame": frame}
+        if self.labels:
+            label = self.source.label(index, frame, self.input_size)
+            if self.augment is not None:
+                image, label = self.augment(image, label, (self.seed, epoch, index))
+            present = np.bincount(label.ravel(), minlength=256)[1 : self.source.num_slots + 1] > 0
+            sample |= {"label": label, "existence": present.astype(np.float32)}
+        if self.evaluation:
+            sample["evaluation"] = self.source.evaluation(index, (frame.height, frame.width))
+        return sample | {"image": image}
+
+    def _image(self, index: int) -> tuple[Any, Frame]:
+        """The image at the input size, and how it came to it."""
+        image, size, crop = self._decoded(index)
+        if size[0] <= self.crop_top:
+            raise LgadError(
+                f"crop_top={self.crop_top} leaves nothing of {self.source.names[index]}, which has {size[0]} rows."
+            )
+        height, width = self.input_size
+        resized = cv2.resize(image[crop:], (width, height), interpolation=cv2.INTER_LINEAR)
+        return resized, Frame(*size, self.crop_top)
+
+    def _decoded(self, index: int) -> tuple[Any, tuple[int, int], int]:
+        """The image, the size it has on disk, and the rows to cut off it."""
+        if self._full_size is not None:
+            image = self.source.image(index, reduce=True)
+            height, width = self._full_size
+            if image.shape[:2] == ((height + 1) // 2, (width + 1) // 2):
+                return image, self._full_size, self.crop_top // 2
+        image = self.source.image(index)
+        return image, image.shape[:2], self.crop_top
+
+    def _size_before_reduction(self) -> tuple[int, int]:
+        """The size of the first image: a reduced one does not tell it. Images of other sizes are read in full."""
+        height, width = self.source.image(0).shape[:2]
+        if height - self.crop_top < 2 * self.input_size[0] or width < 2 * self.input_size[1]:
+            raise LgadError(
+                f"reduced_decode=true needs images of at least twice input_size={self.input_size}; "
+                f"those of {self.source.root} have {height - self.crop_top} x {width} pixels after the crop."
+            )
+        return height, width
+
+
+def collate(samples: Sequence[dict[str, Any]]) -> LaneBatch:
+    """Samples to a batch, as it travels to the device: arrays stacked, the rest in lists.
+
+    Args:
+        samples: What `LaneDataset` gives.
+    """
+    batch: dict[str, Any] = {key: [sample[key] for sample in samples] for key in samples[0]}
+    for key in batch.keys() & {"image", "label", "existence"}:
+        batch[key] = torch.from_numpy(np.stack(batch[key]))
+    if "evaluation" in batch:
+        batch["evaluation"] = {key: [part[key] for part in batch["evaluation"]] for key in batch["evaluation"][0]}
+    return batch  # type: ignore[return-value]

@@ -1,0 +1,63 @@
+"""The order of training: a function of seed and epoch alone."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+
+class Key(NamedTuple):
+    """Which sample to load, and in which epoch: what is drawn for it depends on nothing else but the seed."""
+
+    sample: int
+    epoch: int
+
+
+class EpochSampler(DistributedSampler[Key]):
+    """Yields the keys of one process's share of the samples.
+
+    Equal for equal seed and epoch, whatever the number of workers, so that a resumed training sees what it would have
+    seen. It is a `DistributedSampler` so that Lightning leaves it in place, but it never repeats samples to fill up,
+    which would count them twice in a metric.
+
+    Args:
+        dataset: The samples, for their number.
+        seed: Seed of the order.
+        shuffle: Whether to draw a new order every epoch. If so, processes get equally many samples and the rest is
+            left to other epochs; if not, every sample comes exactly once.
+        num_replicas: Number of processes.
+        rank: Number of this process.
+
+    Example:
+        >>> sampler = EpochSampler(torch.arange(3), shuffle=False)
+        >>> sampler.set_epoch(2)
+        >>> list(sampler)
+        [Key(sample=0, epoch=2), Key(sample=1, epoch=2), Key(sample=2, epoch=2)]
+    """
+
+    def __init__(
+        self, dataset: Dataset[Any], seed: int = 0, shuffle: bool = True, num_replicas: int = 1, rank: int = 0
+    ) -> None:
+        super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed)
+        total = len(dataset)  # type: ignore[arg-type]
+        self.num_samples = total // num_replicas if shuffle else len(range(rank, total, num_replicas))
+
+    def __iter__(self) -> Iterator[Key]:
+        total = len(self.dataset)  # type: ignore[arg-type]
+        order = torch.arange(total)
+        if self.shuffle:
+            order = torch.randperm(total, generator=torch.Generator().manual_seed(self.seed + 1_000_003 * self.epoch))
+        for index in order[self.rank :: self.num_replicas][: self.num_samples].tolist():
+            yield Key(index, self.epoch)
+
+
+class LateLoader(DataLoader[Any]):
+    """A DataLoader that looks at its sampler when the first batch is asked for, not before.
+
+    Lightning makes the iterator of a resumed training before it tells the sampler the epoch, and an ordinary
+    DataLoader with workers then begins with the order of epoch 0.
+    """
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        yield from super().__iter__()

@@ -1,0 +1,141 @@
+"""Where images and labels come from: the part that every data set writes anew."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Frame, Lane, rasterise
+
+Image = NDArray[Any]
+"""uint8 `(H, W, 3)`, blue-green-red."""
+
+
+class LaneSource(ABC):
+    """The images of one split and what is annotated on them.
+
+    A data set of one's own needs `lanes` and `slots`; label maps are then drawn from them.
+
+    Args:
+        root: Folder of the data set.
+        names: Path of each image below the root, '/' separated.
+        num_slots: Number of lane slots; slot i is class i + 1.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str], num_slots: int) -> None:
+        self.root = root
+        self.names = names
+        self.num_slots = num_slots
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @abstractmethod
+    def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
+        """The annotated lanes of an image, in any order.
+
+        Args:
+            index: Number of the image.
+            image_size: Height and width of the image in pixels.
+
+        Raises:
+            LgadError: If the annotation cannot be read; names the file.
+        """
+
+    @abstractmethod
+    def slots(self, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
+        """Which lane has which slot.
+
+        Args:
+            lanes: The lanes of one image.
+
+        Returns:
+            `num_slots` lanes or None.
+        """
+
+    def label(self, index: int, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """The label map of an image: 0 background, then the slots.
+
+        Args:
+            index: Number of the image.
+            frame: Size of the image, and the rows to cut off.
+            size: Height and width of the map to return.
+        """
+        slots = self.slots(self.lanes(index, (frame.height, frame.width)))
+        cropped = [lane and lane.cropped(frame.crop_top) for lane in slots]
+        return rasterise(cropped, size, width=max(1, round(size[1] * self.stroke)))
+
+    stroke: float = 16 / 1640
+    """Thickness of a drawn lane as a share of the image's width."""
+
+    def image(self, index: int, reduce: bool = False) -> Image:
+        """The pixels of an image; see `read_image`."""
+        return read_image(self.root / self.names[index], reduce)
+
+    def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
+        """What the data set's metric wants to know of an image, by the names of its arguments.
+
+        Args:
+            index: Number of the image.
+            image_size: Height and width of the image in pixels.
+        """
+        return {"target": self.lanes(index, image_size), "images": self.names[index]}
+
+
+def read_image(path: Path, reduce: bool = False) -> Image:
+    """Reads a JPEG or PNG.
+
+    Args:
+        path: The file.
+        reduce: Decode at half size, which is faster and gives slightly other pixels.
+
+    Returns:
+        The image.
+
+    Raises:
+        LgadError: If the file is missing, cut off, or no image.
+    """
+    content = _read(path, "image")
+    image = cv2.imdecode(content, cv2.IMREAD_REDUCED_COLOR_2 if reduce else cv2.IMREAD_COLOR)
+    if image is None:
+        raise LgadError(f"{path} is no image that can be decoded. Restore it from the data set's archive.")
+    return image
+
+
+def read_mask(path: Path, num_slots: int) -> NDArray[np.uint8]:
+    """Reads a label map.
+
+    Args:
+        path: A single-channel PNG of classes.
+        num_slots: The largest class that may occur, besides 255 (ignore).
+
+    Raises:
+        LgadError: If the file is missing, cut off, no mask, or holds other values.
+    """
+    mask = cv2.imdecode(_read(path, "mask"), cv2.IMREAD_UNCHANGED)
+    if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
+        raise LgadError(f"{path} is no 8-bit single-channel mask. Restore it from the data set's archive.")
+    wrong = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[num_slots + 1 : 255])
+    if len(wrong):
+        raise LgadError(
+            f"{path} has the value {wrong[0] + num_slots + 1}: a mask holds 0, 1 to {num_slots}, and 255 for ignored "
+            "pixels. Was it made for viewing, or resized with interpolation?"
+        )
+    return mask.astype(np.uint8, copy=False)
+
+
+def _read(path: Path, kind: str) -> NDArray[np.uint8]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise LgadError(f"Cannot read the {kind} {path}: {error.strerror}. Is the data set complete?") from error
+    # OpenCV decodes a file that was cut off without complaint, the missing part grey.
+    jpeg, png = content.startswith(b"\xff\xd8"), content.startswith(b"\x89PNG")
+    if (jpeg and b"\xff\xd9" not in content[-1024:]) or (png and b"IEND" not in content[-1024:]):
+        raise LgadError(f"The {kind} {path} is cut off after {len(content)} bytes. Restore it from the archive.")
+    return np.frombuffer(content, np.uint8)

@@ -1,0 +1,40 @@
+from collections.abc import Iterable, Sequence
+from typing import overload
+
+import numpy as np
+
+
+class Strings(Sequence[str]):
+    """Many strings in two arrays.
+
+    A list of 100,000 names costs every DataLoader worker its own copy, because Python writes reference counts into the
+    pages that the workers share; these arrays stay shared.
+
+    Args:
+        strings: The strings.
+
+    Example:
+        >>> names = Strings(["a.jpg", "b.jpg"])
+        >>> names[1], len(names)
+        ('b.jpg', 2)
+    """
+
+    def __init__(self, strings: Iterable[str]) -> None:
+        encoded = [string.encode() for string in strings]
+        self._bytes = np.frombuffer(b"".join(encoded), np.uint8)
+        self._ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{index} is out of range for {len(self)} strings")
+        start, end = self._ends[index % len(self)], self._ends[index % len(self) + 1]
+        return self._bytes[start:end].tobytes().decode()
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1

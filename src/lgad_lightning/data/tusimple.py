@@ -1,0 +1,106 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lgad_lightning.data.base import LaneDataModule, Split
+from lgad_lightning.data.source import LaneSource
+from lgad_lightning.data.strings import Strings
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Lane, read_tusimple, tusimple_slots
+from lgad_lightning.lanes.slots import TUSIMPLE_SLOTS
+
+LABELS: dict[Split, tuple[str, ...]] = {
+    "train": ("label_data_0313.json", "label_data_0601.json"),
+    "val": ("label_data_0531.json",),
+    "test": ("test_label.json",),
+}
+"""The label files of each split, as SAD, SCNN and PytorchAutoDrive divide them: 3,268, 358 and 2,782 frames."""
+
+
+class TuSimpleSource(LaneSource):
+    """Frames of TuSimple label files; label maps are drawn from their lanes.
+
+    Args:
+        root: Folder with `clips/` and the label files (original layout), or with `train_set/` and `test_set/` (Kaggle's
+            copy; its `test_label.json` lies in either).
+        split: `train`, `val` or `test`.
+        num_slots: 4 or 6. With 4, the outermost lanes of wide roads have no class.
+        labels: Names of the label files.
+    """
+
+    stroke = 16 / 1280
+
+    def __init__(self, root: Path, split: Split, num_slots: int, labels: Sequence[str]) -> None:
+        part = "test_set" if split == "test" else "train_set"
+        folder = f"{part}/" if (root / part).is_dir() else ""
+        paths = []
+        for name in labels:
+            candidates = [root / f"{folder}{name}", root / name]
+            found = next((path for path in candidates if path.is_file()), None)
+            if found is None:
+                raise LgadError(f"No label file {' or '.join(map(str, dict.fromkeys(candidates)))}.")
+            paths.append(found)
+        frames = [frame for path in paths for frame in read_tusimple(path)]
+        super().__init__(root, Strings(folder + frame.raw_file for frame in frames), num_slots)
+        self._frames = frames
+
+    def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
+        """The lanes of a frame; those that are nowhere visible have no points."""
+        return [Lane(lane.points, image_size) for lane in self._frames[index].lanes]
+
+    def slots(self, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
+        """Slots by slope, from the middle outwards."""
+        return tusimple_slots(lanes, self.num_slots)
+
+    def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
+        """Keyword arguments of `TuSimpleAccuracy.update`; images are named as the label files name them."""
+        frame = self._frames[index]
+        return {
+            "target": self.lanes(index, image_size),
+            "images": frame.raw_file,
+            "h_samples": frame.h_samples,
+        }
+
+
+class TuSimpleDataModule(LaneDataModule):
+    """TuSimple, in its original layout or in that of Kaggle's copy.
+
+    ```
+    ROOT/clips/<date>/<clip>/20.jpg, label_data_{0313,0531,0601}.json, test_label.json
+    ROOT/train_set/clips/..., train_set/label_data_*.json, test_set/clips/..., test_label.json in test_set/ or ROOT
+    ```
+
+    Args:
+        root: Folder of the data set.
+        num_slots: Number of lane slots, 4 or 6. The slope rule that gives lanes their slots loses 1.0 % of the test
+            lanes with 6, 8.1 % with 4.
+        labels: Names of the label files of a split, for splits other than the usual `LABELS`.
+        options: Everything else of `LaneDataModule`.
+
+    Example:
+        >>> TuSimpleDataModule("/data/tusimple", input_size=(368, 640)).num_classes
+        7
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        num_slots: int = TUSIMPLE_SLOTS,
+        labels: dict[str, list[str]] | None = None,
+        **options: Any,
+    ) -> None:
+        if num_slots not in (4, TUSIMPLE_SLOTS):
+            raise LgadError(f"num_slots={num_slots}: TuSimple has 4 or 6 lane slots.")
+        super().__init__(root, num_slots=num_slots, **options)
+        self.labels = LABELS | {split: tuple(names) for split, names in (labels or {}).items()}
+
+    def source(self, split: Split) -> TuSimpleSource:
+        """The frames and lanes of a split."""
+        try:
+            return TuSimpleSource(self.root, split, self.num_slots, self.labels[split])
+        except LgadError as error:
+            raise LgadError(
+                f"{error} Expected is TuSimple's layout, clips/ beside label_data_0313.json, label_data_0531.json, "
+                "label_data_0601.json and test_label.json; or that of Kaggle's copy, the same in train_set/ and "
+                f"test_set/. {self.advice}"
+            ) from error
