@@ -10,7 +10,7 @@ from lgad_lightning.lanes.files import (
     write_tusimple,
 )
 from lgad_lightning.lanes.lane import CULANE_SIZE, TUSIMPLE_ROWS, TUSIMPLE_SIZE, Frame, Lane
-from lgad_lightning.lanes.raster import IGNORE_INDEX, draw_lane, rasterise
+from lgad_lightning.lanes.raster import IGNORE_INDEX, Patch, draw_lane, rasterise
 from lgad_lightning.lanes.slots import culane_slots, flip_label, flip_slots, tusimple_slots
 from lgad_lightning.lanes.spline import natural_spline
 
@@ -22,6 +22,7 @@ __all__ = [
     "CULaneDecoder",
     "Frame",
     "Lane",
+    "Patch",
     "TuSimpleDecoder",
     "TuSimpleFrame",
     "culane_slots",

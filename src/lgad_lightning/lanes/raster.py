@@ -31,7 +31,7 @@ class Patch(NamedTuple):
     mask: NDArray[np.uint8]
 
 
-def draw_lane(points: NDArray[np.floating], image_size: tuple[int, int], width: int) -> Patch | None:
+def draw_lane(points: NDArray[np.floating], image_size: tuple[int, int], width: int) -> Patch:
     """Draw a lane as the official CULane evaluator does: spline, rounding half to even, thick segments.
 
     OpenCV releases differ in how they draw thick lines that cross the border of the canvas, so the canvas that OpenCV
@@ -43,7 +43,7 @@ def draw_lane(points: NDArray[np.floating], image_size: tuple[int, int], width: 
         width: Thickness of the line in pixels.
 
     Returns:
-        The part inside the image, or None where there is none.
+        The part inside the image; its mask is empty where there is none.
 
     Example:
         >>> patch = draw_lane(np.array([[2, 1], [2, 8]]), (10, 6), width=1)
@@ -62,7 +62,7 @@ def draw_lane(points: NDArray[np.floating], image_size: tuple[int, int], width: 
     else:
         segments = _cut(pixels, image_size)
         if not len(segments):
-            return None
+            return Patch(0, 0, np.zeros((0, 0), dtype=np.uint8))
         pieces = list(segments)
         low, high = segments.min(axis=(0, 1)), segments.max(axis=(0, 1))
 
@@ -73,7 +73,7 @@ def draw_lane(points: NDArray[np.floating], image_size: tuple[int, int], width: 
     fixed = [np.rint((piece - [left, top]) * 2**_SHIFT).astype(np.int32) for piece in pieces]
     cv2.polylines(canvas, fixed, isClosed=False, color=1, thickness=width, shift=_SHIFT)
     inside = canvas[max(-top, 0) : max(height - top, 0), max(-left, 0) : max(columns - left, 0)]
-    return Patch(max(top, 0), max(left, 0), inside) if inside.size else None
+    return Patch(max(top, 0), max(left, 0), inside)
 
 
 def _cut(pixels: NDArray[np.float64], image_size: tuple[int, int]) -> NDArray[np.float64]:
@@ -115,8 +115,6 @@ def rasterise(slots: Sequence[Lane | None], size: tuple[int, int], width: int = 
         if lane is None or len(lane) < 2:
             continue
         patch = draw_lane(lane.scaled(size).points, size, width)
-        if patch is not None:
-            rows, columns = patch.mask.shape
-            box = label[patch.top : patch.top + rows, patch.left : patch.left + columns]
-            box[patch.mask > 0] = index
+        rows, columns = patch.mask.shape
+        label[patch.top : patch.top + rows, patch.left : patch.left + columns][patch.mask > 0] = index
     return label

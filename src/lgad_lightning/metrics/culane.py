@@ -1,0 +1,76 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.lanes import CULANE_SIZE, Lane
+from lgad_lightning.metrics.base import LaneMetric
+from lgad_lightning.metrics.functional.culane import IOU_THRESHOLD, LINE_WIDTH, culane_counts, culane_scores
+
+
+class CULaneF1(LaneMetric):
+    """Precision, recall and F1 of lanes, with the counts of the official CULane evaluator.
+
+    Args:
+        threshold: A matched pair is a true positive if its IoU is above it.
+        width: Thickness of the drawn lanes in pixels.
+        image_size: Height and width in pixels of the canvas; lanes of other images are scaled to it.
+        mean_thresholds: More IoU thresholds, for F1 at each of them (`unofficial_f1_50` ...) and their mean
+            (`unofficial_mean_f1`), as newer papers report for 0.5, 0.55, ..., 0.95. Not part of the protocol.
+        kwargs: Arguments of `torchmetrics.Metric`.
+
+    Example:
+        >>> lane = Lane([[800, 590], [820, 300]], image_size=(590, 1640))
+        >>> metric = CULaneF1()
+        >>> metric.update([[lane], [lane]], [[lane], []], images=["a.jpg", "b.jpg"], scenarios=["normal", "cross"])
+        >>> metric.results()["total"]
+        {'tp': 1, 'fp': 1, 'fn': 0, 'precision': 0.5, 'recall': 1.0, 'f1': 0.6666666666666666}
+        >>> float(metric.compute()["cross/fp"])
+        1.0
+    """
+
+    def __init__(
+        self,
+        threshold: float = IOU_THRESHOLD,
+        width: int = LINE_WIDTH,
+        image_size: tuple[int, int] = CULANE_SIZE,
+        mean_thresholds: Sequence[float] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_values=3 + len(mean_thresholds), **kwargs)
+        self.threshold = threshold
+        self.width = width
+        self.image_size = (image_size[0], image_size[1])
+        self.mean_thresholds = tuple(mean_thresholds)
+
+    def update(
+        self,
+        preds: Sequence[Sequence[Lane]],
+        target: Sequence[Sequence[Lane]],
+        images: Sequence[str],
+        scenarios: Sequence[str] | None = None,
+    ) -> None:
+        """Add images.
+
+        Args:
+            preds: Predicted lanes of each image, in pixels of the original image.
+            target: Annotated lanes of each image.
+            images: A unique name of each image; the same name again is not counted.
+            scenarios: Category of each image, or None to report the total alone.
+        """
+        thresholds = (self.threshold, *self.mean_thresholds)
+        values = []
+        for pred, truth in zip(preds, target, strict=True):
+            counts = culane_counts(pred, truth, thresholds, self.image_size, self.width)
+            values.append([counts.num_preds, counts.num_target, *counts.tp])
+        self._add(images, scenarios, values)
+
+    def _scores(self, values: NDArray[np.int64]) -> dict[str, Any]:
+        num_preds, num_target, tp, *more = values.sum(axis=0).tolist()
+        scores: dict[str, Any] = {**culane_scores(tp, num_preds, num_target)}
+        if more:
+            f1 = [culane_scores(count, num_preds, num_target)["f1"] for count in more]
+            keys = (f"unofficial_f1_{100 * threshold:g}" for threshold in self.mean_thresholds)
+            scores |= dict(zip(keys, f1, strict=True)) | {"unofficial_mean_f1": float(np.mean(f1))}
+        return scores

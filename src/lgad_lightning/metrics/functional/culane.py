@@ -1,0 +1,201 @@
+"""The official CULane metric: IoU of drawn lanes, matching, counts."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypedDict
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.lanes import CULANE_SIZE, Lane, Patch, draw_lane
+
+LINE_WIDTH = 30
+IOU_THRESHOLD = 0.5
+_TOLERANCE = 1e-2  # the official matching takes sums of IoU that differ by less for equal
+
+
+class ImageCounts(NamedTuple):
+    """What the CULane metric needs to know of an image.
+
+    Attributes:
+        tp: Matched pairs of lanes at each IoU threshold.
+        num_preds: Number of predicted lanes.
+        num_target: Number of annotated lanes.
+    """
+
+    tp: tuple[int, ...]
+    num_preds: int
+    num_target: int
+
+
+class Scores(TypedDict):
+    """Counts and what follows from them."""
+
+    tp: int
+    fp: int
+    fn: int
+    precision: float
+    recall: float
+    f1: float
+
+
+def culane_iou(
+    preds: Sequence[Lane],
+    target: Sequence[Lane],
+    image_size: tuple[int, int] = CULANE_SIZE,
+    width: int = LINE_WIDTH,
+) -> NDArray[np.float64]:
+    """IoU of every annotated lane with every predicted lane, each drawn as a thick line.
+
+    Args:
+        preds: Predicted lanes.
+        target: Annotated lanes.
+        image_size: Height and width in pixels of the canvas; lanes of other images are scaled to it.
+        width: Thickness of the lines in pixels.
+
+    Returns:
+        `(len(target), len(preds))`, 0 for lanes with fewer than two points, NaN for two that lie wholly outside.
+
+    Example:
+        >>> lane, shifted = Lane([[800, 600], [800, 100]], CULANE_SIZE), Lane([[810, 600], [810, 100]], CULANE_SIZE)
+        >>> culane_iou([lane, shifted], [lane]).round(4).tolist()
+        [[1.0, 0.5099]]
+    """
+    drawn_preds = [_draw(lane, image_size, width) for lane in preds]
+    drawn_target = [_draw(lane, image_size, width) for lane in target]
+    iou = np.zeros((len(target), len(preds)))
+    for i, one in enumerate(drawn_target):
+        for j, other in enumerate(drawn_preds):
+            if one is not None and other is not None:
+                iou[i, j] = _patch_iou(one, other)
+    return iou
+
+
+class _Drawn(NamedTuple):
+    patch: Patch
+    area: int
+
+
+def _draw(lane: Lane, image_size: tuple[int, int], width: int) -> _Drawn | None:
+    if len(lane) < 2:
+        return None
+    patch = draw_lane(lane.scaled(image_size).points, image_size, width)
+    return _Drawn(patch, cv2.countNonZero(patch.mask) if patch.mask.size else 0)
+
+
+def _patch_iou(one: _Drawn, other: _Drawn) -> float:
+    (top, left, mask), (other_top, other_left, other_mask) = one.patch, other.patch
+    low, high = max(top, other_top), min(top + mask.shape[0], other_top + other_mask.shape[0])
+    start, stop = max(left, other_left), min(left + mask.shape[1], other_left + other_mask.shape[1])
+    shared = 0
+    if low < high and start < stop:
+        box = mask[low - top : high - top, start - left : stop - left]
+        other_box = other_mask[low - other_top : high - other_top, start - other_left : stop - other_left]
+        shared = cv2.countNonZero(cv2.bitwise_and(box, other_box))
+    union = one.area + other.area - shared
+    return shared / union if union else float("nan")
+
+
+def match_lanes(iou: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Pairs of lanes by the matching of the official evaluator: Kuhn and Munkres' method with a tolerance.
+
+    The tolerance of 0.01 lets a pair win that is slightly worse than the best, and a NaN can end the search early; the
+    official counts depend on both, so a textbook assignment does not reproduce them.
+
+    Args:
+        iou: `(M, N)` IoU of annotated with predicted lanes.
+
+    Returns:
+        At most min(M, N) pairs of row and column.
+
+    Example:
+        >>> match_lanes(np.array([[0.1, 0.9], [0.8, 0.7]]))
+        [(0, 1), (1, 0)]
+    """
+    if not iou.size:
+        return []
+    if iou.shape[0] > iou.shape[1]:
+        return sorted((row, column) for column, row in match_lanes(iou.T))
+    weights = iou.tolist()
+    left = [max((w for w in row if w == w), default=-1e5) for row in weights]
+    right = [0.0] * iou.shape[1]
+    partner: list[int | None] = [None] * iou.shape[1]  # the row of each column
+
+    def augment(row: int, seen_rows: set[int], seen_columns: set[int]) -> bool:
+        seen_rows.add(row)
+        for column, weight in enumerate(weights[row]):
+            if column not in seen_columns and abs(left[row] + right[column] - weight) < _TOLERANCE:
+                seen_columns.add(column)
+                current = partner[column]
+                if current is None or augment(current, seen_rows, seen_columns):
+                    partner[column] = row
+                    return True
+        return False
+
+    for row in range(iou.shape[0]):
+        while True:
+            rows: set[int] = set()
+            columns: set[int] = set()
+            if augment(row, rows, columns):
+                break
+            slacks = [left[i] + right[j] - weights[i][j] for i in rows for j in range(iou.shape[1]) if j not in columns]
+            slack = min((s for s in slacks if s == s), default=None)
+            if slack is None:
+                return _pairs(partner)
+            for i in rows:
+                left[i] -= slack
+            for j in columns:
+                right[j] += slack
+    return _pairs(partner)
+
+
+def _pairs(partner: list[int | None]) -> list[tuple[int, int]]:
+    return sorted((row, column) for column, row in enumerate(partner) if row is not None)
+
+
+def culane_counts(
+    preds: Sequence[Lane],
+    target: Sequence[Lane],
+    thresholds: Sequence[float] = (IOU_THRESHOLD,),
+    image_size: tuple[int, int] = CULANE_SIZE,
+    width: int = LINE_WIDTH,
+) -> ImageCounts:
+    """Count the lanes of one image that are found at each IoU threshold.
+
+    Args:
+        preds: Predicted lanes.
+        target: Annotated lanes.
+        thresholds: A matched pair is a true positive if its IoU is above the threshold.
+        image_size: Height and width in pixels of the canvas; lanes of other images are scaled to it.
+        width: Thickness of the lines in pixels.
+
+    Example:
+        >>> lane = Lane([[800, 600], [800, 100]], CULANE_SIZE)
+        >>> culane_counts([lane, lane], [lane], thresholds=[0.5, 0.75])
+        ImageCounts(tp=(1, 1), num_preds=2, num_target=1)
+    """
+    iou = culane_iou(preds, target, image_size, width)
+    matched = [iou[pair] for pair in match_lanes(iou)]
+    return ImageCounts(tuple(sum(bool(m > t) for m in matched) for t in thresholds), len(preds), len(target))
+
+
+def culane_scores(tp: int, num_preds: int, num_target: int) -> Scores:
+    """Precision, recall and F1 of counts summed over images.
+
+    Args:
+        tp: True positives.
+        num_preds: Number of predicted lanes.
+        num_target: Number of annotated lanes.
+
+    Returns:
+        As the official evaluator prints them: precision and recall are -1 where their denominator is 0. F1 is 0 where
+        both are 0 and the official evaluator prints "nan".
+
+    Example:
+        >>> culane_scores(tp=3, num_preds=4, num_target=6)
+        {'tp': 3, 'fp': 1, 'fn': 3, 'precision': 0.75, 'recall': 0.5, 'f1': 0.6}
+    """
+    precision = tp / num_preds if num_preds else -1.0
+    recall = tp / num_target if num_target else -1.0
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return Scores(tp=tp, fp=num_preds - tp, fn=num_target - tp, precision=precision, recall=recall, f1=f1)
