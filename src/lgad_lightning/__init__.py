@@ -1,1 +1,14 @@
 """Label-guided Attention Distillation (LGAD) for lane segmentation, as a PyTorch Lightning plugin."""
+
+from lgad_lightning.callbacks import LabelGuidedAttentionDistillation
+from lgad_lightning.data import CULaneDataModule, SyntheticLaneDataModule, TuSimpleDataModule
+from lgad_lightning.modules import LaneStudent, LaneTeacher
+
+__all__ = [
+    "CULaneDataModule",
+    "LabelGuidedAttentionDistillation",
+    "LaneStudent",
+    "LaneTeacher",
+    "SyntheticLaneDataModule",
+    "TuSimpleDataModule",
+]
