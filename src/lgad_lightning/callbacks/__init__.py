@@ -1,13 +1,19 @@
 from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
 from lgad_lightning.callbacks.distillation import FeatureDistillation
+from lgad_lightning.callbacks.joint import JointLabelGuidedAttentionDistillation
+from lgad_lightning.callbacks.label_attention import LabelAttention
 from lgad_lightning.callbacks.lgad import LabelGuidedAttentionDistillation
 from lgad_lightning.callbacks.predictions import LanePredictionWriter
+from lgad_lightning.callbacks.sad import SelfAttentionDistillation
 from lgad_lightning.callbacks.seeding import SeedEveryEpoch
 
 __all__ = [
     "AttentionTransfer",
     "FeatureDistillation",
+    "JointLabelGuidedAttentionDistillation",
+    "LabelAttention",
     "LabelGuidedAttentionDistillation",
     "LanePredictionWriter",
     "SeedEveryEpoch",
+    "SelfAttentionDistillation",
 ]

@@ -5,8 +5,19 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lgad_lightning.attention import Distance, Normalisation, Reduction, attention_distance, attention_map
+from lgad_lightning.attention import (
+    Distance,
+    Normalisation,
+    Reduction,
+    attention_agreement,
+    attention_distance,
+    attention_map,
+    attention_perplexity,
+    normalise_attention,
+)
 from lgad_lightning.callbacks.distillation import FeatureDistillation
+
+_SATURATED = 2.0  # cells
 
 
 class AttentionTransfer(FeatureDistillation):
@@ -67,15 +78,33 @@ class AttentionTransfer(FeatureDistillation):
         """
         return torch.stack(self._distances(student_features, teacher_features)).sum()
 
-    def _distances(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> list[Tensor]:
+    def _maps(self, features: list[Tensor]) -> list[Tensor]:
+        return [attention_map(feature, self.power, self.reduction) for feature in features]
+
+    def _distances(self, student: list[Tensor], teacher: list[Tensor]) -> list[Tensor]:
         return [
-            attention_distance(
-                attention_map(student, self.power, self.reduction),
-                attention_map(teacher, self.power, self.reduction),
-                self.normalisation,
-                self.distance,
-                self.temperature,
-                self.size,
-            )
-            for student, teacher in zip(student_features, teacher_features, strict=True)
+            attention_distance(s, t, self.normalisation, self.distance, self.temperature, self.size)
+            for s, t in zip(self._maps(student), self._maps(teacher), strict=True)
         ]
+
+    @override
+    @torch.no_grad()
+    def _log_figures(self, student: list[Tensor], teacher: list[Tensor]) -> None:
+        fit, figures = self._running, {}
+        distances = self._distances(student, teacher)
+        for label, s, t, distance in zip(fit.labels, self._maps(student), self._maps(teacher), distances, strict=True):
+            spreads = {
+                side: attention_perplexity(normalise_attention(maps, self.normalisation, self.temperature)).mean()
+                for side, maps in (("student", s), ("teacher", t))
+            }
+            figures[f"loss/{label}"] = distance
+            figures[f"agreement/{label}"] = attention_agreement(s, t).mean()
+            for side, spread in spreads.items():
+                figures[f"{side}_perplexity/{label}"] = spread
+                if spread < _SATURATED:
+                    fit.warn_once(
+                        f"{type(self).__name__}: at {label} the {side}'s attention is all on {spread:.1f} of"
+                        f" {s[0].numel()} cells. normalisation={self.normalisation!r} saturates, and nothing useful can"
+                        " be learnt from it: take 'l2' or 'zscore', or raise the temperature"
+                    )
+        fit.module.log_dict({f"{self.name}/{figure}": value for figure, value in figures.items()})

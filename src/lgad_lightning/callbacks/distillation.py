@@ -5,11 +5,13 @@ from copy import deepcopy
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor, nn
 from typing_extensions import override
 
 from lgad_lightning.callbacks.batches import image_of
+from lgad_lightning.callbacks.diagnostics import GradientRatios
 from lgad_lightning.callbacks.running import RunningFit
 from lgad_lightning.errors import LgadError
 from lgad_lightning.features import RecordedFeatures, depends_on, find_layers, pair_layers, record_features
@@ -140,7 +142,10 @@ class FeatureDistillation(pl.Callback):
 
     @override
     def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        pass
+        ratios = self._running.gradient_ratios
+        if ratios is not None:
+            pl_module.log_dict({f"{self.name}/gradient_ratio/{label}": ratio for label, ratio in ratios.ratios.items()})
+            self._running.gradient_ratios = None
 
     @override
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -196,9 +201,10 @@ class FeatureDistillation(pl.Callback):
                 output = step(batch, *args, **kwargs)
             finally:
                 fit.pending = None
-        if output is None or not fit.module.automatic_optimization:
+        if not fit.module.automatic_optimization:
+            fit.expect_distilled(features)
             return output
-        return _add(output, self._weighted_loss(batch, features))
+        return output if output is None else _add(output, self._weighted_loss(batch, features))
 
     def _around_manual_backward(self, backward: Callable[..., Any], loss: Tensor, *args: Any, **kwargs: Any) -> None:
         pending = self._running.pending
@@ -219,9 +225,12 @@ class FeatureDistillation(pl.Callback):
         teacher = self._target_features(batch, features)
         loss = self.compute_loss(student, teacher)
         fit.module.log(f"{self.name}/loss", loss.detach())
+        weighted = weight * loss
         if fit.looking:
+            fit.module.log(f"{self.name}/weight", weight)
             self._log_figures(student, teacher)
-        return weight * loss
+            fit.gradient_ratios = self._gradient_ratios(student, teacher, weighted, weight)
+        return weighted
 
     def _target_features(self, batch: Any, features: RecordedFeatures) -> list[Tensor]:
         """What the student's features are compared with, without gradient."""
@@ -236,8 +245,16 @@ class FeatureDistillation(pl.Callback):
         copy = fit.trainer.precision_plugin.convert_module(copy).to(fit.trainer.strategy.root_device)
         return FrozenTeacher(copy, [name for _, name in fit.pairs], self.bf16_teacher, self.compile_teacher)
 
+    def _gradient_ratios(
+        self, student: list[Tensor], teacher: list[Tensor], weighted: Tensor, weight: float
+    ) -> GradientRatios:
+        leaves = [features.detach().requires_grad_() for features in student]
+        loss = weight * self.compute_loss(leaves, teacher)
+        gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+        return GradientRatios(self._running.labels, student, gradients, weighted)
+
     def _log_figures(self, student: list[Tensor], teacher: list[Tensor]) -> None:
-        """Log what tells how the distillation goes, at every `log_every_n_steps` of the trainer."""
+        """Log what more there is to know of the distillation, in the steps that the trainer logs."""
 
 
 def _add(output: Any, loss: Tensor | None) -> Any:

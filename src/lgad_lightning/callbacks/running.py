@@ -1,14 +1,17 @@
 """What a distillation callback holds while a fit runs, and lets go of at its end."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch._dynamo import OptimizedModule
 
+from lgad_lightning.callbacks.diagnostics import GradientRatios
 from lgad_lightning.errors import LgadError
 from lgad_lightning.features import RecordedFeatures
 from lgad_lightning.frozen import FrozenTeacher
@@ -28,6 +31,8 @@ class RunningFit:
         teacher: The working copy of the teacher, made when it is first needed.
         pending: The batch of the training step that is running and what has been recorded in it.
         looking: Whether the figures of this step are logged.
+        gradient_ratios: Those of the step whose backward pass is to come.
+        warned: Whether the user has been told what can be told but once.
     """
 
     trainer: pl.Trainer
@@ -38,6 +43,24 @@ class RunningFit:
     teacher: FrozenTeacher | None = None
     pending: tuple[Any, RecordedFeatures] | None = None
     looking: bool = False
+    gradient_ratios: GradientRatios | None = None
+    warned: bool = False
+
+    @property
+    def labels(self) -> list[str]:
+        """A name for each pair: the student's layer, and the teacher's too where the student's learns from several."""
+        count = Counter(student for student, _ in self.pairs)
+        return [student if count[student] == 1 else f"{student}<{teacher}" for student, teacher in self.pairs]
+
+    def warn_once(self, message: str) -> None:
+        """Warn, but not a second time in this fit.
+
+        Args:
+            message: What to say.
+        """
+        if not self.warned:
+            rank_zero_warn(message)
+            self.warned = True
 
     def forget_traces(self) -> None:
         """Have compiled code traced again, because `torch.compile` does not notice hooks that come or go."""
@@ -66,6 +89,18 @@ class RunningFit:
                     " it: it ran under torch.no_grad, or below reentrant activation checkpointing (use_reentrant=False"
                     " works)"
                 )
+
+    def expect_distilled(self, features: RecordedFeatures) -> None:
+        """Warn if nothing was distilled in a step with manual optimisation.
+
+        Args:
+            features: What was recorded and not distilled by the end of the step.
+        """
+        if any(isinstance(output, Tensor) and output.requires_grad for output in features.outputs.values()):
+            self.warn_once(
+                "the student's layers ran, but no self.manual_backward(loss) of this step went through them, so nothing"
+                " was distilled: call it instead of loss.backward()"
+            )
 
     def close(self) -> None:
         """Leave the module as it was."""

@@ -1,0 +1,56 @@
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor, nn
+from typing_extensions import override
+
+from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
+from lgad_lightning.errors import LgadError
+from lgad_lightning.features import RecordedFeatures, pair_layers
+
+
+class SelfAttentionDistillation(AttentionTransfer):
+    """SAD (Hou et al., ICCV 2019): a deeper stage of the student itself, detached, is the teacher.
+
+    Args:
+        student_layers: The layers that learn; by default the student's numbered stages.
+        teacher_layers: The student's layers that they learn from; by default each learns from the next of
+            `student_layers`, and the last only teaches.
+        weight: See `AttentionTransfer`. SAD itself switches its loss on late: `start=0.66`.
+        **kwargs: The other arguments of `AttentionTransfer`.
+
+    Example:
+        >>> callback = SelfAttentionDistillation(["net.stage1", "net.stage2", "net.stage3"], start=40_000)
+        >>> callback.weight_at(0), callback.weight_at(40_000)
+        (0.0, 0.3)
+    """
+
+    default_name = "sad"
+
+    def __init__(
+        self,
+        student_layers: Sequence[str] | None = None,
+        teacher_layers: Sequence[str] | None = None,
+        weight: float = 0.3,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(None, student_layers, teacher_layers, weight, **kwargs)
+
+    @override
+    def _pair_layers(self, module: nn.Module) -> list[tuple[str, str]]:
+        pairs = pair_layers(module, self.student_layers, module, self.teacher_layers)
+        if self.teacher_layers is not None:
+            return pairs
+        names = [name for name, _ in pairs]
+        if len(names) < 2:
+            raise LgadError(f"the layer {names[0]!r} has no deeper one to learn from: name two or more student_layers")
+        return list(pairwise(names))
+
+    @override
+    def _recorded_names(self, pairs: list[tuple[str, str]]) -> list[str]:
+        return [name for pair in pairs for name in pair]
+
+    @override
+    def _target_features(self, batch: Any, features: RecordedFeatures) -> list[Tensor]:
+        return [output.detach() for output in features.maps([name for _, name in self._running.pairs])]
