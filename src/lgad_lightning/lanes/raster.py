@@ -12,8 +12,8 @@ from lgad_lightning.lanes.spline import natural_spline
 
 IGNORE_INDEX = 255
 
-_FAR = 1024  # pixels outside the image at which a segment is cut
-_SHIFT = 16  # fractional bits of OpenCV's fixed-point coordinates: a cut segment keeps its direction
+_SHIFT = 16  # fractional bits of OpenCV's fixed-point coordinates, which are 32 bits wide
+_FAR = 16384  # pixels beyond the origin at which a segment is cut, to fit into them
 _INT_MIN = -(2.0**31)  # what x86-64 makes of NaN and of overflow when it converts to an integer
 
 
@@ -34,13 +34,10 @@ class Patch(NamedTuple):
 def draw_lane(points: NDArray[np.floating], image_size: tuple[int, int], width: int) -> Patch:
     """Draw a lane as the official CULane evaluator does: spline, rounding half to even, thick segments.
 
-    OpenCV releases differ in how they draw thick lines that cross the border of the canvas, so the canvas that OpenCV
-    gets holds all of the lane, and is cropped to the image afterwards.
-
     Args:
         points: `(N, 2)` x and y in pixels of the image, at least two points; may lie outside.
         image_size: Height and width of the image in pixels.
-        width: Thickness of the line in pixels.
+        width: Thickness of the lines in pixels, as OpenCV counts it.
 
     Returns:
         The part inside the image; its mask is empty where there is none.
@@ -50,47 +47,70 @@ def draw_lane(points: NDArray[np.floating], image_size: tuple[int, int], width: 
         >>> patch.mask.sum(axis=1).tolist()
         [0, 1, 1, 1, 1, 1, 1, 1, 1, 0]
     """
-    height, columns = image_size
     pixels = np.rint(natural_spline(points)).astype(np.float64)
     pixels[~(np.abs(pixels) < -_INT_MIN).all(axis=1)] = _INT_MIN
-    low, high = pixels.min(axis=0), pixels.max(axis=0)
-    if (low >= -_FAR).all() and (high < [columns + _FAR, height + _FAR]).all():
-        changed = np.empty(len(pixels), dtype=bool)
-        changed[-1] = True
-        np.any(pixels[1:] != pixels[:-1], axis=1, out=changed[:-1])
-        pieces = [np.concatenate([pixels[:1], pixels[changed]])]  # 2 points or more: OpenCV draws no single one
-    else:
-        segments = _cut(pixels, image_size)
-        if not len(segments):
-            return Patch(0, 0, np.zeros((0, 0), dtype=np.uint8))
-        pieces = list(segments)
-        low, high = segments.min(axis=(0, 1)), segments.max(axis=(0, 1))
+    changed = np.ones(len(pixels), dtype=bool)
+    changed[1:-1] = (pixels[1:-1] != pixels[:-2]).any(axis=1)  # the last point stays: a line needs two
+    pixels = pixels[changed]
 
     margin = width // 2 + 2
-    left, top = (np.floor(low).astype(int) - margin).tolist()
-    right, bottom = (np.ceil(high).astype(int) + margin + 1).tolist()
-    canvas = np.zeros((bottom - top, right - left), dtype=np.uint8)
-    fixed = [np.rint((piece - [left, top]) * 2**_SHIFT).astype(np.int32) for piece in pieces]
-    cv2.polylines(canvas, fixed, isClosed=False, color=1, thickness=width, shift=_SHIFT)
-    inside = canvas[max(-top, 0) : max(height - top, 0), max(-left, 0) : max(columns - left, 0)]
-    return Patch(max(top, 0), max(left, 0), inside)
+    border = np.array([image_size[1] - 1, image_size[0] - 1])
+    low = np.minimum(pixels[:-1], pixels[1:]) - margin
+    high = np.maximum(pixels[:-1], pixels[1:]) + margin
+    visible = (high >= 0).all(axis=1) & (low <= border).all(axis=1)
+    if not visible.any():
+        return Patch(0, 0, np.zeros((0, 0), dtype=np.uint8))
+    left, top = np.maximum(low[visible].min(axis=0), 0).astype(int).tolist()
+    right, bottom = np.minimum(high[visible].max(axis=0), border).astype(int).tolist()
+    canvas = np.zeros((bottom - top + 1, right - left + 1), dtype=np.uint8)
+    pixels -= [left, top]
+
+    inner = (low >= 0).all(axis=1) & (high <= border).all(axis=1)
+    turns = np.flatnonzero(np.diff(inner, prepend=False, append=False))
+    runs = [pixels[start : stop + 1].astype(np.int32) for start, stop in zip(turns[::2], turns[1::2], strict=True)]
+    cv2.polylines(canvas, runs, isClosed=False, color=1, thickness=width)
+    crossing = visible & ~inner
+    if crossing.any():
+        _draw_crossing(canvas, np.stack([pixels[:-1], pixels[1:]], axis=1)[crossing], width)
+    return Patch(top, left, canvas)
 
 
-def _cut(pixels: NDArray[np.float64], image_size: tuple[int, int]) -> NDArray[np.float64]:
-    """The `(n, 2, 2)` segments of a polyline, cut at a frame far outside the image (Liang and Barsky)."""
-    start, step = pixels[:-1], np.diff(pixels, axis=0)
-    low = np.array([-_FAR, -_FAR])
-    high = np.array([image_size[1] + _FAR, image_size[0] + _FAR])
+def _draw_crossing(canvas: NDArray[np.uint8], segments: NDArray[np.float64], width: int) -> None:
+    """Draw `(N, 2, 2)` segments that cross the border of the canvas as OpenCV before 4.13 does.
+
+    `cv2.line` cuts thick lines at the border, and not the same way in all releases. They agree on the parts of which
+    it makes a line: a rectangle, whose edges are cut one by one, and a disc at either end.
+    """
+    if np.abs(segments).max() > _FAR:
+        segments = _cut(segments)
+    along = segments[:, 1] - segments[:, 0]
+    length = np.hypot(along[:, :1], along[:, 1:])
+    half = (width + width % 2) / 2 * 2**_SHIFT
+    across = np.rint(along[:, ::-1] * [1, -1] * (half / np.maximum(length, 1e-9)))
+    corners = np.rint(segments * 2**_SHIFT)[:, [0, 0, 1, 1]] + across[:, None] * np.array([[1], [-1], [-1], [1]])
+    ends = np.rint(segments).astype(int).tolist()
+    for rectangle, (first, last) in zip(corners.astype(np.int32), ends, strict=True):
+        if width == 1:
+            cv2.line(canvas, first, last, 1)
+            continue
+        cv2.fillConvexPoly(canvas, rectangle, 1, shift=_SHIFT)
+        for centre in (first, last):
+            cv2.circle(canvas, centre, (width + 1) // 2, 1, cv2.FILLED)
+
+
+def _cut(segments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cut `(N, 2, 2)` segments to a large square around the origin, by Liang and Barsky's method."""
+    start, step = segments[:, 0], segments[:, 1] - segments[:, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
-        to_low, to_high = (low - start) / step, (high - start) / step
-    standing = step == 0  # parallel to an edge: wholly within its two borders or wholly without
-    within = (start >= low) & (start <= high)
-    enter = np.where(standing, 0.0, np.minimum(to_low, to_high)).max(axis=1, initial=0.0)
-    leave = np.where(standing, 1.0, np.maximum(to_low, to_high)).min(axis=1, initial=1.0)
-    kept = (enter <= leave) & (within | ~standing).all(axis=1)
+        bounds = np.sort([(-_FAR - start) / step, (_FAR - start) / step], axis=0)
+    standing = step == 0  # parallel to a side of the square
+    within = np.abs(start) <= _FAR
+    enter = np.where(standing, 0.0, bounds[0]).max(axis=1, initial=0.0)
+    leave = np.where(standing, 1.0, bounds[1]).min(axis=1, initial=1.0)
+    kept = (enter < leave) & (within | ~standing).all(axis=1)
     ends = np.stack([enter, leave], axis=1)[kept]
-    segments: NDArray[np.float64] = start[kept, None] + ends[:, :, None] * step[kept, None]
-    return segments
+    cut: NDArray[np.float64] = start[kept, None] + ends[:, :, None] * step[kept, None]
+    return cut
 
 
 def rasterise(slots: Sequence[Lane | None], size: tuple[int, int], width: int = 16) -> NDArray[np.uint8]:
@@ -99,7 +119,7 @@ def rasterise(slots: Sequence[Lane | None], size: tuple[int, int], width: int = 
     Args:
         slots: The lane of each slot, or None; slot i becomes class i + 1. Later slots cover earlier ones.
         size: Height and width of the label map; lanes are scaled from their images to it.
-        width: Thickness of a lane in pixels of the label map.
+        width: Thickness of a lane in pixels of the label map, as OpenCV counts it.
 
     Returns:
         `(height, width)` label map, 0 for the background.
