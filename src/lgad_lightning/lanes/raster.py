@@ -34,6 +34,8 @@ class Patch(NamedTuple):
 def draw_lane(points: NDArray[np.floating], image_size: tuple[int, int], width: int) -> Patch:
     """Draw a lane as the official CULane evaluator does: spline, rounding half to even, thick segments.
 
+    The canvas is the part of the image around the lane: it ends where the image ends if the lane reaches the border.
+
     Args:
         points: `(N, 2)` x and y in pixels of the image, at least two points; may lie outside.
         image_size: Height and width of the image in pixels.
@@ -47,39 +49,46 @@ def draw_lane(points: NDArray[np.floating], image_size: tuple[int, int], width: 
         >>> patch.mask.sum(axis=1).tolist()
         [0, 1, 1, 1, 1, 1, 1, 1, 1, 0]
     """
-    pixels = np.rint(natural_spline(points)).astype(np.float64)
-    pixels[~(np.abs(pixels) < -_INT_MIN).all(axis=1)] = _INT_MIN
-    changed = np.ones(len(pixels), dtype=bool)
-    changed[1:-1] = (pixels[1:-1] != pixels[:-2]).any(axis=1)  # the last point stays: a line needs two
-    pixels = pixels[changed]
+    pixels = _whole_pixels(natural_spline(points))
+    (x, y), (last_y, last_x) = pixels, (image_size[0] - 1, image_size[1] - 1)
+    inside = (x >= 0) & (x <= last_x) & (y >= 0) & (y <= last_y)
+    inner = inside[:-1] & inside[1:]
 
     margin = width // 2 + 2
-    border = np.array([image_size[1] - 1, image_size[0] - 1])
-    low = np.minimum(pixels[:-1], pixels[1:]) - margin
-    high = np.maximum(pixels[:-1], pixels[1:]) + margin
-    visible = (high >= 0).all(axis=1) & (low <= border).all(axis=1)
-    if not visible.any():
+    crossing = np.stack([pixels[:, :-1], pixels[:, 1:]])[:, :, ~inner].astype(np.float64)  # (2 ends, 2 axes, segments)
+    low, high = crossing.min(axis=0) - margin, crossing.max(axis=0) + margin
+    crossing = crossing[:, :, (high >= 0).all(axis=0) & (low[0] <= last_x) & (low[1] <= last_y)]
+    drawn = np.concatenate([pixels[:, inside], *crossing], axis=1)
+    if not drawn.size:
         return Patch(0, 0, np.zeros((0, 0), dtype=np.uint8))
-    left, top = np.maximum(low[visible].min(axis=0), 0).astype(int).tolist()
-    right, bottom = np.minimum(high[visible].max(axis=0), border).astype(int).tolist()
-    canvas = np.zeros((bottom - top + 1, right - left + 1), dtype=np.uint8)
-    pixels -= [left, top]
 
-    inner = (low >= 0).all(axis=1) & (high <= border).all(axis=1)
+    left, top = np.maximum(drawn.min(axis=1) - margin, 0).astype(int).tolist()
+    right, bottom = np.minimum(drawn.max(axis=1) + margin, [last_x, last_y]).astype(int).tolist()
+    canvas = np.zeros((bottom - top + 1, right - left + 1), dtype=np.uint8)
     turns = np.flatnonzero(np.diff(inner, prepend=False, append=False))
-    runs = [pixels[start : stop + 1].astype(np.int32) for start, stop in zip(turns[::2], turns[1::2], strict=True)]
+    runs = [(pixels[:, i : j + 1].T - [left, top]).astype(np.int32) for i, j in turns.reshape(-1, 2).tolist()]
     cv2.polylines(canvas, runs, isClosed=False, color=1, thickness=width)
-    crossing = visible & ~inner
-    if crossing.any():
-        _draw_crossing(canvas, np.stack([pixels[:-1], pixels[1:]], axis=1)[crossing], width)
+    if crossing.size:
+        _draw_crossing(canvas, crossing.transpose(2, 0, 1) - [left, top], width)
     return Patch(top, left, canvas)
 
 
-def _draw_crossing(canvas: NDArray[np.uint8], segments: NDArray[np.float64], width: int) -> None:
-    """Draw `(N, 2, 2)` segments that cross the border of the canvas as OpenCV before 4.13 does.
+def _whole_pixels(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`(2, N)` x and y rounded half to even, without repeats; at least two, as OpenCV draws no single point."""
+    pixels = np.ascontiguousarray(np.rint(samples).T)
+    if not np.abs(pixels).max() < -_INT_MIN:
+        pixels[:, ~(np.abs(pixels) < -_INT_MIN).all(axis=0)] = _INT_MIN
+    x, y = pixels
+    kept = np.ones(len(x), dtype=bool)
+    kept[1:-1] = (x[1:-1] != x[:-2]) | (y[1:-1] != y[:-2])
+    return pixels.compress(kept, axis=1)
 
-    `cv2.line` cuts thick lines at the border, and not the same way in all releases. They agree on the parts of which
-    it makes a line: a rectangle, whose edges are cut one by one, and a disc at either end.
+
+def _draw_crossing(canvas: NDArray[np.uint8], segments: NDArray[np.float64], width: int) -> None:
+    """Draw `(N, 2, 2)` segments that begin or end outside the canvas, as OpenCV before 4.13 does.
+
+    Newer releases cut such a thick line first and get other pixels along its edges. All agree on the parts of which a
+    line is made: a rectangle, whose edges are cut one by one, and a disc at either end.
     """
     if np.abs(segments).max() > _FAR:
         segments = _cut(segments)
