@@ -19,3 +19,9 @@ def shared_dir() -> Path:
 def golden_dir() -> Path:
     """Inputs and outputs of the official evaluators."""
     return CHECKOUT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the generated data set of `TINY`; the first test that needs it fills it."""
+    return tmp_path_factory.mktemp("data") / "tiny"

@@ -163,9 +163,10 @@ def fit_student(settings: dict[str, Any], data: LaneDataModule, distillation: li
 def build_trainer(settings: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
     """The trainer of a phase: `trainer` with the phase's own settings over it."""
     phase = settings[settings["phase"]]
+    configured = phase["callbacks"] | settings["callbacks"]  # `last` after `best`, whose state it is to hold
     trainer: L.Trainer = build(
         settings["trainer"] | phase["trainer"],
-        callbacks=[build(node) for node in (settings["callbacks"] | phase["callbacks"]).values()] + callbacks,
+        callbacks=[build(node) for node in configured.values()] + callbacks,
         logger=[build(node) for node in settings["logger"].values()],
     )
     launcher = trainer.strategy.launcher

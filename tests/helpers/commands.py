@@ -1,0 +1,47 @@
+"""Runs the package's console scripts as a user does, on a data set so small that a run takes seconds."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(sys.executable).parent
+
+TINY_DATA = ("data.train=16", "data.val=4", "data.test=9", "data.image_size=[148,410]")
+TINY = (
+    *TINY_DATA,
+    "data.input_size=[32,96]",
+    "data.crop_top=48",
+    "data.batch_size=4",
+    "data.num_workers=0",
+    "network.channels=[8,16,24]",
+    "trainer.max_epochs=2",
+    "trainer.accelerator=cpu",
+    "trainer.devices=1",
+    "teacher.trainer.max_epochs=2",
+)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """One thread a process, and caches in a folder of the test's own."""
+    return os.environ | {"OMP_NUM_THREADS": "1", "LGAD_CACHE": str(folder / "cache"), "COLUMNS": "160"}
+
+
+def start(name: str, *arguments: str, folder: Path) -> "subprocess.Popen[str]":
+    """Starts a console script in a folder."""
+    return subprocess.Popen(
+        [str(SCRIPTS / name), *arguments],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(name: str, *arguments: str, folder: Path, fails: bool = False) -> "subprocess.CompletedProcess[str]":
+    """Runs a console script in a folder and checks its exit code."""
+    process = start(name, *arguments, folder=folder)
+    stdout, stderr = process.communicate(timeout=300)
+    assert (process.returncode != 0) == fails, f"exit code {process.returncode}\n{stdout}\n{stderr}"
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)

@@ -1,0 +1,165 @@
+"""`lgad-fit` through its console script, on a tiny generated data set."""
+
+import csv
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tests.helpers.commands import TINY, run, start
+
+
+@pytest.fixture(scope="module")
+def first_run(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which one run went through both stages, into `run`."""
+    folder = tmp_path_factory.mktemp("fit")
+    run("lgad-fit", *TINY, f"data.root={tiny_root}", "hydra.run.dir=run", folder=folder)
+    return folder
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    loaded: dict[str, torch.Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return loaded
+
+
+def assert_equal_weights(one: Path, other: Path) -> None:
+    ours, theirs = weights(one), weights(other)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
+
+
+def test_leaves_figures_predictions_and_configuration(first_run: Path) -> None:
+    metrics = json.loads((first_run / "run" / "metrics.json").read_text())
+    assert set(metrics["total"]) >= {"f1", "precision", "recall", "tp", "fp", "fn"}
+    assert set(metrics["scenarios"]) == {
+        "normal", "crowd", "hlight", "shadow", "noline", "arrow", "curve", "cross", "night",
+    }  # fmt: skip
+    assert metrics["total"]["fn"] == sum(scenario["fn"] for scenario in metrics["scenarios"].values())
+    assert 0 <= metrics["pixels"]["iou"] <= 1
+    assert 0 <= metrics["pixels"]["existence_accuracy"] <= 1
+    assert len(list((first_run / "run" / "predictions").rglob("*.lines.txt"))) == 9
+
+    configuration = (first_run / "run" / "config.yaml").read_text()
+    assert "${" not in configuration
+    assert yaml.safe_load(configuration)["data"]["input_size"] == [32, 96]
+
+
+def test_logs_both_stages_as_csv(first_run: Path) -> None:
+    for stage, expected in (("teacher", "val/iou"), ("student", "val/f1")):
+        with (first_run / "run" / stage / "version_0" / "metrics.csv").open() as file:
+            assert expected in next(csv.reader(file))
+
+
+def test_every_checkpoint_opens_with_weights_only_and_holds_no_teacher(first_run: Path) -> None:
+    checkpoints = list((first_run / "run").rglob("*.ckpt"))
+    assert {path.relative_to(first_run / "run").as_posix() for path in checkpoints} == {
+        "teacher/checkpoints/last.ckpt",
+        "student/checkpoints/last.ckpt",
+        "student/checkpoints/best.ckpt",
+    }
+    for path in checkpoints:
+        assert torch.serialization.get_unsafe_globals_in_checkpoint(path) == []
+    student = weights(first_run / "run" / "student" / "checkpoints" / "last.ckpt")
+    assert all(name.startswith("network.") for name in student)
+
+
+def test_reuses_a_teacher_that_the_same_configuration_trained(first_run: Path, tiny_root: Path) -> None:
+    arguments = (*TINY, f"data.root={tiny_root}", "trainer.max_epochs=1")
+    again = run("lgad-fit", *arguments, "hydra.run.dir=again", folder=first_run)
+    assert "reused from" in again.stdout
+    assert not (first_run / "again" / "teacher").exists()
+    other = run("lgad-fit", *arguments, "optimizer.lr=0.001", "stage=student", folder=first_run, fails=True)
+    assert "teacher.checkpoint=PATH" in other.stderr
+
+
+def test_stages_apart_give_what_they_give_together(first_run: Path, tiny_root: Path) -> None:
+    arguments = (*TINY, f"data.root={tiny_root}", "teacher.cache_dir=null")
+    run("lgad-fit", *arguments, "stage=teacher", "hydra.run.dir=only-teacher", folder=first_run)
+    teacher = first_run / "only-teacher" / "teacher" / "checkpoints" / "last.ckpt"
+    assert_equal_weights(teacher, first_run / "run" / "teacher" / "checkpoints" / "last.ckpt")
+    assert not (first_run / "only-teacher" / "student").exists()
+
+    run("lgad-fit", *arguments, f"teacher.checkpoint={teacher}", "hydra.run.dir=only-student", folder=first_run)
+    student = first_run / "only-student" / "student" / "checkpoints" / "last.ckpt"
+    assert_equal_weights(student, first_run / "run" / "student" / "checkpoints" / "last.ckpt")
+
+
+def test_without_distillation_no_teacher_is_trained_and_the_student_differs(first_run: Path, tiny_root: Path) -> None:
+    run("lgad-fit", *TINY, f"data.root={tiny_root}", "distillation=none", "hydra.run.dir=none", folder=first_run)
+    assert not (first_run / "none" / "teacher").exists()
+    plain = weights(first_run / "none" / "student" / "checkpoints" / "last.ckpt")
+    distilled = weights(first_run / "run" / "student" / "checkpoints" / "last.ckpt")
+    assert plain.keys() == distilled.keys()
+    assert any(not torch.equal(plain[name], distilled[name]) for name in plain)
+
+
+@pytest.mark.parametrize("stage", ["teacher", "student"])
+def test_a_killed_run_resumes_to_the_same_student(
+    first_run: Path, tiny_root: Path, stage: str, tmp_path: Path
+) -> None:
+    process = start("lgad-fit", *TINY, f"data.root={tiny_root}", "hydra.run.dir=run", folder=tmp_path)
+    while not (tmp_path / "run" / stage / "checkpoints" / "last.ckpt").is_file():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    run("lgad-fit", "resume=run", folder=tmp_path)
+    last = Path("run", "student", "checkpoints", "last.ckpt")
+    assert_equal_weights(tmp_path / last, first_run / last)
+    ours = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert ours == json.loads((first_run / "run" / "metrics.json").read_text())
+
+
+def test_a_resumed_run_takes_no_other_override(first_run: Path) -> None:
+    refused = run("lgad-fit", "resume=run", "trainer.max_epochs=9", folder=first_run, fails=True)
+    assert "drop trainer.max_epochs=9" in refused.stderr
+    unknown = run("lgad-fit", "resume=nowhere", folder=first_run, fails=True)
+    assert "is no run folder" in unknown.stderr
+
+
+def test_a_missing_data_root_is_told_in_one_message_before_anything_is_built(tmp_path: Path) -> None:
+    failed = run("lgad-fit", "+experiment=culane_erfnet", "data.root=/nowhere/CULane", folder=tmp_path, fails=True)
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr + failed.stdout
+    for part in ("/nowhere/CULane", "list/train_gt.txt", "data.root=", "lgad-fit without arguments"):
+        assert part in failed.stderr
+
+
+def test_an_experiment_of_ones_own_beside_ours(first_run: Path, tiny_root: Path) -> None:
+    own = first_run / "own" / "experiment"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - synthetic_enet\ntrainer:\n  max_epochs: 1\ndistillation: null\n"
+    )
+    arguments = [argument for argument in TINY if "max_epochs" not in argument]
+    run(
+        "lgad-fit", "--config-dir", "own", "+experiment=mine", *arguments, f"data.root={tiny_root}",
+        "hydra.run.dir=mine", folder=first_run,
+    )  # fmt: skip
+    configuration = yaml.safe_load((first_run / "mine" / "config.yaml").read_text())
+    assert configuration["network"]["_target_"].endswith("ENet")
+
+
+def test_trains_on_two_processes_into_one_folder(first_run: Path, tiny_root: Path) -> None:
+    arguments = (*TINY, "trainer.devices=2", "trainer.strategy=ddp", "data.batch_size=2")
+    run("lgad-fit", *arguments, f"data.root={tiny_root}", "hydra.run.dir=ddp/run", folder=first_run)
+    assert [path.name for path in (first_run / "ddp").iterdir()] == ["run"]
+    metrics = json.loads((first_run / "ddp" / "run" / "metrics.json").read_text())
+    single = json.loads((first_run / "run" / "metrics.json").read_text())
+    truth = {name: scenario["tp"] + scenario["fn"] for name, scenario in single["scenarios"].items()}
+    assert {name: scenario["tp"] + scenario["fn"] for name, scenario in metrics["scenarios"].items()} == truth
+
+
+def test_a_sweep_goes_over_seeds_and_refuses_ddp(first_run: Path, tiny_root: Path) -> None:
+    arguments = (*TINY, f"data.root={tiny_root}", "distillation=none", "trainer.max_epochs=1", "seed=1,2", "-m")
+    run("lgad-fit", *arguments, "hydra.sweep.dir=sweep", folder=first_run)
+    assert (first_run / "sweep" / "0" / "metrics.json").is_file()
+    assert (first_run / "sweep" / "1" / "metrics.json").is_file()
+    refused = run("lgad-fit", *arguments, "trainer.devices=2", "trainer.strategy=ddp", folder=first_run, fails=True)
+    assert "ddp_spawn" in refused.stderr
