@@ -11,14 +11,23 @@ from lgad_lightning.lanes.files import (
 )
 from lgad_lightning.lanes.lane import CULANE_SIZE, TUSIMPLE_ROWS, TUSIMPLE_SIZE, Frame, Lane
 from lgad_lightning.lanes.raster import IGNORE_INDEX, Patch, draw_lane, rasterise
-from lgad_lightning.lanes.slots import culane_slots, flip_label, flip_slots, tusimple_slots
+from lgad_lightning.lanes.slots import (
+    CULANE_SLOTS,
+    TUSIMPLE_SLOTS,
+    culane_slots,
+    flip_label,
+    flip_slots,
+    tusimple_slots,
+)
 from lgad_lightning.lanes.spline import natural_spline
 
 __all__ = [
     "CULANE_SIZE",
+    "CULANE_SLOTS",
     "IGNORE_INDEX",
     "TUSIMPLE_ROWS",
     "TUSIMPLE_SIZE",
+    "TUSIMPLE_SLOTS",
     "CULaneDecoder",
     "Frame",
     "Lane",

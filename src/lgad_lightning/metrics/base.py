@@ -45,6 +45,10 @@ class LaneMetric(Metric, ABC):
     def _scores(self, values: NDArray[np.int64]) -> dict[str, Any]:
         """The figures of the images whose `(N, num_values)` integers are given."""
 
+    def _unofficial(self, values: NDArray[np.int64]) -> dict[str, float]:
+        """Figures of all images that are not part of the protocol."""
+        return {}
+
     def compute(self) -> dict[str, Tensor]:
         """The figures over all images by name, and those of each scenario as `<scenario>/<name>`."""
         rows = self._unique_rows()
@@ -54,6 +58,8 @@ class LaneMetric(Metric, ABC):
                 name: self._scores(rows[rows[:, _SCENARIO] == key, _VALUES:]) for key, name in self._scenarios(rows)
             },
         }
+        if unofficial := self._unofficial(rows[:, _VALUES:]):
+            self._results["unofficial"] = unofficial
         dtype = torch.float32 if self.device.type == "mps" else torch.float64  # Apple's GPUs have no double precision
         return {key: torch.tensor(value, dtype=dtype, device=self.device) for key, value in _flat(self._results)}
 
@@ -61,7 +67,8 @@ class LaneMetric(Metric, ABC):
         """The figures as plain nested dictionaries: what the commands write as JSON.
 
         Returns:
-            `total`, and `scenarios` by name, each with the same figures as `compute` has.
+            `total`, and `scenarios` by name, each with the same figures as `compute` has; `unofficial` where the metric
+            was asked for figures that are not part of the protocol.
         """
         self.compute()
         return self._results
@@ -114,6 +121,6 @@ def _joined(state: list[Tensor] | Tensor) -> NDArray[Any]:
 
 def _flat(results: dict[str, Any]) -> Iterator[tuple[str, float]]:
     yield from results["total"].items()
-    for scenario, scores in results["scenarios"].items():
+    for section, scores in (*results["scenarios"].items(), ("unofficial", results.get("unofficial", {}))):
         for key, value in scores.items():
-            yield f"{scenario}/{key}", value
+            yield f"{section}/{key}", value

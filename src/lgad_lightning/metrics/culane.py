@@ -6,7 +6,13 @@ from numpy.typing import NDArray
 
 from lgad_lightning.lanes import CULANE_SIZE, Lane
 from lgad_lightning.metrics.base import LaneMetric
-from lgad_lightning.metrics.functional.culane import IOU_THRESHOLD, LINE_WIDTH, culane_counts, culane_scores
+from lgad_lightning.metrics.functional.culane import (
+    IOU_THRESHOLD,
+    LINE_WIDTH,
+    culane_counts,
+    culane_mean_f1,
+    culane_scores,
+)
 
 
 class CULaneF1(LaneMetric):
@@ -16,8 +22,8 @@ class CULaneF1(LaneMetric):
         threshold: A matched pair is a true positive if its IoU is above it.
         width: Thickness of the drawn lanes in pixels.
         image_size: Height and width in pixels of the canvas; lanes of other images are scaled to it.
-        mean_thresholds: More IoU thresholds, for F1 at each of them (`unofficial_f1_50` ...) and their mean
-            (`unofficial_mean_f1`), as newer papers report for 0.5, 0.55, ..., 0.95. Not part of the protocol.
+        mean_thresholds: More IoU thresholds, for the total's F1 at each of them and its mean (`unofficial/f1_50`, ...,
+            `unofficial/mean_f1`), as newer papers report for 0.5, 0.55, ..., 0.95. Not part of the official protocol.
         kwargs: Arguments of `torchmetrics.Metric`.
 
     Example:
@@ -67,10 +73,11 @@ class CULaneF1(LaneMetric):
         self._add(images, scenarios, values)
 
     def _scores(self, values: NDArray[np.int64]) -> dict[str, Any]:
-        num_preds, num_target, tp, *more = values.sum(axis=0).tolist()
-        scores: dict[str, Any] = {**culane_scores(tp, num_preds, num_target)}
-        if more:
-            f1 = [culane_scores(count, num_preds, num_target)["f1"] for count in more]
-            keys = (f"unofficial_f1_{100 * threshold:g}" for threshold in self.mean_thresholds)
-            scores |= dict(zip(keys, f1, strict=True)) | {"unofficial_mean_f1": float(np.mean(f1))}
-        return scores
+        num_preds, num_target, tp = values[:, :3].sum(axis=0).tolist()
+        return culane_scores(tp, num_preds, num_target)
+
+    def _unofficial(self, values: NDArray[np.int64]) -> dict[str, float]:
+        if not self.mean_thresholds:
+            return {}
+        num_preds, num_target, _, *tp = values.sum(axis=0).tolist()
+        return culane_mean_f1(tp, num_preds, num_target, self.mean_thresholds)

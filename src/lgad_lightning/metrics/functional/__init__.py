@@ -1,10 +1,11 @@
 """The official lane metrics as functions of one image or of files."""
 
 from lgad_lightning.metrics.functional.culane import (
-    ImageCounts,
-    Scores,
+    MEAN_THRESHOLDS,
+    LaneCounts,
     culane_counts,
     culane_iou,
+    culane_mean_f1,
     culane_scores,
     match_lanes,
 )
@@ -16,12 +17,13 @@ from lgad_lightning.metrics.functional.tusimple import (
 )
 
 __all__ = [
+    "MEAN_THRESHOLDS",
     "FrameScores",
-    "ImageCounts",
-    "Scores",
+    "LaneCounts",
     "TuSimpleResult",
     "culane_counts",
     "culane_iou",
+    "culane_mean_f1",
     "culane_scores",
     "evaluate_tusimple",
     "match_lanes",

@@ -1,7 +1,7 @@
 """The official CULane metric: IoU of drawn lanes, matching, counts."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -11,11 +11,12 @@ from lgad_lightning.lanes import CULANE_SIZE, Lane, Patch, draw_lane
 
 LINE_WIDTH = 30
 IOU_THRESHOLD = 0.5
+MEAN_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 _TOLERANCE = 1e-2  # the official matching takes sums of IoU that differ by less for equal
 
 
-class ImageCounts(NamedTuple):
-    """What the CULane metric needs to know of an image.
+class LaneCounts(NamedTuple):
+    """What the CULane metric needs to know of an image, or of many.
 
     Attributes:
         tp: Matched pairs of lanes at each IoU threshold.
@@ -26,17 +27,6 @@ class ImageCounts(NamedTuple):
     tp: tuple[int, ...]
     num_preds: int
     num_target: int
-
-
-class Scores(TypedDict):
-    """Counts and what follows from them."""
-
-    tp: int
-    fp: int
-    fn: int
-    precision: float
-    recall: float
-    f1: float
 
 
 def culane_iou(
@@ -159,7 +149,7 @@ def culane_counts(
     thresholds: Sequence[float] = (IOU_THRESHOLD,),
     image_size: tuple[int, int] = CULANE_SIZE,
     width: int = LINE_WIDTH,
-) -> ImageCounts:
+) -> LaneCounts:
     """Count the lanes of one image that are found at each IoU threshold.
 
     Args:
@@ -172,14 +162,14 @@ def culane_counts(
     Example:
         >>> lane = Lane([[800, 600], [800, 100]], CULANE_SIZE)
         >>> culane_counts([lane, lane], [lane], thresholds=[0.5, 0.75])
-        ImageCounts(tp=(1, 1), num_preds=2, num_target=1)
+        LaneCounts(tp=(1, 1), num_preds=2, num_target=1)
     """
     iou = culane_iou(preds, target, image_size, width)
     matched = [iou[pair] for pair in match_lanes(iou)]
-    return ImageCounts(tuple(sum(bool(m > t) for m in matched) for t in thresholds), len(preds), len(target))
+    return LaneCounts(tuple(sum(bool(m > t) for m in matched) for t in thresholds), len(preds), len(target))
 
 
-def culane_scores(tp: int, num_preds: int, num_target: int) -> Scores:
+def culane_scores(tp: int, num_preds: int, num_target: int) -> dict[str, Any]:
     """Precision, recall and F1 of counts summed over images.
 
     Args:
@@ -189,7 +179,7 @@ def culane_scores(tp: int, num_preds: int, num_target: int) -> Scores:
 
     Returns:
         As the official evaluator prints them: precision and recall are -1 where their denominator is 0. F1 is 0 where
-        both are 0 and the official evaluator prints "nan".
+        both are 0, for which the official evaluator prints "nan".
 
     Example:
         >>> culane_scores(tp=3, num_preds=4, num_target=6)
@@ -198,4 +188,29 @@ def culane_scores(tp: int, num_preds: int, num_target: int) -> Scores:
     precision = tp / num_preds if num_preds else -1.0
     recall = tp / num_target if num_target else -1.0
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    return Scores(tp=tp, fp=num_preds - tp, fn=num_target - tp, precision=precision, recall=recall, f1=f1)
+    return {
+        "tp": tp,
+        "fp": num_preds - tp,
+        "fn": num_target - tp,
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+    }
+
+
+def culane_mean_f1(tp: Sequence[int], num_preds: int, num_target: int, thresholds: Sequence[float]) -> dict[str, float]:
+    """F1 at several IoU thresholds and its mean, as newer papers report; not part of the official protocol.
+
+    Args:
+        tp: True positives at each threshold.
+        num_preds: Number of predicted lanes.
+        num_target: Number of annotated lanes.
+        thresholds: IoU thresholds, usually `MEAN_THRESHOLDS`: 0.5, 0.55, ..., 0.95.
+
+    Example:
+        >>> culane_mean_f1([8, 4], num_preds=10, num_target=10, thresholds=[0.5, 0.75])
+        {'f1_50': 0.8000000000000002, 'f1_75': 0.4000000000000001, 'mean_f1': 0.6000000000000001}
+    """
+    f1 = [float(culane_scores(each, num_preds, num_target)["f1"]) for each in tp]
+    keys = [f"f1_{100 * threshold:g}" for threshold in thresholds]
+    return dict(zip(keys, f1, strict=True)) | {"mean_f1": sum(f1) / len(f1)}

@@ -1,0 +1,1 @@
+"""The console scripts beside training: thin layers over the library."""

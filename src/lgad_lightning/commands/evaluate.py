@@ -1,0 +1,209 @@
+"""`lgad-eval`: the official CULane and TuSimple figures of prediction files."""
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lgad_lightning.data.culane import read_list
+from lgad_lightning.data.parallel import map_parallel
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Lane, read_lines
+from lgad_lightning.metrics.functional import (
+    MEAN_THRESHOLDS,
+    LaneCounts,
+    culane_counts,
+    culane_mean_f1,
+    culane_scores,
+    evaluate_tusimple,
+)
+from lgad_lightning.report import print_results, write_json
+
+_CHUNK = 64  # images that a worker takes at a time
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script.
+
+    Args:
+        arguments: The command line's arguments, those of this process if None.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except LgadError as error:
+        sys.exit(f"lgad-eval: {error}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("lgad-eval", description="The official figures of lane predictions.")
+    protocols = parser.add_subparsers(required=True, metavar="{culane,tusimple}")
+
+    culane = protocols.add_parser("culane", help="counts, precision, recall and F1 of .lines.txt files")
+    culane.set_defaults(run=_culane)
+    culane.add_argument("--pred", type=Path, required=True, metavar="DIR", help="folder of the predictions")
+    culane.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the data set")
+    culane.add_argument(
+        "--list",
+        type=Path,
+        nargs="+",
+        action="extend",
+        metavar="FILE",
+        help="lists of images, each a scenario (default: list/test_split/*.txt of the data set, else list/test.txt)",
+    )
+    culane.add_argument("--width", type=int, default=30, help="thickness of the drawn lanes in pixels (default: 30)")
+    culane.add_argument("--iou", type=float, default=0.5, help="a true positive's IoU is above it (default: 0.5)")
+    culane.add_argument(
+        "--size", type=_size, default="1640x590", metavar="WxH", help="size of the images (default: 1640x590)"
+    )
+    culane.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
+    culane.add_argument(
+        "--mean-f1",
+        action="store_true",
+        help="also F1 at IoU 0.5, 0.55, ..., 0.95 and their mean, which are not part of the official protocol",
+    )
+
+    tusimple = protocols.add_parser("tusimple", help="accuracy, FP and FN of a JSON file")
+    tusimple.set_defaults(run=_tusimple)
+    tusimple.add_argument("--pred", type=Path, required=True, metavar="FILE", help="predictions")
+    tusimple.add_argument("--gt", type=Path, required=True, metavar="FILE", help="labels")
+
+    for protocol in (culane, tusimple):
+        protocol.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON")
+        protocol.add_argument("--per-image", type=Path, metavar="OUT.csv", help="write those of each image as CSV")
+    return parser
+
+
+def _size(text: str) -> tuple[int, int]:
+    """`WxH` as height and width."""
+    width, height = map(int, text.split("x"))
+    return height, width
+
+
+def _tusimple(options: argparse.Namespace) -> None:
+    result = evaluate_tusimple(options.pred, options.gt)
+    rows = ([name, *scores] for name, scores in result.images)
+    _report({"total": result.total._asdict(), "scenarios": {}}, ["image", *result.total._fields], rows, options)
+
+
+class _Settings(NamedTuple):
+    pred: Path
+    data: Path
+    thresholds: tuple[float, ...]
+    image_size: tuple[int, int]
+    width: int
+
+
+class _Image(NamedTuple):
+    counts: LaneCounts
+    missing_pred: bool
+    missing_target: bool
+    odd_line: str | None
+
+
+def _culane(options: argparse.Namespace) -> None:
+    for folder in (options.pred, options.data):
+        if not folder.is_dir():
+            raise LgadError(f"There is no folder {folder}; check --pred and --data.")
+    scenarios = _read_lists(options.list or _default_lists(options.data))
+    names = [name for images in scenarios.values() for name in images]
+    thresholds = (options.iou, *MEAN_THRESHOLDS) if options.mean_f1 else (options.iou,)
+    settings = _Settings(options.pred, options.data, thresholds, options.size, options.width)
+
+    chunks = [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
+    done = map_parallel(partial(_evaluate, settings), chunks, "Evaluating", options.workers)
+    images = [image for chunk in done for image in chunk]
+    _warn(images, options)
+
+    num_preds = np.array([image.counts.num_preds for image in images], dtype=np.int64)
+    num_target = np.array([image.counts.num_target for image in images], dtype=np.int64)
+    tp = np.array([image.counts.tp for image in images], dtype=np.int64).reshape(-1, len(thresholds))
+    ends = np.cumsum([0, *map(len, scenarios.values())]).tolist()
+    parts = dict(zip(scenarios, map(slice, ends, ends[1:]), strict=True))
+
+    def scores(part: slice) -> dict[str, Any]:
+        return culane_scores(int(tp[part, 0].sum()), int(num_preds[part].sum()), int(num_target[part].sum()))
+
+    results: dict[str, Any] = {"total": scores(slice(None))}
+    results["scenarios"] = {scenario: scores(part) for scenario, part in parts.items()}
+    if options.mean_f1:
+        counts = tp[:, 1:].sum(axis=0).tolist()
+        results["unofficial"] = culane_mean_f1(counts, int(num_preds.sum()), int(num_target.sum()), MEAN_THRESHOLDS)
+    rows = zip(names, tp[:, 0].tolist(), (num_preds - tp[:, 0]).tolist(), (num_target - tp[:, 0]).tolist(), strict=True)
+    _report(results, ["image", "tp", "fp", "fn"], rows, options)
+
+
+def _default_lists(data: Path) -> list[Path]:
+    splits = sorted((data / "list" / "test_split").glob("*.txt"))
+    return splits or [data / "list" / "test.txt"]
+
+
+def _read_lists(paths: Sequence[Path]) -> dict[str, Sequence[str]]:
+    """The images of each list, by the list's stem."""
+    scenarios: dict[str, Sequence[str]] = {}
+    for path in paths:
+        if not path.is_file():
+            raise LgadError(f"There is no list {path}; give --list.")
+        if path.stem in scenarios:
+            raise LgadError(f"{path}: another list is called {path.stem} too, but a scenario's name is its list's.")
+        scenarios[path.stem] = read_list(path)
+    return scenarios
+
+
+def _evaluate(settings: _Settings, names: Sequence[str]) -> list[_Image]:
+    images = []
+    for name in names:
+        file = Path(name).with_suffix(".lines.txt")
+        preds, missing_pred, odd_line = _read(settings.pred / file, settings.image_size)
+        target, missing_target, odd_target = _read(settings.data / file, settings.image_size)
+        counts = culane_counts(preds, target, settings.thresholds, settings.image_size, settings.width)
+        images.append(_Image(counts, missing_pred, missing_target, odd_line or odd_target))
+    return images
+
+
+def _read(path: Path, image_size: tuple[int, int]) -> tuple[list[Lane], bool, str | None]:
+    """The lanes of a file, whether it is missing, and what in it the official evaluator skips in silence."""
+    try:
+        return read_lines(path, image_size), False, None
+    except LgadError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return [], True, None
+        return read_lines(path, image_size, strict=False), False, str(error)
+
+
+def _warn(images: Sequence[_Image], options: argparse.Namespace) -> None:
+    """Tell what the official evaluator passes over in silence."""
+    for missing, kind, folder in (
+        (sum(image.missing_pred for image in images), "prediction", options.pred),
+        (sum(image.missing_target for image in images), "annotation", options.data),
+    ):
+        if missing:
+            _print_warning(f"{missing} of {len(images)} {kind} files are missing in {folder}: taken as without lanes.")
+    odd = [image.odd_line for image in images if image.odd_line]
+    if odd:
+        _print_warning(f"{len(odd)} images have lines that are read in part only, the first: {odd[0]}")
+
+
+def _print_warning(text: str) -> None:
+    print(f"lgad-eval: warning: {text}", file=sys.stderr)
+
+
+def _report(
+    results: dict[str, Any], header: list[str], rows: Iterable[Sequence[Any]], options: argparse.Namespace
+) -> None:
+    print_results(results)
+    if "unofficial" in results:
+        print(
+            "Not part of the official protocol:",
+            *(f"{key} {value:.4f}" for key, value in results["unofficial"].items()),
+        )
+    if options.json:
+        write_json(results, options.json)
+    if options.per_image:
+        with options.per_image.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([header, *rows])
