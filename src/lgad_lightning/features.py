@@ -3,7 +3,7 @@
 import difflib
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,9 @@ _STAGE = re.compile(r"(?:stage|layer|block)s?[._]?(\d+)$")
 
 class _AllRecorded(BaseException):
     """Leaves a forward pass early; no `except Exception` in a network may stop it."""
+
+    def __init__(self, recorded: "RecordedFeatures") -> None:
+        self.recorded = recorded
 
 
 def layer_names(network: nn.Module, patterns: Sequence[str], owner: str = "the network") -> list[str]:
@@ -164,6 +167,27 @@ class RecordedFeatures:
         return output
 
 
+class _Record:
+    """A forward hook that does nothing in a copy of the network."""
+
+    def __init__(self, name: str = "", recorded: RecordedFeatures | None = None, wanted: int | None = None) -> None:
+        self._name = name
+        self._recorded = recorded
+        self._wanted = wanted
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if self._recorded is None:
+            return
+        self._recorded.outputs[self._name] = output
+        if isinstance(output, Tensor):
+            self._recorded.versions[self._name] = output._version
+        if len(self._recorded.outputs) == self._wanted:
+            raise _AllRecorded(self._recorded)
+
+    def __reduce__(self) -> tuple[type["_Record"], tuple[()]]:
+        return _Record, ()
+
+
 @contextmanager
 def record_features(
     layers: dict[str, nn.Module], early_exit: bool = False, owner: str = "the network"
@@ -187,25 +211,12 @@ def record_features(
         torch.Size([1, 8, 14, 14])
     """
     recorded = RecordedFeatures(owner)
-    # Plain dictionaries, which torch.compile can trace the writing to.
-    outputs, versions, wanted = recorded.outputs, recorded.versions, len(layers)
-    stop = _AllRecorded()
-
-    def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def record(module: nn.Module, inputs: Any, output: Any) -> None:
-            outputs[name] = output
-            if isinstance(output, Tensor):
-                versions[name] = output._version
-            if early_exit and len(outputs) == wanted:
-                raise stop
-
-        return record
-
-    handles = [layer.register_forward_hook(hook(name)) for name, layer in layers.items()]
+    wanted = len(layers) if early_exit else None
+    handles = [layer.register_forward_hook(_Record(name, recorded, wanted)) for name, layer in layers.items()]
     try:
         yield recorded
     except _AllRecorded as raised:
-        if raised is not stop:
+        if raised.recorded is not recorded:
             raise
     finally:
         for handle in handles:

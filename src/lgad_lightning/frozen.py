@@ -24,7 +24,7 @@ class FrozenTeacher:
     Args:
         network: The network; it is changed (batch norm folded at the first call, channels-last), so pass a copy.
         layers: Names of the layers whose outputs are wanted.
-        bf16: Whether to run it under bfloat16 autocast, whatever the surroundings.
+        autocast: Type to run it in under autocast; by default as the surroundings have it.
         compiled: Whether to run it through `torch.compile`.
 
     Example:
@@ -34,23 +34,27 @@ class FrozenTeacher:
         [torch.Size([1, 8, 14, 14])]
     """
 
-    def __init__(self, network: nn.Module, layers: Sequence[str], bf16: bool = False, compiled: bool = False) -> None:
+    def __init__(
+        self, network: nn.Module, layers: Sequence[str], autocast: torch.dtype | None = None, compiled: bool = False
+    ) -> None:
         self._names = list(layers)
         self._network = network.eval().requires_grad_(False)
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._layers: dict[str, nn.Module] | None = None
-        self._bf16 = bf16
+        self._autocast = autocast
         self._compiled = compiled
 
     def __call__(self, *inputs: Any) -> list[Tensor]:
         """Run the network as far as needed.
 
         Args:
-            *inputs: What the network is called with.
+            *inputs: What the network is called with; floating tensors are brought to the type of its parameters.
 
         Returns:
             The wanted features, each `(B, C, H, W)`, in the order of `layers`.
         """
+        dtype = next((parameter.dtype for parameter in self._network.parameters()), torch.float32)
+        inputs = tuple(x.to(dtype) if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs)
         with torch.no_grad():
             if self._layers is None:
                 self._layers = self._prepare(*inputs)
@@ -65,9 +69,7 @@ class FrozenTeacher:
         return find_layers(self._network, self._names, "the teacher")
 
     def _precision(self) -> AbstractContextManager[Any]:
-        if not self._bf16:
-            return nullcontext()
-        return torch.autocast(next(self._network.parameters()).device.type, torch.bfloat16)
+        return nullcontext() if self._autocast is None else torch.autocast(_device(self._network), self._autocast)
 
 
 def fold_batch_norm(network: nn.Module, layers: Sequence[str], *inputs: Any) -> nn.Module:
@@ -93,7 +95,7 @@ def fold_batch_norm(network: nn.Module, layers: Sequence[str], *inputs: Any) -> 
         return network
     wanted = find_layers(network, layers, "the teacher")
     names = {module: name for name, module in network.named_modules()}
-    with _full_precision(network), torch.no_grad():
+    with torch.autocast(_device(network), enabled=False), torch.no_grad():
         pairs, before = _watch(network, wanted, inputs)
         folded = deepcopy(network)
         for convolution, norm in pairs:
@@ -133,6 +135,5 @@ def _watch(
     return once, features.maps(list(wanted))
 
 
-def _full_precision(network: nn.Module) -> AbstractContextManager[Any]:
-    device = next((parameter.device.type for parameter in network.parameters()), "cpu")
-    return torch.autocast(device, enabled=False)
+def _device(network: nn.Module) -> str:
+    return next((parameter.device.type for parameter in network.parameters()), "cpu")

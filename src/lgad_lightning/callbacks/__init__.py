@@ -3,11 +3,13 @@ from lgad_lightning.callbacks.distillation import FeatureDistillation
 from lgad_lightning.callbacks.joint import JointLabelGuidedAttentionDistillation
 from lgad_lightning.callbacks.label_attention import LabelAttention
 from lgad_lightning.callbacks.lgad import LabelGuidedAttentionDistillation
+from lgad_lightning.callbacks.pictures import AttentionPictures, draw_batch
 from lgad_lightning.callbacks.predictions import LanePredictionWriter
 from lgad_lightning.callbacks.sad import SelfAttentionDistillation
 from lgad_lightning.callbacks.seeding import SeedEveryEpoch
 
 __all__ = [
+    "AttentionPictures",
     "AttentionTransfer",
     "FeatureDistillation",
     "JointLabelGuidedAttentionDistillation",
@@ -16,4 +18,5 @@ __all__ = [
     "LanePredictionWriter",
     "SeedEveryEpoch",
     "SelfAttentionDistillation",
+    "draw_batch",
 ]

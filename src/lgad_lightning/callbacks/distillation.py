@@ -122,7 +122,7 @@ class FeatureDistillation(pl.Callback):
             )
         self._detach()
         # Here and not in on_fit_start, where a learning-rate finder already trains.
-        self._fit = RunningFit(trainer, pl_module)
+        self._fit = RunningFit(pl_module)
         self._fit.shadows += [
             ShadowedMethod(pl_module, "training_step", self._around_training_step),
             ShadowedMethod(pl_module, "manual_backward", self._around_manual_backward),
@@ -173,10 +173,13 @@ class FeatureDistillation(pl.Callback):
         """The running fit with its layers, which the module may have made as late as in `configure_model`."""
         fit = self._running
         if not fit.pairs:
-            fit.pairs = self._pair_layers(fit.module)
-            fit.layers = find_layers(fit.module, self._recorded_names(fit.pairs), "the student")
+            self._resolve(fit)
             fit.forget_traces()
         return fit
+
+    def _resolve(self, fit: RunningFit) -> None:
+        fit.pairs = self._pair_layers(fit.module)
+        fit.layers = find_layers(fit.module, self._recorded_names(fit.pairs), "the student")
 
     def _pair_layers(self, module: nn.Module) -> list[tuple[str, str]]:
         assert self.teacher is not None
@@ -188,7 +191,7 @@ class FeatureDistillation(pl.Callback):
     def _steps(self, when: int | float) -> float:
         if isinstance(when, int):
             return when
-        total = self._running.trainer.estimated_stepping_batches
+        total = self._running.module.trainer.estimated_stepping_batches
         if total == float("inf"):
             raise LgadError("start, ramp or end is a fraction of a training that never ends: set max_epochs or steps")
         return when * total
@@ -219,10 +222,10 @@ class FeatureDistillation(pl.Callback):
         names = [name for name, _ in fit.pairs]
         student = features.maps(names)
         fit.check_gradients(names, student)
-        weight = self.weight_at(fit.trainer.global_step)
+        weight = self.weight_at(fit.module.trainer.global_step)
         if weight == 0:
             return None
-        teacher = self._target_features(batch, features)
+        teacher = self._target_features(fit, batch, features)
         loss = self.compute_loss(student, teacher)
         fit.module.log(f"{self.name}/loss", loss.detach())
         weighted = weight * loss
@@ -232,18 +235,17 @@ class FeatureDistillation(pl.Callback):
             fit.gradient_ratios = self._gradient_ratios(student, teacher, weighted, weight)
         return weighted
 
-    def _target_features(self, batch: Any, features: RecordedFeatures) -> list[Tensor]:
+    def _target_features(self, fit: RunningFit, batch: Any, features: RecordedFeatures) -> list[Tensor]:
         """What the student's features are compared with, without gradient."""
-        fit = self._running
         if fit.teacher is None:
-            fit.teacher = self._frozen_teacher(fit)
+            assert self.teacher is not None
+            copy = deepcopy(self.teacher).to(fit.module.device)
+            # Under a trainer's true half precision the copy stays float32 and runs under autocast: a teacher that makes
+            # float32 planes of the labels could not run converted.
+            half = fit.module.dtype if fit.module.dtype in (torch.float16, torch.bfloat16) else None
+            autocast = torch.bfloat16 if self.bf16_teacher else half
+            fit.teacher = FrozenTeacher(copy, [name for _, name in fit.pairs], autocast, self.compile_teacher)
         return fit.teacher(*self.teacher_inputs(batch))
-
-    def _frozen_teacher(self, fit: RunningFit) -> FrozenTeacher:
-        copy = deepcopy(self.teacher)
-        assert copy is not None
-        copy = fit.trainer.precision_plugin.convert_module(copy).to(fit.trainer.strategy.root_device)
-        return FrozenTeacher(copy, [name for _, name in fit.pairs], self.bf16_teacher, self.compile_teacher)
 
     def _gradient_ratios(
         self, student: list[Tensor], teacher: list[Tensor], weighted: Tensor, weight: float

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from typing_extensions import override
 
 from lgad_lightning.callbacks.lgad import LabelGuidedAttentionDistillation
+from lgad_lightning.callbacks.running import RunningFit
 from lgad_lightning.features import RecordedFeatures, find_layers, record_features
 from lgad_lightning.lanes import IGNORE_INDEX
 
@@ -88,17 +89,19 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
     @override
     def _detach(self) -> None:
         super()._detach()
-        self._targets = []
         self.teacher.cpu()
 
     @override
     def _weighted_loss(self, batch: Any, features: RecordedFeatures) -> Tensor | None:
         self._targets = self._train_teacher(*self.teacher_inputs(batch))  # also while the weight is 0
-        return super()._weighted_loss(batch, features)
+        try:
+            return super()._weighted_loss(batch, features)
+        finally:
+            self._targets = []
 
     @override
-    def _target_features(self, batch: Any, features: RecordedFeatures) -> list[Tensor]:
-        return self._targets
+    def _target_features(self, fit: RunningFit, batch: Any, features: RecordedFeatures) -> list[Tensor]:
+        return self._targets or super()._target_features(fit, batch, features)  # the latter for a picture
 
     def _train_teacher(self, label: Tensor) -> list[Tensor]:
         fit, names = self._running, [name for _, name in self._running.pairs]
@@ -112,7 +115,7 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
             loss.backward()  # type: ignore[no-untyped-call]
         for parameter in self.teacher.parameters():
             if parameter.grad is not None:
-                parameter.grad = fit.trainer.strategy.reduce(parameter.grad, reduce_op="mean")
+                parameter.grad = fit.module.trainer.strategy.reduce(parameter.grad, reduce_op="mean")
         self._optimizer.step()
         fit.module.log(f"{self.name}/teacher_loss", loss.detach())
         return [output.detach() for output in features.maps(names)]

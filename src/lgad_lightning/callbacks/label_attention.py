@@ -6,6 +6,7 @@ from typing_extensions import override
 
 from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
 from lgad_lightning.callbacks.batches import label_of
+from lgad_lightning.callbacks.running import RunningFit
 from lgad_lightning.features import RecordedFeatures, pair_layers
 from lgad_lightning.lanes import IGNORE_INDEX
 
@@ -47,7 +48,7 @@ class LabelAttention(AttentionTransfer):
         return [(name, "label") for name, _ in pair_layers(module, self.student_layers, module, None)]
 
     @override
-    def _target_features(self, batch: Any, features: RecordedFeatures) -> list[Tensor]:
+    def _target_features(self, fit: RunningFit, batch: Any, features: RecordedFeatures) -> list[Tensor]:
         (label,) = self.teacher_inputs(batch)
         label = label if label.ndim == 4 else label[:, None]
-        return [((label > 0) & (label != IGNORE_INDEX)).float()] * len(self._running.pairs)
+        return [((label > 0) & (label != IGNORE_INDEX)).float()] * len(fit.pairs)

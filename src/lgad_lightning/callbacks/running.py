@@ -23,7 +23,6 @@ class RunningFit:
     """The state of one fit; nothing of it is ever copied, pickled or saved.
 
     Args:
-        trainer: The trainer.
         module: The student.
         shadows: The methods of the student that are shadowed.
         pairs: Names of the student's and the teacher's layers.
@@ -35,7 +34,6 @@ class RunningFit:
         warned: Whether the user has been told what can be told but once.
     """
 
-    trainer: pl.Trainer
     module: pl.LightningModule
     shadows: list[ShadowedMethod] = field(default_factory=list)
     pairs: list[tuple[str, str]] = field(default_factory=list)

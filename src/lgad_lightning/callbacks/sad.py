@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
+from lgad_lightning.callbacks.running import RunningFit
 from lgad_lightning.errors import LgadError
 from lgad_lightning.features import RecordedFeatures, pair_layers
 
@@ -52,5 +53,5 @@ class SelfAttentionDistillation(AttentionTransfer):
         return [name for pair in pairs for name in pair]
 
     @override
-    def _target_features(self, batch: Any, features: RecordedFeatures) -> list[Tensor]:
-        return [output.detach() for output in features.maps([name for _, name in self._running.pairs])]
+    def _target_features(self, fit: RunningFit, batch: Any, features: RecordedFeatures) -> list[Tensor]:
+        return [output.detach() for output in features.maps([name for _, name in fit.pairs])]

@@ -1,0 +1,142 @@
+"""Pictures of what a student predicts and of where it and its teacher look."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+from typing_extensions import override
+
+from lgad_lightning.attention import attention_map
+from lgad_lightning.callbacks.batches import image_of, label_of
+from lgad_lightning.callbacks.distillation import FeatureDistillation
+from lgad_lightning.callbacks.running import RunningFit
+from lgad_lightning.drawing import Picture, draw_attention, draw_grid, draw_image, draw_label, write_picture
+from lgad_lightning.features import record_features
+
+
+@torch.no_grad()
+def draw_batch(
+    module: pl.LightningModule, batch: Any, distillations: Sequence[FeatureDistillation] = (), count: int = 4
+) -> Picture:
+    """Draw a row for each sample: image, ground truth, prediction, and per pair the two attention maps.
+
+    Args:
+        module: The student; called with the images, it returns logits `(B, K, H, W)` (one channel: binary), or an
+            object or a mapping that has them as `logits`. It runs in evaluation mode and is left as it was.
+        batch: A batch on the module's device, as `image_of` and `label_of` understand it.
+        distillations: Callbacks whose pairs of layers are shown; whether they are at work does not matter.
+        count: The largest number of samples.
+
+    Returns:
+        An RGB picture, `(height, width, 3)`.
+    """
+    was_training = {inner: inner.training for inner in module.modules()}
+    module.eval()
+    try:
+        # Compiled code would ignore the recording's hooks, or be compiled once more for them.
+        with torch.compiler.set_stance("force_eager"):
+            output, attention = _look(module, batch, distillations)
+    finally:
+        for inner, training in was_training.items():
+            inner.training = training
+    logits: Tensor = output["logits"] if isinstance(output, dict) else getattr(output, "logits", output)
+    prediction = logits.argmax(1) if logits.shape[1] > 1 else logits[:, 0] > 0
+    images, labels = image_of(batch)[:count], label_of(batch).reshape(prediction.shape)
+    return draw_grid(
+        {"image": [draw_image(image) for image in images]}
+        | {"ground truth": [draw_label(image, label) for image, label in zip(images, labels, strict=False)]}
+        | {"prediction": [draw_label(image, label) for image, label in zip(images, prediction, strict=False)]}
+        | {title: [draw_attention(one) for one in maps[:count]] for title, maps in attention.items()}
+    )
+
+
+class AttentionPictures(pl.Callback):
+    """Writes pictures of the first validation samples (training samples, where there is no validation) while training.
+
+    They lie in `pictures/` under the trainer's `default_root_dir`, one PNG each `every_n_steps` and one at the end.
+
+    Args:
+        every_n_steps: Optimiser steps between two pictures.
+        count: Samples in a picture.
+        log_images: Whether loggers that take images (wandb, TensorBoard) get them too. Frames show faces and number
+            plates: think of where the logger sends them.
+
+    Example:
+        >>> trainer = pl.Trainer(callbacks=[AttentionPictures(every_n_steps=200)], logger=False)
+    """
+
+    def __init__(self, every_n_steps: int = 500, count: int = 4, log_images: bool = False) -> None:
+        self.every_n_steps = every_n_steps
+        self.count = count
+        self.log_images = log_images
+        self._batch: Any = None
+        self._drawn = -1
+
+    @override
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if batch_idx == dataloader_idx == 0:
+            self._batch = batch
+
+    @override
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._batch is None:
+            self._batch = batch
+        # Several batches have one global step while gradients accumulate.
+        if trainer.global_step % self.every_n_steps == 0 and trainer.global_step > max(self._drawn, 0):
+            self._draw(trainer, pl_module)
+
+    @override
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._batch is not None and trainer.global_step > self._drawn:
+            self._draw(trainer, pl_module)
+
+    @override
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._batch, self._drawn = None, -1
+
+    @rank_zero_only
+    def _draw(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._drawn = trainer.global_step
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        distillations = [callback for callback in callbacks if isinstance(callback, FeatureDistillation)]
+        picture = draw_batch(module, self._batch, distillations, self.count)
+        write_picture(Path(trainer.default_root_dir) / "pictures" / f"step-{self._drawn:07d}.png", picture)
+        loggers: list[Any] = trainer.loggers if self.log_images else []
+        for logger in loggers:
+            if hasattr(logger, "log_image"):
+                logger.log_image("pictures", [picture], self._drawn)
+            elif hasattr(logger.experiment, "add_image"):
+                logger.experiment.add_image("pictures", picture, self._drawn, dataformats="HWC")
+
+
+def _look(
+    module: pl.LightningModule, batch: Any, distillations: Sequence[FeatureDistillation]
+) -> tuple[Any, dict[str, Tensor]]:
+    image = image_of(batch).to(module.dtype)
+    output: Any = None
+    maps: dict[str, Tensor] = {}
+    for distillation in distillations:
+        fit = RunningFit(module)
+        distillation._resolve(fit)
+        with record_features(fit.layers, owner="the student") as features:
+            output = module(image)
+        students = features.maps([name for name, _ in fit.pairs])
+        targets = distillation._target_features(fit, batch, features)
+        for label, student, target in zip(fit.labels, students, targets, strict=True):
+            title = f"{distillation.name} {label.rsplit('.', 1)[-1]}"
+            maps |= {f"{title}: student": attention_map(student), f"{title}: target": attention_map(target)}
+    return module(image) if output is None else output, maps

@@ -1,0 +1,118 @@
+"""Pictures out of tensors: photographs, label maps over them, attention maps, and a grid of all that."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lgad_lightning.lanes import IGNORE_INDEX
+
+Picture = NDArray[Any]
+"""RGB pixels, `(height, width, 3)`, uint8."""
+
+_WIDTH, _GAP, _HEADER = 320, 6, 26
+_PAPER, _INK = (250, 250, 250), (40, 40, 48)
+_IGNORED = (150, 150, 150)
+# One for each class after the background, and round again.
+_COLOURS = np.array([(230, 85, 65), (60, 170, 110), (60, 120, 220), (240, 180, 50), (160, 95, 200), (60, 190, 200)])
+
+
+def draw_image(image: Tensor) -> Picture:
+    """Draw an image however it was normalised: its darkest and brightest percent become black and white.
+
+    Args:
+        image: `(C, H, W)`, of which the first three channels are shown, or the only one.
+
+    Returns:
+        A picture 320 pixels wide.
+    """
+    pixels = _array(image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)).transpose(1, 2, 0)
+    low, high = np.percentile(pixels, (1, 99))
+    return _resized((255 * np.clip((pixels - low) / max(high - low, 1e-6), 0, 1)).astype(np.uint8), cv2.INTER_AREA)
+
+
+def draw_label(image: Tensor, label: Tensor) -> Picture:
+    """Draw a label map in colours over the image in dark grey.
+
+    Args:
+        image: See `draw_image`.
+        label: Classes of the pixels, `(H, W)`; 0 is the background, 255 is ignored and drawn in light grey.
+
+    Returns:
+        A picture 320 pixels wide.
+    """
+    grey = cv2.cvtColor(draw_image(image), cv2.COLOR_RGB2GRAY)[..., None] // 2 + 30
+    classes = _resized(_array(label).astype(np.uint8), cv2.INTER_NEAREST)[..., None].astype(int)
+    colours = np.where(classes == IGNORE_INDEX, _IGNORED, _COLOURS[(classes[..., 0] - 1) % len(_COLOURS)])
+    picture: Picture = np.where(classes > 0, colours, grey).astype(np.uint8)
+    return picture
+
+
+def draw_attention(attention: Tensor) -> Picture:
+    """Draw an attention map from dark to bright by the square root: one strong cell would leave the rest black.
+
+    Args:
+        attention: A map, `(H, W)`, non-negative.
+
+    Returns:
+        A picture 320 pixels wide.
+    """
+    values = np.sqrt(_array(attention))
+    scaled = (255 * (values - values.min()) / max(float(np.ptp(values)), 1e-12)).astype(np.uint8)
+    coloured = cv2.applyColorMap(_resized(scaled, cv2.INTER_LINEAR), cv2.COLORMAP_INFERNO)
+    picture: Picture = cv2.cvtColor(coloured, cv2.COLOR_BGR2RGB)
+    return picture
+
+
+def draw_grid(columns: dict[str, list[Picture]]) -> Picture:
+    """Put pictures in columns under their titles.
+
+    Args:
+        columns: As many pictures, all of one size, for each title.
+
+    Returns:
+        One picture.
+
+    Example:
+        >>> import torch
+        >>> draw_grid({"left": [draw_image(torch.rand(3, 8, 16))], "right": [draw_attention(torch.rand(2, 4))]}).shape
+        (192, 652, 3)
+    """
+    half = _GAP // 2
+    rows = [
+        np.hstack([np.pad(cell, ((half, half), (half, half), (0, 0)), constant_values=_PAPER[0]) for cell in row])
+        for row in zip(*columns.values(), strict=True)
+    ]
+    header = np.full((_HEADER, rows[0].shape[1], 3), _PAPER, dtype=np.uint8)
+    for index, title in enumerate(columns):
+        corner = index * (_WIDTH + _GAP) + half, 18
+        cv2.putText(header, title, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.45, _INK, 1, cv2.LINE_AA)
+    return np.vstack([header, *rows])
+
+
+def write_picture(path: str | Path, picture: Picture) -> None:
+    """Write a PNG file, whole or not at all.
+
+    Args:
+        path: The file; its folder is made if need be.
+        picture: What to write.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
+    part.replace(path)
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = tensor.detach().float().cpu().numpy()
+    return array
+
+
+def _resized(picture: NDArray[Any], interpolation: int) -> NDArray[Any]:
+    height, width = picture.shape[:2]
+    resized: NDArray[Any] = cv2.resize(picture, (_WIDTH, round(_WIDTH * height / width)), interpolation=interpolation)
+    return resized

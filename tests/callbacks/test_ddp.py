@@ -1,0 +1,57 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from .distillation_toys import (
+    AdaptedEncoder,
+    explicit_gradients,
+    make_batches,
+    make_pair,
+    relative_error,
+)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("ddp")
+    script = Path(__file__).with_name("ddp_script.py")
+    command = [sys.executable, str(script), str(folder / "results.pt")]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return torch.load(folder / "results.pt")
+
+
+@pytest.mark.parametrize("name", ["automatic", "manual"])
+def test_gradients_are_those_of_the_explicit_sum(results: Any, name: str):
+    net, teacher = make_pair()
+    wanted = explicit_gradients(net, teacher, make_batches(8), accumulate=2)
+    plain = explicit_gradients(net, teacher, make_batches(8), accumulate=2, weight=0.0)
+    assert relative_error(results[name], wanted) < 1e-5
+    assert relative_error(plain, wanted) > 1e-3
+
+
+def test_a_branch_that_only_the_distillation_uses(results: Any):
+    net, teacher = make_pair()
+    net.encoder = AdaptedEncoder(3, 4)
+    weights = [0.0, 5.0, 5.0, 5.0]
+    wanted = explicit_gradients(net, teacher, make_batches(8), accumulate=2, weight=weights.__getitem__)
+    assert relative_error(results["adapter"], wanted) < 1e-5
+
+
+def test_a_joint_teacher_is_the_same_in_all_processes(results: Any):
+    first, second = results["joint"]
+    assert torch.equal(first, second)
+    _, teacher = make_pair()
+    optimizer = torch.optim.Adam(teacher.parameters(), lr=1e-3)
+    batches = make_batches(8)
+    for (_, one), (_, two) in zip(batches[::2], batches[1::2], strict=True):
+        label = torch.cat([one, two])
+        optimizer.zero_grad()
+        F.cross_entropy(teacher(label), label).backward()
+        optimizer.step()
+    assert torch.allclose(first, torch.nn.utils.parameters_to_vector(teacher.parameters()), atol=1e-6)
