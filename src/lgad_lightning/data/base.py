@@ -225,5 +225,5 @@ class LaneDataModule(L.LightningDataModule):
 
 
 def _one_thread(worker: int) -> None:
-    """Workers are as many as there are cores to use: OpenCV must not start threads of its own in each."""
-    cv2.setNumThreads(1)
+    """Keeps OpenCV from using threads in a worker; 1 in place of 0 waits for ever, now and then, in a forked one."""
+    cv2.setNumThreads(0)

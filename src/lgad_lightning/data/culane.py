@@ -112,7 +112,7 @@ def read_list(path: Path) -> Strings:
         LgadError: If a line is none of these; names file and line.
     """
     names = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), start=1):
         fields = line.split()
         if not fields:
             continue

@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
 
 import cv2
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Item = TypeVar("Item")
@@ -34,7 +35,7 @@ def map_parallel(
         [2, 1]
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(description, total=len(items))
         results: dict[int, Result] = {}
         for index, result in _run(function, items, cores() if workers is None else workers):
@@ -52,7 +53,8 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int
     if workers == 0 or len(items) < 2:
         yield from ((index, function(item)) for index, item in enumerate(items))
         return
-    with ProcessPoolExecutor(min(workers, len(items)), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    # 0 keeps OpenCV from using threads in a worker; 1 waits for ever, now and then, in a forked one.
+    with ProcessPoolExecutor(min(workers, len(items)), initializer=cv2.setNumThreads, initargs=(0,)) as pool:
         futures = {pool.submit(function, item): index for index, item in enumerate(items)}
         try:
             for future in as_completed(futures):

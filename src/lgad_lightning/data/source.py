@@ -134,6 +134,8 @@ def _read(path: Path, kind: str) -> NDArray[np.uint8]:
         content = path.read_bytes()
     except OSError as error:
         raise LgadError(f"Cannot read the {kind} {path}: {error.strerror}. Is the data set complete?") from error
+    if not content:
+        raise LgadError(f"The {kind} {path} is empty. Restore it from the data set's archive.")
     # OpenCV decodes a file that was cut off without complaint, the missing part grey.
     jpeg, png = content.startswith(b"\xff\xd8"), content.startswith(b"\x89PNG")
     if (jpeg and b"\xff\xd9" not in content[-1024:]) or (png and b"IEND" not in content[-1024:]):

@@ -141,13 +141,16 @@ def _write_image(data: SyntheticData, folder: Path, item: tuple[Split, int]) -> 
     split, index = item
     # Every scenario equally often, in every split: a stratified set needs fewer images.
     scene = sample_scene(SCENARIOS[index % 9], np.random.default_rng([data.seed, SPLITS.index(split), index]))
-    lanes = {slot: Lane(points, REFERENCE_SIZE).scaled(data.image_size) for slot, points in scene.lanes().items()}
+    lanes = {
+        slot: Lane(Lane(points, REFERENCE_SIZE).scaled(data.image_size).points.round(3), data.image_size)
+        for slot, points in scene.lanes().items()
+    }
     stroke = max(2, round(16 * data.image_size[1] / REFERENCE_SIZE[1]))
     label = rasterise([lanes.get(slot) for slot in (1, 2, 3, 4)], data.image_size, stroke)
     image = folder / f"{data.name(split, index)}.jpg"
     if not image.exists():
         mask = folder / MASKS[split] / f"{data.name(split, index)}.png"
-        lines = "".join(" ".join(f"{x:.6g} {y:.6g}" for x, y in lane.points) + " \n" for lane in lanes.values())
+        lines = "".join(" ".join(f"{x:.7g} {y:.7g}" for x, y in lane.points) + " \n" for lane in lanes.values())
         _replace(image.with_suffix(".lines.txt"), lines.encode())
         _replace(mask, cv2.imencode(".png", label, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
         jpeg = cv2.imencode(".jpg", render(scene, data.image_size), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]

@@ -136,7 +136,7 @@ class Scene:
         ahead = FOCAL * self.road.camera_height / (rows - self.road.horizon)
         lanes = {}
         for slot, across in self.boundaries.items():
-            points = self.road.project(across, ahead)
+            points = np.stack([self.road.project(across, ahead)[:, 0], rows], axis=1)
             inside = (points[:, 0] > -20) & (points[:, 0] < width + 20)
             if inside.sum() >= 2:
                 first, last = np.flatnonzero(inside)[[0, -1]]

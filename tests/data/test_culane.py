@@ -1,0 +1,137 @@
+import contextlib
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lgad_lightning.data.culane import CULaneDataModule, CULaneSource, read_list
+from lgad_lightning.data.source import LaneSource
+from lgad_lightning.data.synthetic import SCENARIOS
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Frame
+
+
+@pytest.fixture
+def copy(roads: Path, tmp_path: Path) -> Path:
+    """A data set to break."""
+    return Path(shutil.copytree(roads, tmp_path / "copy"))
+
+
+def test_lists_of_three_kinds_read_alike(tmp_path: Path) -> None:
+    kinds = ["/a/1.jpg /m/1.png 1 1 1 0 \n/a/2.jpg /m/2.png 0 0 0 0\n", "/a/1.jpg /m/1.png\r\n/a/2.jpg /m/2.png"]
+    for text in [*kinds, "a/1.jpg \n\na/2.jpg\n"]:
+        (tmp_path / "list.txt").write_text(text)
+        assert list(read_list(tmp_path / "list.txt")) == ["a/1.jpg", "a/2.jpg"]
+
+
+@pytest.mark.parametrize("line", ["a.jpg m.png 1 1 1", "a.jpg m.png 1 1 1 2", "a b c d e f g"])
+def test_a_garbled_list_names_file_and_line(tmp_path: Path, line: str) -> None:
+    (tmp_path / "train_gt.txt").write_text(f"a/1.jpg\n{line}\n")
+    with pytest.raises(LgadError, match=r"train_gt\.txt:2"):
+        read_list(tmp_path / "train_gt.txt")
+
+
+@given(content=st.binary(max_size=300))
+def test_random_bytes_in_a_list_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "random.txt"
+    path.write_bytes(content)
+    with contextlib.suppress(LgadError):
+        assert all(name and not name.startswith("/") for name in read_list(path))
+
+
+def test_masks_are_cut_and_resized_like_images(roads: Path) -> None:
+    source = CULaneSource(roads, "train")
+    mask = cv2.imread(str(roads / "laneseg_label_w16" / source.names[0].replace(".jpg", ".png")), -1)
+    label = source.label(0, Frame(118, 328, crop_top=48), (35, 164))
+    assert np.array_equal(label, cv2.resize(mask[48:], (164, 35), interpolation=cv2.INTER_NEAREST_EXACT))
+
+
+def test_labels_are_drawn_from_lanes_where_there_are_no_masks(copy: Path) -> None:
+    with_masks = CULaneSource(copy, "train")
+    frame, size = Frame(118, 328), (118, 328)
+    masks = [with_masks.label(index, frame, size) for index in range(len(with_masks))]
+    shutil.rmtree(copy / "laneseg_label_w16")
+    drawn = CULaneSource(copy, "train")
+    for index, mask in enumerate(masks):
+        assert np.array_equal(drawn.label(index, frame, size), mask)
+
+
+def test_a_missing_mask_is_an_error_that_names_it(copy: Path) -> None:
+    source = CULaneSource(copy, "train")
+    path = copy / "laneseg_label_w16" / source.names[3].replace(".jpg", ".png")
+    path.unlink()
+    with pytest.raises(LgadError, match=str(path)):
+        source.label(3, Frame(118, 328), (118, 328))
+
+
+def test_a_mask_of_another_size_is_an_error(copy: Path) -> None:
+    source = CULaneSource(copy, "train")
+    path = copy / "laneseg_label_w16" / source.names[3].replace(".jpg", ".png")
+    cv2.imwrite(str(path), np.zeros((59, 164), np.uint8))
+    with pytest.raises(LgadError, match=r"59 x 164 .* 118 x 328"):
+        source.label(3, Frame(118, 328), (118, 328))
+
+
+def test_test_images_know_their_scenario(roads: Path) -> None:
+    source = CULaneSource(roads, "test")
+    facts = [source.evaluation(index, (118, 328)) for index in range(9)]
+    assert [fact["scenarios"] for fact in facts] == list(SCENARIOS)
+    assert [fact["images"] for fact in facts] == list(source.names)
+    assert [len(fact["target"]) > 0 for fact in facts] == [scenario != "cross" for scenario in SCENARIOS]
+
+
+def test_validation_has_no_scenarios(roads: Path) -> None:
+    assert set(CULaneSource(roads, "val").evaluation(0, (118, 328))) == {"target", "images"}
+
+
+def test_an_image_in_no_scenario_is_an_error(copy: Path) -> None:
+    (copy / "list/test_split/test4_noline.txt").write_text("")
+    with pytest.raises(LgadError, match=r"list/test_split"):
+        CULaneSource(copy, "test")
+
+
+def test_without_scenario_lists_there_are_none(copy: Path) -> None:
+    shutil.rmtree(copy / "list/test_split")
+    assert "scenarios" not in CULaneSource(copy, "test").evaluation(0, (118, 328))
+
+
+def test_a_missing_root_says_all_that_helps(tmp_path: Path) -> None:
+    with pytest.raises(LgadError) as error:
+        CULaneDataModule(tmp_path / "nothing").prepare_data()
+    for part in (str(tmp_path / "nothing"), "list/train_gt.txt", "data.root=", "lgad-fit without arguments"):
+        assert part in str(error.value)
+
+
+def test_missing_images_are_noticed_before_training(copy: Path) -> None:
+    shutil.rmtree(next(copy.glob("driver_*")) / "val_000.MP4")
+    module = CULaneDataModule(copy)
+    module.check(["train", "test"])
+    with pytest.raises(LgadError, match=r"val_000\.MP4/00000\.jpg"):
+        module.check()
+
+
+def test_real_lists_at_full_size(shared_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "list").symlink_to(shared_dir / "real/culane/list_full")
+    source = CULaneSource(tmp_path, "test")
+    assert len(source) == 34_680
+    counts = np.bincount(source._scenario).tolist()  # type: ignore[arg-type]
+    assert dict(zip(source.scenarios, counts, strict=True)) == dict(
+        zip(SCENARIOS, (9621, 8113, 486, 930, 4067, 890, 422, 3122, 7029), strict=True)
+    )
+    assert len(CULaneSource(tmp_path, "val")) == 9_675
+
+
+def test_real_masks_and_lanes_agree(shared_dir: Path) -> None:
+    """Labels drawn from lanes differ from the official masks on about 6 % of the lane pixels."""
+    source = CULaneSource(shared_dir / "real/culane", "train")
+    frame, size = Frame(590, 1640), (590, 1640)
+    differing = painted = 0
+    for index in range(len(source)):
+        mask, drawn = source.label(index, frame, size), LaneSource.label(source, index, frame, size)
+        differing += np.count_nonzero(mask != drawn)
+        painted += np.count_nonzero(mask | drawn)
+    assert differing / painted < 0.08

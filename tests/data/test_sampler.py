@@ -1,0 +1,53 @@
+import pytest
+import torch
+
+from lgad_lightning.data.sampler import EpochSampler, Key, LateLoader
+
+
+def order(epoch: int, seed: int = 0, **options: int) -> list[int]:
+    sampler = EpochSampler(torch.arange(20), seed=seed, **options)
+    sampler.set_epoch(epoch)
+    return [key.sample for key in sampler]
+
+
+def test_order_is_a_function_of_seed_and_epoch() -> None:
+    assert order(3) == order(3) != order(4)
+    assert order(3) != order(3, seed=1)
+    assert sorted(order(3)) == list(range(20))
+
+
+def test_keys_carry_the_epoch() -> None:
+    sampler = EpochSampler(torch.arange(2), shuffle=False)
+    sampler.set_epoch(5)
+    assert list(sampler) == [Key(0, 5), Key(1, 5)]
+
+
+@pytest.mark.parametrize("replicas", [2, 3, 7])
+def test_training_shares_are_equal_and_disjoint(replicas: int) -> None:
+    shares = [order(1, num_replicas=replicas, rank=rank) for rank in range(replicas)]
+    assert {len(share) for share in shares} == {20 // replicas}
+    assert len({sample for share in shares for sample in share}) == 20 // replicas * replicas
+
+
+@pytest.mark.parametrize("replicas", [2, 3, 7])
+def test_evaluation_sees_every_sample_once(replicas: int) -> None:
+    samplers = [EpochSampler(torch.arange(20), 0, False, replicas, rank) for rank in range(replicas)]
+    assert sorted(key.sample for sampler in samplers for key in sampler) == list(range(20))
+    assert sum(map(len, samplers)) == 20
+
+
+class Keys(torch.utils.data.Dataset[Key]):
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, key: Key) -> Key:
+        return key
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_epoch_may_be_set_after_the_iterator_is_made(workers: int) -> None:
+    sampler = EpochSampler(Keys())
+    loader = LateLoader(Keys(), sampler=sampler, num_workers=workers, collate_fn=list)
+    iterator = iter(loader)
+    sampler.set_epoch(7)
+    assert [batch[0].epoch for batch in iterator] == [7] * 4

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lgad_lightning.data.source import read_image, read_mask
+from lgad_lightning.errors import LgadError
+
+
+def write(path: Path, image: np.ndarray) -> Path:
+    assert cv2.imwrite(str(path), image)
+    return path
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png"])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.99])
+def test_a_file_cut_off_is_refused_by_name(tmp_path: Path, extension: str, share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
+    path = write(tmp_path / f"frame.{extension}", noise)
+    assert read_image(path).shape == (64, 96, 3)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(LgadError, match=rf"frame\.{extension}"):
+        read_image(path)
+
+
+def test_a_missing_image_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LgadError, match=r"nowhere\.jpg"):
+        read_image(tmp_path / "nowhere.jpg")
+
+
+@pytest.mark.parametrize("start", [b"", b"\xff\xd8", b"\x89PNG"])
+@given(content=st.binary(max_size=200))
+def test_random_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, start: bytes, content: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "noise.jpg"
+    path.write_bytes(start + content)
+    with pytest.raises(LgadError, match=r"noise\.jpg"):
+        read_image(path)
+
+
+def test_a_mask_keeps_its_values(tmp_path: Path) -> None:
+    mask = np.array([[0, 1, 4, 255]], np.uint8)
+    assert np.array_equal(read_mask(write(tmp_path / "m.png", mask), 4), mask)
+
+
+def test_a_mask_with_other_values_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LgadError, match=r"m\.png has the value 5"):
+        read_mask(write(tmp_path / "m.png", np.array([[0, 5]], np.uint8)), 4)
+
+
+def test_a_coloured_mask_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LgadError, match="single-channel"):
+        read_mask(write(tmp_path / "m.png", np.zeros((4, 4, 3), np.uint8)), 4)
+
+
+def test_reduced_decoding_halves_the_size(tmp_path: Path) -> None:
+    assert read_image(write(tmp_path / "a.jpg", np.zeros((59, 164, 3), np.uint8)), reduce=True).shape == (30, 82, 3)
