@@ -6,6 +6,7 @@ from lgad_lightning.lanes.files import (
     parse_lines,
     read_lines,
     read_tusimple,
+    tusimple_row,
     write_lines,
     write_tusimple,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "rasterise",
     "read_lines",
     "read_tusimple",
+    "tusimple_row",
     "tusimple_slots",
     "write_lines",
     "write_tusimple",

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes.lane import CULANE_SIZE, TUSIMPLE_SIZE, Lane
+from lgad_lightning.lanes.lane import CULANE_SIZE, TUSIMPLE_ROWS, TUSIMPLE_SIZE, Lane
 
 _PLAIN = re.compile(r"[0-9.\- \t\r\n]*")
 _NUMBER = re.compile(r"[ \t\r\v\f]*([+-]?+(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+)(?![eE])")
+_MISSING = -2.0
 _FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
@@ -89,6 +90,30 @@ def write_lines(path: str | Path, lanes: Iterable[Lane]) -> None:
     path.write_text("".join(f"{row}\n" for row in rows), encoding="ascii")
 
 
+def tusimple_row(lane: Lane, h_samples: Sequence[int]) -> list[float]:
+    """A lane as TuSimple's files have it: x in each of the given image rows, -2 where there is none.
+
+    A lane whose points lie on those rows keeps its gaps; any other one is interpolated between its points.
+
+    Args:
+        lane: The lane; points left of the image count as none.
+        h_samples: Image rows.
+
+    Example:
+        >>> tusimple_row(Lane([[600, 300], [580, 320]], (720, 1280)), [290, 300, 310, 320])
+        [-2.0, 600.0, -2.0, 580.0]
+        >>> tusimple_row(Lane([[605, 295], [580, 320]], (720, 1280)), [290, 300, 310, 320])
+        [-2.0, 600.0, 590.0, 580.0]
+    """
+    columns = dict(zip(lane.points[:, 1].tolist(), lane.points[:, 0].tolist(), strict=True))
+    first, last = min(h_samples, default=0), max(h_samples, default=0)
+    if {y for y in columns if first <= y <= last} <= set(h_samples):
+        row = [columns.get(y, _MISSING) for y in h_samples]
+    else:
+        row = lane.x_at(h_samples).tolist()
+    return [x if x >= 0 else _MISSING for x in row]
+
+
 class TuSimpleFrame(NamedTuple):
     """A line of a TuSimple label or prediction file.
 
@@ -109,7 +134,8 @@ def read_tusimple(path: str | Path, image_size: tuple[int, int] = TUSIMPLE_SIZE)
     """Read a TuSimple label or prediction file.
 
     Args:
-        path: JSON lines with `raw_file`, `lanes`, `h_samples` and, in predictions, `run_time`.
+        path: JSON lines with `raw_file`, `lanes`, `h_samples` (160, 170, ..., 710 where absent, as predictions may have
+            it) and, in predictions, `run_time`.
         image_size: Height and width of the images in pixels.
 
     Raises:
@@ -123,16 +149,15 @@ def write_tusimple(path: str | Path, frames: Iterable[TuSimpleFrame]) -> None:
 
     Args:
         path: The file; its folder is made where needed.
-        frames: Frames; lanes are interpolated at `h_samples`, with -2 where they are not or leave the image on the
-            left. A run time of None is left out, as in labels.
+        frames: Frames; lanes are written by `tusimple_row`. A run time of None is left out, as in labels.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         for frame in frames:
-            rows = [lane.x_at(frame.h_samples).tolist() for lane in frame.lanes]
+            rows = [tusimple_row(lane, frame.h_samples) for lane in frame.lanes]
             record: dict[str, Any] = {
-                "lanes": [[_whole(x) if x >= 0 else -2 for x in row] for row in rows],
+                "lanes": [[_whole(x) for x in row] for row in rows],
                 "h_samples": list(frame.h_samples),
                 "raw_file": frame.raw_file,
             }
@@ -148,11 +173,13 @@ def read_json_lines(path: str | Path) -> list[Any]:
         LgadError: If there is no such file or a line is not JSON (a blank one is not); names file and line.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise LgadError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
     values = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_split(text), start=1):
         try:
             values.append(json.loads(line))
         except json.JSONDecodeError as error:
@@ -183,12 +210,14 @@ def _lane(numbers: Sequence[float], image_size: tuple[int, int]) -> Lane:
 
 
 def _frame(record: Any, where: str, image_size: tuple[int, int]) -> TuSimpleFrame:
-    for key in ("raw_file", "lanes", "h_samples"):
+    for key in ("raw_file", "lanes"):
         if not isinstance(record, dict) or key not in record:
             raise LgadError(f"{where}: '{key}' is missing; a frame has 'raw_file', 'lanes' and 'h_samples'")
-    rows = record["h_samples"]
+    rows = record.get("h_samples", TUSIMPLE_ROWS)
     lanes = []
     for index, lane in enumerate(record["lanes"]):
+        if not isinstance(lane, list) or not all(isinstance(x, int | float) for x in lane):
+            raise LgadError(f"{where}: lane {index} is not a list of numbers")
         if len(lane) != len(rows):
             raise LgadError(f"{where}: lane {index} has {len(lane)} values for {len(rows)} h_samples")
         lanes.append(Lane([(x, y) for x, y in zip(lane, rows, strict=True) if x >= 0], image_size))

@@ -126,7 +126,8 @@ def rasterise(slots: Sequence[Lane | None], size: tuple[int, int], width: int = 
     """Draw lanes into a label map.
 
     Args:
-        slots: The lane of each slot, or None; slot i becomes class i + 1. Later slots cover earlier ones.
+        slots: The lane of each slot, or None; slot i becomes class i + 1. Later slots cover earlier ones. Repeated points
+            count once, and lanes with fewer than two are left out.
         size: Height and width of the label map; lanes are scaled from their images to it.
         width: Thickness of a lane in pixels of the label map, as OpenCV counts it.
 
@@ -141,9 +142,13 @@ def rasterise(slots: Sequence[Lane | None], size: tuple[int, int], width: int = 
     """
     label = np.zeros(size, dtype=np.uint8)
     for index, lane in enumerate(slots, start=1):
-        if lane is None or len(lane) < 2:
+        if lane is None:
             continue
-        patch = draw_lane(lane.scaled(size).points, size, width)
+        points = lane.scaled(size).points.astype(np.float32)
+        points = points[np.append((np.diff(points, axis=0) != 0).any(axis=1), True)[: len(points)]]
+        if len(points) < 2:
+            continue
+        patch = draw_lane(points, size, width)
         rows, columns = patch.mask.shape
         label[patch.top : patch.top + rows, patch.left : patch.left + columns][patch.mask > 0] = index
     return label

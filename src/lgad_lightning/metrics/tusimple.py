@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lgad_lightning.lanes import TUSIMPLE_ROWS, Lane
+from lgad_lightning.lanes import TUSIMPLE_ROWS, Lane, tusimple_row
 from lgad_lightning.metrics.base import LaneMetric
 from lgad_lightning.metrics.functional.tusimple import tusimple_scores
 
@@ -16,7 +16,7 @@ class TuSimpleAccuracy(LaneMetric):
         kwargs: Arguments of `torchmetrics.Metric`.
 
     Example:
-        >>> lane = Lane([[600, 160], [600, 710]], image_size=(720, 1280))
+        >>> lane = Lane([[600, y] for y in range(160, 711, 10)], image_size=(720, 1280))
         >>> metric = TuSimpleAccuracy()
         >>> metric.update([[lane]], [[lane]], images=["clips/0530/1/20.jpg"])
         >>> metric.results()["total"]
@@ -39,12 +39,12 @@ class TuSimpleAccuracy(LaneMetric):
             preds: Predicted lanes of each image, in pixels of the original image.
             target: Annotated lanes of each image.
             images: A unique name of each image; the same name again is not counted.
-            h_samples: Rows of each image in which lanes are compared, 160, 170, ..., 710 if None.
+            h_samples: Rows of each image in which lanes are compared (see `tusimple_row`), 160, 170, ..., 710 if None.
         """
         grids = [TUSIMPLE_ROWS] * len(images) if h_samples is None else h_samples
         figures = [
             tusimple_scores(
-                [lane.x_at(rows).tolist() for lane in pred], [lane.x_at(rows).tolist() for lane in truth], rows
+                [tusimple_row(lane, rows) for lane in pred], [tusimple_row(lane, rows) for lane in truth], rows
             )
             for pred, truth, rows in zip(preds, target, grids, strict=True)
         ]

@@ -136,7 +136,7 @@ def evaluate_tusimple(pred: str | Path, gt: str | Path) -> TuSimpleResult:
         )
     if not records:
         raise LgadError(f"{gt}: no labels, the mean over them is a float division by zero")
-    labels = {_label(record, "raw_file", gt, number): (record, number) for number, record in enumerate(records, 1)}
+    labels = {str(_label(record, "raw_file", gt, number)): (record, number) for number, record in enumerate(records, 1)}
 
     images = []
     for number, prediction in enumerate(predictions, start=1):
@@ -144,7 +144,7 @@ def evaluate_tusimple(pred: str | Path, gt: str | Path) -> TuSimpleResult:
         if not isinstance(prediction, dict) or not {"raw_file", "lanes", "run_time"} <= prediction.keys():
             raise LgadError(f"{where}: raw_file or lanes or run_time not in some predictions.")
         name = prediction["raw_file"]
-        if name not in labels:
+        if not isinstance(name, str) or name not in labels:
             raise LgadError(
                 f"{where}: {name!r} is not in {gt}. Some raw_file from your predictions do not exist in the test tasks."
             )

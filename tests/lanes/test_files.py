@@ -1,0 +1,145 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import (
+    Lane,
+    TuSimpleFrame,
+    parse_lines,
+    read_lines,
+    read_tusimple,
+    write_lines,
+    write_tusimple,
+)
+from lgad_lightning.lanes.lane import TUSIMPLE_ROWS
+
+finite = st.floats(-1e5, 1e5)
+any_lanes = st.lists(st.lists(st.tuples(finite, finite), max_size=6).map(lambda p: Lane(p, (590, 1640))), max_size=4)
+
+
+@given(any_lanes)
+def test_lines_round_trip(tmp_path_factory, lanes):
+    path = tmp_path_factory.mktemp("lines") / "clip" / "00000.lines.txt"
+    write_lines(path, lanes)
+    assert read_lines(path) == lanes
+
+
+def test_whole_coordinates_are_written_without_a_point(tmp_path):
+    write_lines(tmp_path / "a.lines.txt", [Lane([[1, 2.5], [-3, 4]], (590, 1640))])
+    assert (tmp_path / "a.lines.txt").read_text() == "1 2.5 -3 4\n"
+
+
+def test_what_is_not_finite_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="not finite"):
+        write_lines(tmp_path / "a.lines.txt", [Lane([[1, np.nan]], (590, 1640))])
+
+
+@pytest.mark.parametrize(
+    ("line", "points"),
+    [
+        ("1 2 3 4", [[1, 2], [3, 4]]),
+        ("1\t2\r", [[1, 2]]),
+        ("  +1.5 -.5 3. 4e1 ", [[1.5, -0.5], [3, 40]]),
+        ("1 2 3", [[1, 2]]),
+        ("1 2 # 3 4", [[1, 2]]),
+        ("1 2 nan 4", [[1, 2]]),
+        ("1 2 inf 4", [[1, 2]]),
+        ("1 2 1e99 4", [[1, 2]]),
+        ("1 2 3e 4", [[1, 2]]),
+        ("1 2 1_0 4", [[1, 2]]),  # 1 is read, then the text begins
+        ("1,2,3,4", []),
+        ("1-2 3.4.5 6", [[1, -2], [3.4, 0.5]]),  # numbers end where the next one can begin
+        ("   ", []),
+        ("", []),
+    ],
+)
+def test_a_line_is_read_as_the_official_evaluator_reads_it(line, points):
+    [lane] = parse_lines(line + "\n")
+    assert lane == Lane(points, (590, 1640))
+
+
+def test_every_line_is_a_lane():
+    assert [len(lane) for lane in parse_lines("\n1 2\n\n")] == [0, 1, 0]
+    assert parse_lines("") == []
+    assert parse_lines("1 2") == parse_lines("1 2\n")
+
+
+@pytest.mark.parametrize("line", ["1 2 3", "1 2 x", "1,2", "1 2 nan 3", "1 2 0x10 1"])
+def test_strict_reading_names_file_and_line(tmp_path, line):
+    path = tmp_path / "a.lines.txt"
+    path.write_text(f"1 2 3 4\n{line}\n")
+    with pytest.raises(LgadError, match=r"a\.lines\.txt:2: "):
+        read_lines(path)
+    assert read_lines(path, strict=False) == parse_lines(path.read_text())
+
+
+def test_a_line_without_any_number_is_refused_either_way(tmp_path):
+    path = tmp_path / "a.lines.txt"
+    path.write_bytes(b"1 2\nGIF89a \xff\n")
+    for strict in (True, False):
+        with pytest.raises(LgadError, match=r"a\.lines\.txt:2: 'GIF89a' is not a number"):
+            read_lines(path, strict=strict)
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(LgadError, match=r"none\.lines\.txt: cannot read"):
+        read_lines(tmp_path / "none.lines.txt")
+    with pytest.raises(LgadError, match=r"none\.json: cannot read"):
+        read_tusimple(tmp_path / "none.json")
+
+
+columns = st.one_of(st.integers(0, 1279), st.floats(0, 1279))
+rows_of_lanes = st.lists(
+    st.lists(st.one_of(st.none(), columns), min_size=len(TUSIMPLE_ROWS), max_size=len(TUSIMPLE_ROWS)), max_size=3
+)
+
+
+@given(rows_of_lanes, st.one_of(st.none(), st.floats(0, 1000)))
+def test_tusimple_json_round_trips(tmp_path_factory, rows, run_time):
+    path = tmp_path_factory.mktemp("json") / "sub" / "pred.json"
+    lanes = [
+        Lane([(x, y) for x, y in zip(row, TUSIMPLE_ROWS, strict=True) if x is not None], (720, 1280)) for row in rows
+    ]
+    frames = [TuSimpleFrame(f"clips/{number}/20.jpg", lanes, TUSIMPLE_ROWS, run_time) for number in range(2)]
+    write_tusimple(path, frames)
+    assert read_tusimple(path) == frames
+
+
+def test_tusimple_files_hold_what_the_official_tool_wants(tmp_path):
+    lane = Lane([[100, 200], [47.5, 210], [-5, 220], [8, 240]], (720, 1280))
+    write_tusimple(tmp_path / "p.json", [TuSimpleFrame("clips/1/20.jpg", [lane], (190, 200, 210, 220, 230, 240), 12.5)])
+    assert json.loads((tmp_path / "p.json").read_text()) == {
+        "raw_file": "clips/1/20.jpg",
+        "lanes": [[-2, 100, 47.5, -2, -2, 8]],
+        "h_samples": [190, 200, 210, 220, 230, 240],
+        "run_time": 12.5,
+    }
+
+
+def test_predictions_may_leave_out_their_rows(tmp_path):
+    (tmp_path / "p.json").write_text(json.dumps({"raw_file": "a.jpg", "lanes": [[7] * 56], "run_time": 3}))
+    [frame] = read_tusimple(tmp_path / "p.json")
+    assert frame == TuSimpleFrame("a.jpg", [Lane([(7, y) for y in TUSIMPLE_ROWS], (720, 1280))], TUSIMPLE_ROWS, 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "not JSON"),
+        ('{"raw_file": "a.jpg", "h_samples": []}', "'lanes' is missing"),
+        ('{"raw_file": "a.jpg", "lanes": [[1, 2]]}', "lane 0 has 2 values for 56 h_samples"),
+        ('["raw_file"]', "'raw_file' is missing"),
+        ('{"raw_file": "a.jpg", "lanes": [[1, 2]], "h_samples": [1]}', "lane 0 has 2 values for 1 h_samples"),
+        ('{"raw_file": "a.jpg", "lanes": [["a"]], "h_samples": [1]}', "lane 0 is not a list of numbers"),
+        ('{"raw_file": "a.jpg", "lanes": [5], "h_samples": [1]}', "lane 0 is not a list of numbers"),
+    ],
+)
+def test_malformed_tusimple_lines_name_file_and_line(tmp_path, line, message):
+    path = tmp_path / "label.json"
+    path.write_text(f'{{"raw_file": "a.jpg", "lanes": [], "h_samples": []}}\n{line}\n')
+    with pytest.raises(LgadError, match=rf"label\.json:2: .*{message}"):
+        read_tusimple(path)
