@@ -172,9 +172,8 @@ def test_identity_follows_data_and_geometry(roads: Path, tmp_path: Path) -> None
 
 def test_a_crop_that_leaves_nothing_is_an_error(roads: Path) -> None:
     data = module(roads, crop_top=118)
-    data.setup("fit")
     with pytest.raises(LgadError, match="crop_top=118"):
-        data.datasets["train"][0]
+        loaded(data)
 
 
 def test_reduced_decoding_changes_pixels_little(roads: Path) -> None:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lgad_lightning.data.sampler import EpochSampler, Key, LateLoader
+from lgad_lightning.data.sampler import EpochSampler, Key
 
 
 def order(epoch: int, seed: int = 0, **options: int) -> list[int]:
@@ -34,20 +34,3 @@ def test_evaluation_sees_every_sample_once(replicas: int) -> None:
     samplers = [EpochSampler(torch.arange(20), 0, False, replicas, rank) for rank in range(replicas)]
     assert sorted(key.sample for sampler in samplers for key in sampler) == list(range(20))
     assert sum(map(len, samplers)) == 20
-
-
-class Keys(torch.utils.data.Dataset[Key]):
-    def __len__(self) -> int:
-        return 4
-
-    def __getitem__(self, key: Key) -> Key:
-        return key
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_epoch_may_be_set_after_the_iterator_is_made(workers: int) -> None:
-    sampler = EpochSampler(Keys())
-    loader = LateLoader(Keys(), sampler=sampler, num_workers=workers, collate_fn=list)
-    iterator = iter(loader)
-    sampler.set_epoch(7)
-    assert [batch[0].epoch for batch in iterator] == [7] * 4

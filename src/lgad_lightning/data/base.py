@@ -2,7 +2,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import lightning as L
@@ -13,7 +13,9 @@ from torch.utils.data import DataLoader
 
 from lgad_lightning.data.augment import LaneAugmentation
 from lgad_lightning.data.dataset import LaneBatch, LaneDataset, collate
-from lgad_lightning.data.sampler import EpochSampler, LateLoader
+from lgad_lightning.data.label_cache import LabelCache, build_label_cache
+from lgad_lightning.data.loader import LaneLoader
+from lgad_lightning.data.sampler import EpochSampler
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.errors import LgadError
 
@@ -42,6 +44,10 @@ class LaneDataModule(L.LightningDataModule):
         seed: Seed of order and augmentation.
         reduced_decode: Decode JPEGs at half size, where they are at least twice the input size: faster, but the
             pixels differ a little.
+        label_cache: Folder to keep label maps of the input size in, so that masks are decoded once; None for none. It
+            is made anew when a mask (or lane file) has changed.
+        on_error: What to do with an image whose files are missing or damaged: `raise`, or `skip` it, log it and count
+            it in `skipped`.
 
     Example:
         >>> class Notes(LaneDataModule):
@@ -66,6 +72,8 @@ class LaneDataModule(L.LightningDataModule):
         augmentation: LaneAugmentation | bool = True,
         seed: int = 0,
         reduced_decode: bool = False,
+        label_cache: str | Path | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
     ) -> None:
         super().__init__()
         self.root = Path(root).expanduser()
@@ -81,6 +89,8 @@ class LaneDataModule(L.LightningDataModule):
         self.augmentation = LaneAugmentation() if augmentation is True else augmentation or None
         self.seed = seed
         self.reduced_decode = reduced_decode
+        self.label_cache = Path(label_cache).expanduser() if label_cache is not None else None
+        self.on_error = on_error
         self.datasets: dict[str, LaneDataset] = {}
 
     @abstractmethod
@@ -144,7 +154,12 @@ class LaneDataModule(L.LightningDataModule):
             TrainerFn.TESTING: ("test",),
             TrainerFn.PREDICTING: ("test",),
         }
-        self.check(needed.get(self.trainer and self.trainer.state.fn, SPLITS))
+        splits = needed.get(self.trainer and self.trainer.state.fn, SPLITS)
+        self.check(splits)
+        for split in splits if self.label_cache else ():
+            dataset = self._dataset(split)
+            sources = [dataset.source.label_path(index) for index in range(len(dataset))]
+            build_label_cache(self._label_cache_path(split), sources, dataset.label, skip=self.on_error == "skip")
 
     def setup(self, stage: str | None = None) -> None:
         """Opens the splits.
@@ -152,18 +167,37 @@ class LaneDataModule(L.LightningDataModule):
         Args:
             stage: `fit`, `validate`, `test` or `predict`; None for all.
         """
-        wanted = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
-        for split in wanted[stage] if stage else ("train", "val", "test", "predict"):
-            self.datasets[split] = LaneDataset(
-                self.source("test" if split == "predict" else split),  # type: ignore[arg-type]
-                self.input_size,
-                self.crop_top,
-                self.augmentation if split == "train" else None,
-                self.seed,
-                labels=split != "predict",
-                evaluation=split in ("val", "test"),
-                reduced_decode=self.reduced_decode,
-            )
+        if stage in (None, "fit"):
+            self.datasets["train"] = self._dataset("train", cached=True, augmentation=self.augmentation)
+        if stage in (None, "fit", "validate"):
+            self.datasets["val"] = self._dataset("val", cached=True, evaluation=True)
+        if stage in (None, "test"):
+            self.datasets["test"] = self._dataset("test", cached=True, evaluation=True)
+        if stage in (None, "predict"):
+            self.datasets["predict"] = self._dataset("test", labels=False)
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Error messages of the images that were skipped so far, by image."""
+        return {name: error for dataset in self.datasets.values() for name, error in dataset.skipped.items()}
+
+    def _dataset(self, split: Split, cached: bool = False, **options: Any) -> LaneDataset:
+        return LaneDataset(
+            self.source(split),
+            self.input_size,
+            self.crop_top,
+            seed=self.seed,
+            reduced_decode=self.reduced_decode,
+            label_cache=LabelCache(self._label_cache_path(split), self.input_size)
+            if cached and self.label_cache
+            else None,
+            on_error=self.on_error,
+            **options,
+        )
+
+    def _label_cache_path(self, split: Split) -> Path:
+        assert self.label_cache is not None
+        return self.label_cache / f"{self.identity}-{split}.labels"
 
     def train_dataloader(self) -> DataLoader[LaneBatch]:
         """Batches in a new order every epoch; a last one of less than `batch_size` is left to other epochs."""
@@ -185,13 +219,13 @@ class LaneDataModule(L.LightningDataModule):
         dataset, train = self.datasets[split], split == "train"
         ranks = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         sampler = EpochSampler(dataset, self.seed, train, *ranks)
-        return LateLoader(
+        return LaneLoader(
             dataset,
             self.batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=collate,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_no_threads,
             pin_memory=torch.cuda.is_available(),
             drop_last=train and len(sampler) >= self.batch_size,
             persistent_workers=self.num_workers > 0,
@@ -224,6 +258,6 @@ class LaneDataModule(L.LightningDataModule):
         return (pixels * (self.pixel_range / 255 / std) - mean / std).permute(0, 3, 1, 2).contiguous()
 
 
-def _one_thread(worker: int) -> None:
+def _no_threads(worker: int) -> None:
     """Keeps OpenCV from using threads in a worker; 1 in place of 0 waits for ever, now and then, in a forked one."""
     cv2.setNumThreads(0)

@@ -50,7 +50,7 @@ class CULaneSource(LaneSource):
         """The label map, from the mask where there are masks."""
         if self.masks is None:
             return super().label(index, frame, size)
-        path = (self.masks / self.names[index]).with_suffix(".png")
+        path = self.label_path(index)
         mask = read_mask(path, self.num_slots)
         if mask.shape != (frame.height, frame.width):
             raise LgadError(
@@ -59,6 +59,10 @@ class CULaneSource(LaneSource):
             )
         resized = cv2.resize(mask[frame.crop_top :], size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         return resized.astype(np.uint8, copy=False)
+
+    def label_path(self, index: int) -> Path:
+        """The mask, or the `.lines.txt` where there are no masks."""
+        return super().label_path(index) if self.masks is None else (self.masks / self.names[index]).with_suffix(".png")
 
     def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
         """Keyword arguments of `CULaneF1.update`, with the scenario where the test splits are listed."""

@@ -1,19 +1,24 @@
 """From a source's files to samples and batches of the network's input size."""
 
+import logging
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from lgad_lightning.data.augment import LaneAugmentation
+from lgad_lightning.data.label_cache import LabelCache
 from lgad_lightning.data.sampler import Key
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Frame
+
+log = logging.getLogger(__name__)
 
 
 class LaneBatch(TypedDict, total=False):
@@ -36,7 +41,14 @@ class LaneBatch(TypedDict, total=False):
     evaluation: dict[str, list[Any]]
 
 
-class LaneDataset(Dataset[dict[str, Any]]):
+class Failure(NamedTuple):
+    """Why the sample of an image could not be loaded."""
+
+    name: str
+    message: str
+
+
+class LaneDataset(Dataset[dict[str, Any] | Failure]):
     """Samples at the network's input size.
 
     Args:
@@ -48,6 +60,11 @@ class LaneDataset(Dataset[dict[str, Any]]):
         labels: Whether to give labels.
         evaluation: Whether to give what the metric needs.
         reduced_decode: Decode images at half size; needs images of at least twice the input size.
+        label_cache: Label maps made earlier by `label`, to be used in place of the source's.
+        on_error: What to do with a sample that cannot be loaded: `raise` or `skip`.
+
+    Attributes:
+        skipped: Error messages of the samples skipped so far, by image.
 
     Raises:
         LgadError: If images are too small for `reduced_decode`.
@@ -63,6 +80,8 @@ class LaneDataset(Dataset[dict[str, Any]]):
         labels: bool = True,
         evaluation: bool = False,
         reduced_decode: bool = False,
+        label_cache: LabelCache | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
     ) -> None:
         self.source = source
         self.input_size = input_size
@@ -71,26 +90,61 @@ class LaneDataset(Dataset[dict[str, Any]]):
         self.seed = seed
         self.labels = labels
         self.evaluation = evaluation
+        self.label_cache = label_cache
+        self.on_error = on_error
+        self.skipped: dict[str, str] = {}
         self._full_size = self._size_before_reduction() if reduced_decode else None
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitem__(self, key: Key | int) -> dict[str, Any]:
-        """One sample: image and label as arrays, the rest as in `LaneBatch`.
+    def __getitem__(self, key: Key | int) -> dict[str, Any] | Failure:
+        """One sample: image and label as arrays, the rest as in `LaneBatch`; or why it cannot be loaded.
 
         Args:
             key: Number of the sample; with the epoch for the augmentation (0 without).
         """
         index, epoch = key if isinstance(key, tuple) else (key, 0)
+        try:
+            return self._sample(index, epoch)
+        except LgadError as error:
+            return Failure(self.source.names[index], str(error))
+
+    def report(self, failures: Sequence[Failure], empty: bool = False) -> None:
+        """Raises, or counts and logs, what could not be loaded.
+
+        Args:
+            failures: From the batch.
+            empty: Whether nothing else was in the batch.
+
+        Raises:
+            LgadError: The first failure with `on_error="raise"`, or if nothing is left of the batch.
+        """
+        for name, message in failures:
+            if self.on_error == "raise" or empty:
+                raise LgadError(message)
+            if name not in self.skipped:
+                log.warning("Skipped: %s", message)
+            self.skipped[name] = message
+
+    def label(self, index: int) -> NDArray[np.uint8]:
+        """The label map of an image at the input size, before augmentation and without a cache.
+
+        Args:
+            index: Number of the sample.
+        """
+        return self.source.label(index, self._image(index)[1], self.input_size)
+
+    def _sample(self, index: int, epoch: int) -> dict[str, Any]:
         image, frame = self._image(index)
         sample: dict[str, Any] = {"name": self.source.names[index], "frame": frame}
         if self.labels:
-            label = self.source.label(index, frame, self.input_size)
+            cache = self.label_cache
+            label = self.source.label(index, frame, self.input_size) if cache is None else cache[index]
             if self.augment is not None:
                 image, label = self.augment(image, label, (self.seed, epoch, index))
-            present = np.bincount(label.ravel(), minlength=256)[1 : self.source.num_slots + 1] > 0
-            sample |= {"label": label, "existence": present.astype(np.float32)}
+            present = [(label == slot).any() for slot in range(1, self.source.num_slots + 1)]
+            sample |= {"label": label, "existence": np.array(present, np.float32)}
         if self.evaluation:
             sample["evaluation"] = self.source.evaluation(index, (frame.height, frame.width))
         return sample | {"image": image}
@@ -127,15 +181,22 @@ class LaneDataset(Dataset[dict[str, Any]]):
         return height, width
 
 
-def collate(samples: Sequence[dict[str, Any]]) -> LaneBatch:
+def collate(samples: Sequence[dict[str, Any] | Failure]) -> dict[str, Any]:
     """Samples to a batch, as it travels to the device: arrays stacked, the rest in lists.
 
     Args:
         samples: What `LaneDataset` gives.
+
+    Returns:
+        A `LaneBatch`, with what could not be loaded under `failures`; nothing else if that is all.
     """
-    batch: dict[str, Any] = {key: [sample[key] for sample in samples] for key in samples[0]}
+    failures = [sample for sample in samples if isinstance(sample, Failure)]
+    loaded = [sample for sample in samples if not isinstance(sample, Failure)]
+    if not loaded:
+        return {"failures": failures}
+    batch: dict[str, Any] = {key: [sample[key] for sample in loaded] for key in loaded[0]}
     for key in batch.keys() & {"image", "label", "existence"}:
         batch[key] = torch.from_numpy(np.stack(batch[key]))
     if "evaluation" in batch:
         batch["evaluation"] = {key: [part[key] for part in batch["evaluation"]] for key in batch["evaluation"][0]}
-    return batch  # type: ignore[return-value]
+    return batch | {"failures": failures}

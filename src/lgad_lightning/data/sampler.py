@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import Dataset, DistributedSampler
 
 
 class Key(NamedTuple):
@@ -50,14 +50,3 @@ class EpochSampler(DistributedSampler[Key]):
             order = torch.randperm(total, generator=torch.Generator().manual_seed(self.seed + 1_000_003 * self.epoch))
         for index in order[self.rank :: self.num_replicas][: self.num_samples].tolist():
             yield Key(index, self.epoch)
-
-
-class LateLoader(DataLoader[Any]):
-    """A DataLoader that looks at its sampler when the first batch is asked for, not before.
-
-    Lightning makes the iterator of a resumed training before it tells the sampler the epoch, and an ordinary
-    DataLoader with workers then begins with the order of epoch 0.
-    """
-
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        yield from super().__iter__()

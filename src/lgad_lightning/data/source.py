@@ -70,6 +70,14 @@ class LaneSource(ABC):
         cropped = [lane and lane.cropped(frame.crop_top) for lane in slots]
         return rasterise(cropped, size, width=max(1, round(size[1] * self.stroke)))
 
+    def label_path(self, index: int) -> Path:
+        """The file that the label map of an image is made from.
+
+        Args:
+            index: Number of the image.
+        """
+        return (self.root / self.names[index]).with_suffix(".lines.txt")
+
     stroke: float = 16 / 1640
     """Thickness of a drawn lane as a share of the image's width."""
 

@@ -40,9 +40,11 @@ class TuSimpleSource(LaneSource):
             if found is None:
                 raise LgadError(f"No label file {' or '.join(map(str, dict.fromkeys(candidates)))}.")
             paths.append(found)
-        frames = [frame for path in paths for frame in read_tusimple(path)]
+        parts = [(path, frame) for path in paths for frame in read_tusimple(path)]
+        frames = [frame for _, frame in parts]
         super().__init__(root, Strings(folder + frame.raw_file for frame in frames), num_slots)
         self._frames = frames
+        self._label_paths = [path for path, _ in parts]
 
     def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
         """The lanes of a frame; those that are nowhere visible have no points."""
@@ -51,6 +53,10 @@ class TuSimpleSource(LaneSource):
     def slots(self, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
         """Slots by slope, from the middle outwards."""
         return tusimple_slots(lanes, self.num_slots)
+
+    def label_path(self, index: int) -> Path:
+        """The label file that names the frame."""
+        return self._label_paths[index]
 
     def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
         """Keyword arguments of `TuSimpleAccuracy.update`; images are named as the label files name them."""

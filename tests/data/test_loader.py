@@ -1,0 +1,79 @@
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lgad_lightning.data import CULaneDataModule
+from lgad_lightning.errors import LgadError
+
+
+@pytest.fixture
+def broken(roads: Path, tmp_path: Path) -> Path:
+    """A data set whose third training image is cut off."""
+    copy = Path(shutil.copytree(roads, tmp_path / "broken"))
+    path = next(copy.rglob("train_000.MP4/00002.jpg"))
+    path.write_bytes(path.read_bytes()[:-500])
+    return copy
+
+
+def module(root: Path, **options: object) -> CULaneDataModule:
+    data = CULaneDataModule(root, **({"input_size": (36, 80), "batch_size": 2, "num_workers": 0} | options))  # type: ignore
+    data.setup()
+    return data
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_epoch_may_be_set_after_the_iterator_is_made(roads: Path, workers: int) -> None:
+    loader = module(roads, num_workers=workers).train_dataloader()
+    loader.sampler.set_epoch(7)
+    expected = [batch["name"] for batch in loader]
+    loader.sampler.set_epoch(0)
+    iterator = iter(loader)
+    loader.sampler.set_epoch(7)
+    assert [batch["name"] for batch in iterator] == expected
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_image_is_named_without_a_workers_traceback(broken: Path, workers: int) -> None:
+    with pytest.raises(LgadError) as error:
+        list(module(broken, num_workers=workers).train_dataloader())
+    assert str(broken) in str(error.value)
+    assert "cut off" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_image_may_be_skipped_and_is_counted(
+    broken: Path, workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = module(broken, num_workers=workers, on_error="skip")
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            sizes = [len(batch["name"]) for batch in data.train_dataloader()]
+            assert sorted(sizes) == [1, 2, 2, 2, 2, 2]
+    ((name, message),) = data.skipped.items()
+    assert name.endswith("train_000.MP4/00002.jpg")
+    assert "cut off" in message
+    assert len(caplog.records) == 1
+
+
+def test_a_batch_of_nothing_is_an_error_even_when_skipping(broken: Path) -> None:
+    with pytest.raises(LgadError, match="cut off"):
+        list(module(broken, batch_size=1, on_error="skip").train_dataloader())
+
+
+def test_an_image_removed_between_epochs_is_named(broken: Path) -> None:
+    data = module(broken, on_error="skip")
+    assert len(list(data.val_dataloader())) == 2
+    path = next(broken.rglob("val_000.MP4/00001.jpg"))
+    path.unlink()
+    list(data.val_dataloader())
+    assert str(path) in next(iter(data.skipped.values()))
+
+
+def test_garbled_lanes_are_named(broken: Path) -> None:
+    path = next(broken.rglob("test_000.MP4/00003.lines.txt"))
+    path.write_text("12 34 what is this")
+    with pytest.raises(LgadError, match=str(path)):
+        list(module(broken).test_dataloader())
