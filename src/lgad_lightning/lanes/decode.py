@@ -47,12 +47,12 @@ def decode_culane(
     """
     map_height, map_width = probabilities.shape[-2:]
     height, width, crop_top = _columns(frames, probabilities.device)
-    above = torch.arange(rows, device=height.device) * (spacing / CULANE_SIZE[0]) * height  # the grid, from the bottom
+    above = torch.arange(rows, device=height.device) * spacing * height / CULANE_SIZE[0]  # the grid, from the bottom
     # The official tools count rows and columns from 1 and round halves up.
     y = _round(height - above) - 1
-    map_rows = _round(map_height - above / (height - crop_top) * map_height) - 1
+    map_rows = _round(map_height - above * map_height / (height - crop_top)) - 1
     peaks, peak_columns = _peaks(probabilities, map_rows, blur)
-    x = _round((peak_columns + 1) * (width / map_width).unsqueeze(1)) - 1
+    x = _round((peak_columns + 1) * width.unsqueeze(1) / map_width) - 1
 
     found = (peaks > threshold) & (y >= crop_top).unsqueeze(1) & _existing(existence, existence_threshold)
     return _lanes(x, y, found, frames)
@@ -99,7 +99,7 @@ def decode_tusimple(
     y = torch.tensor(h_samples, dtype=torch.float64, device=height.device).expand(len(frames), -1)
     map_rows = ((y - crop_top + 0.5) * map_height / (height - crop_top)).floor()
     peaks, peak_columns = _peaks(probabilities, map_rows, blur)
-    x = _round((peak_columns + 0.5) * (width / map_width).unsqueeze(1) - 0.5)
+    x = _round((peak_columns + 0.5) * width.unsqueeze(1) / map_width - 0.5)
 
     inside = (y >= crop_top) & (y < height)
     found = (peaks > threshold) & inside.unsqueeze(1) & _existing(existence, existence_threshold)
