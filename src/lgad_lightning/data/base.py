@@ -252,10 +252,12 @@ class LaneDataModule(L.LightningDataModule):
         Returns:
             `(B, 3, H, W)` float32 in the module's order of channels.
         """
-        pixels = image.flip(-1) if self.channels == "rgb" else image
-        std = torch.tensor(self.std, device=image.device)
-        mean = torch.tensor(self.mean, device=image.device)
-        return (pixels * (self.pixel_range / 255 / std) - mean / std).permute(0, 3, 1, 2).contiguous()
+        pixels = image.permute(0, 3, 1, 2).contiguous()
+        if self.channels == "rgb":
+            pixels = pixels.flip(1)
+        std = torch.tensor(self.std, device=image.device).view(3, 1, 1)
+        mean = torch.tensor(self.mean, device=image.device).view(3, 1, 1)
+        return pixels.float().mul_(self.pixel_range / 255 / std).sub_(mean / std)
 
 
 def _no_threads(worker: int) -> None:

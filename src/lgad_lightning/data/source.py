@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import Frame, Lane, rasterise
+from lgad_lightning.lanes import IGNORE_INDEX, Frame, Lane, rasterise
 
 Image = NDArray[Any]
 """uint8 `(H, W, 3)`, blue-green-red."""
@@ -128,10 +128,9 @@ def read_mask(path: Path, num_slots: int) -> NDArray[np.uint8]:
     mask = cv2.imdecode(_read(path, "mask"), cv2.IMREAD_UNCHANGED)
     if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
         raise LgadError(f"{path} is no 8-bit single-channel mask. Restore it from the data set's archive.")
-    wrong = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[num_slots + 1 : 255])
-    if len(wrong):
+    if mask.max() > num_slots and (wrong := mask[(mask > num_slots) & (mask < IGNORE_INDEX)]).size:
         raise LgadError(
-            f"{path} has the value {wrong[0] + num_slots + 1}: a mask holds 0, 1 to {num_slots}, and 255 for ignored "
+            f"{path} has the value {wrong[0]}: a mask holds 0, 1 to {num_slots}, and 255 for ignored "
             "pixels. Was it made for viewing, or resized with interpolation?"
         )
     return mask.astype(np.uint8, copy=False)
