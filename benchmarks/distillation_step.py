@@ -1,0 +1,160 @@
+"""What a training step costs more under LGAD: CPU time and peak memory, as ratios to the plain step.
+
+One fit alternates plain steps, distilled steps and distilled steps with the teacher in bfloat16, so that all three meet
+the same conditions; each ratio is that of a step to the plain one just before it. Peak memory is measured in a process
+of its own for each kind of step.
+
+    python benchmarks/distillation_step.py --networks enet erfnet --rounds 10
+"""
+
+import argparse
+import itertools
+import logging
+import multiprocessing
+import os
+import resource
+import statistics
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import lightning as L
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.utils.data import DataLoader
+
+from lgad_lightning import LabelGuidedAttentionDistillation, LaneStudent, LaneTeacher
+from lgad_lightning.lanes import CULaneDecoder
+from lgad_lightning.metrics import CULaneF1
+from lgad_lightning.networks import ENet, ERFNet
+
+NETWORKS = {"enet": ENet, "erfnet": ERFNet}
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
+KINDS = ("plain", "LGAD", "LGAD, bf16 teacher")
+BARS = {"enet": (1.0, 1.17, 1.10), "erfnet": (1.0, 1.20, 1.14)}
+MEMORY_BAR = 1.10
+LAYERS = ["network.encoder.stage1", "network.encoder.stage2", "network.encoder.stage3"]
+
+
+class Turns(LabelGuidedAttentionDistillation):
+    """Distils only in the steps of the given turn; a weight of 0 skips teacher and loss."""
+
+    def __init__(self, turn: int, turns: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.turn = turn
+        self.turns = turns
+
+    def weight_at(self, step: int) -> float:
+        """The weight in the steps of this turn, else 0."""
+        return self.weight if step % self.turns == self.turn else 0.0
+
+
+class StepTimer(L.Callback):
+    """CPU seconds of every training step, all threads together."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_train_batch_start(self, *args: Any) -> None:
+        """Starts the clock."""
+        self.started = time.process_time()
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Stops the clock."""
+        self.seconds.append(time.process_time() - self.started)
+
+
+def fit(name: str, layout: str, kinds: tuple[str, ...], options: argparse.Namespace, steps: int) -> StepTimer:
+    """Train for some steps that take turns at being of the given kinds."""
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    size = tuple(options.size)
+    network = NETWORKS[name](input_size=size)
+    student = LaneStudent(network.to(memory_format=LAYOUTS[layout]), CULaneDecoder(), CULaneF1())
+    teacher = LaneTeacher(NETWORKS[name](in_channels=5, input_size=size))
+    label = torch.zeros(options.batch, *size, dtype=torch.long)
+    for lane in range(1, 5):
+        label[:, size[0] // 3 :, size[1] * lane // 5 :][:, :, :16] = lane
+    batch = {
+        "image": torch.rand(options.batch, 3, *size).contiguous(memory_format=LAYOUTS[layout]),
+        "label": label,
+        "existence": torch.ones(options.batch, 4),
+        "name": ["frame"] * options.batch,
+    }
+    distillations = [
+        Turns(turn, len(kinds), teacher=teacher, student_layers=LAYERS, name=kind, bf16_teacher="bf16" in kind)
+        for turn, kind in enumerate(kinds)
+        if kind != "plain"
+    ]
+    timer = StepTimer()
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_steps=steps,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[*distillations, timer],
+    )
+    trainer.fit(student, DataLoader([batch] * steps, batch_size=None))  # type: ignore[arg-type]
+    return timer
+
+
+def step_seconds(name: str, layout: str, options: argparse.Namespace) -> list[list[float]]:
+    """CPU seconds of the steps of each kind, the first round (folding of the teacher, first allocations) left out."""
+    seconds = fit(name, layout, KINDS, options, steps=len(KINDS) * (options.rounds + 1)).seconds
+    return [seconds[turn :: len(KINDS)][1:] for turn in range(len(KINDS))]
+
+
+def peak_mib(name: str, layout: str, kind: str, options: argparse.Namespace) -> float:
+    """What three steps add to the process's peak memory."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    fit(name, layout, (kind,), options, steps=3)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def peaks_mib(name: str, layout: str, options: argparse.Namespace) -> list[float]:
+    """The peak of each kind of step, each in a new process."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
+        return [pool.submit(peak_mib, name, layout, kind, options).result() for kind in KINDS]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=list(LAYOUTS))
+    parser.add_argument("--size", nargs=2, type=int, default=(288, 800), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=10, help="steps of each kind")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    cases = list(itertools.product(options.networks, options.layouts))
+    console = Console(width=120)
+
+    # glibc hands freed tensors back at once, so that the peak is the tensors' and not the heap's.
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"
+    memory = Table("network", "layout", "step", "MiB", "ratio", "bar", title="Peak memory of a training step")
+    for name, layout in cases:  # before this process grows: a child's peak begins at its parent's
+        peaks = peaks_mib(name, layout, options)
+        for kind, peak in zip(KINDS, peaks, strict=True):
+            memory.add_row(name, layout, kind, f"{peak:.0f}", f"{peak / peaks[0]:.3f}", f"{MEMORY_BAR:.2f}")
+    console.print(memory)
+
+    speed = Table("network", "layout", "step", "CPU s", "ratio", "quartiles", "bar", title="Time of a training step")
+    for name, layout in cases:
+        kinds = step_seconds(name, layout, options)
+        for kind, seconds, bar in zip(KINDS, kinds, BARS[name], strict=True):
+            ratios = [mine / plain for mine, plain in zip(seconds, kinds[0], strict=True)]
+            low, middle, high = (f"{ratio:.3f}" for ratio in statistics.quantiles(ratios, n=4))
+            median = f"{statistics.median(seconds):.3f}"
+            speed.add_row(name, layout, kind, median, middle, f"{low}..{high}", f"{bar:.2f}")
+    console.print(speed)
+
+
+if __name__ == "__main__":
+    main()
