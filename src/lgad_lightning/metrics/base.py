@@ -92,17 +92,13 @@ class LaneMetric(Metric, ABC):
         self.scenario_names.append(torch.tensor(list(new.encode()), dtype=torch.uint8, device=self.device))
 
     def _unique_rows(self) -> NDArray[np.int64]:
-        if not self.rows:
-            return np.empty((0, self._num_columns), dtype=np.int64)
-        rows = _joined(self.rows).reshape(-1, self._num_columns)
+        rows = _joined(self.rows, torch.int64).reshape(-1, self._num_columns)
         rows = rows[np.argsort(rows[:, _POSITION], kind="stable")]
         first = np.unique(rows[:, _KEY], return_index=True)[1]
         return rows[np.sort(first)]
 
     def _known_names(self) -> list[str]:
-        if not self.scenario_names:
-            return []
-        return _joined(self.scenario_names).tobytes().decode().split("\0")[:-1]
+        return _joined(self.scenario_names, torch.uint8).tobytes().decode().split("\0")[:-1]
 
     def _scenarios(self, rows: NDArray[np.int64]) -> list[tuple[int, str]]:
         """Key and name of the scenarios, in the order in which they appeared."""
@@ -114,9 +110,11 @@ def _hash(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
 
 
-def _joined(state: list[Tensor] | Tensor) -> NDArray[Any]:
+def _joined(state: list[Tensor] | Tensor, dtype: torch.dtype) -> NDArray[Any]:
     """A state as an array: a list of tensors, or one tensor once it was gathered."""
-    return (torch.cat(state) if isinstance(state, list) else state).cpu().numpy()
+    if isinstance(state, list):
+        state = torch.cat(state) if state else torch.empty(0, dtype=dtype)
+    return state.cpu().numpy()
 
 
 def _flat(results: dict[str, Any]) -> Iterator[tuple[str, float]]:

@@ -1,0 +1,71 @@
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.metrics.functional import evaluate_tusimple, tusimple_scores
+
+
+def test_the_public_file_has_the_official_figures_to_the_last_bit(golden_dir):
+    folder = golden_dir / "tusimple" / "public"
+    expected = json.loads((folder / "expected.json").read_text())
+    result = evaluate_tusimple(folder / "pred.json", folder / "label.json")
+    assert result.total._asdict() == expected["total"]
+    assert {name: scores._asdict() for name, scores in result.images} == expected["per_image"]
+
+
+def test_every_edge_case_has_the_official_figures_or_error(golden_dir):
+    folder = golden_dir / "tusimple" / "edge_cases"
+    for name, case in json.loads((folder / "expected.json").read_text()).items():
+        files = folder / name / "pred.json", folder / name / "label.json"
+        if "raises" in case:
+            with pytest.raises(LgadError) as caught:
+                evaluate_tusimple(*files)
+            assert case["message"] in str(caught.value), name
+            assert str(folder / name) in str(caught.value), name
+        else:
+            figures = evaluate_tusimple(*files).total._asdict()
+            assert {key: None if math.isnan(value) else value for key, value in figures.items()} == case["result"], name
+
+
+@pytest.mark.parametrize(("case", "line"), [("garbage_line", 3), ("blank_last_line", 4), ("unknown_raw_file", 2)])
+def test_errors_name_the_line(golden_dir, case, line):
+    folder = golden_dir / "tusimple" / "edge_cases" / case
+    with pytest.raises(LgadError, match=rf"pred\.json:{line}: "):
+        evaluate_tusimple(folder / "pred.json", folder / "label.json")
+
+
+@pytest.mark.parametrize("record", ["[]", "3", '{"raw_file": 5, "lanes": [], "run_time": 1}'])
+def test_json_that_is_no_prediction_is_an_error_too(tmp_path, record):
+    (tmp_path / "pred.json").write_text(record)
+    (tmp_path / "gt.json").write_text('{"raw_file": "a.jpg", "lanes": [], "h_samples": []}')
+    with pytest.raises(LgadError, match=r"pred\.json:1: "):
+        evaluate_tusimple(tmp_path / "pred.json", tmp_path / "gt.json")
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(LgadError, match=r"none\.json"):
+        evaluate_tusimple(tmp_path / "none.json", tmp_path / "none.json")
+
+
+columns = st.lists(st.one_of(st.just(-2), st.integers(0, 1279)), min_size=5, max_size=5)
+
+
+@given(st.lists(columns, max_size=5), st.lists(columns, max_size=5))
+def test_figures_stay_within_their_bounds(preds, target):
+    scores = tusimple_scores(preds, target, [300, 310, 320, 330, 340])
+    assert 0 <= scores.accuracy <= 1
+    assert scores.fp <= 1
+    assert 0 <= scores.fn <= 1
+
+
+@given(st.lists(columns, max_size=4))
+def test_a_perfect_prediction_has_full_accuracy(lanes):
+    assert tusimple_scores(lanes, lanes, range(300, 350, 10)) == (1.0 if lanes else 0.0, *[pytest.approx(0)] * 2)
+
+
+def test_one_prediction_may_serve_several_lanes():
+    assert tusimple_scores([[100, 100]], [[100, 100], [105, 105]], [300, 310]).fp == -1
