@@ -2,7 +2,7 @@
 
 from lgad_lightning.callbacks import LabelGuidedAttentionDistillation
 from lgad_lightning.data import CULaneDataModule, SyntheticLaneDataModule, TuSimpleDataModule
-from lgad_lightning.modules import LaneStudent, LaneTeacher
+from lgad_lightning.modules import LaneStudent, LaneTeacher, load_teacher
 
 __all__ = [
     "CULaneDataModule",
@@ -11,4 +11,5 @@ __all__ = [
     "LaneTeacher",
     "SyntheticLaneDataModule",
     "TuSimpleDataModule",
+    "load_teacher",
 ]

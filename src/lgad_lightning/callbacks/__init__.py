@@ -6,7 +6,7 @@ from lgad_lightning.callbacks.lgad import LabelGuidedAttentionDistillation
 from lgad_lightning.callbacks.pictures import AttentionPictures, draw_batch
 from lgad_lightning.callbacks.predictions import LanePredictionWriter
 from lgad_lightning.callbacks.sad import SelfAttentionDistillation
-from lgad_lightning.callbacks.seeding import SeedEveryEpoch
+from lgad_lightning.callbacks.seeding import SeedEveryBatch
 
 __all__ = [
     "AttentionPictures",
@@ -16,7 +16,7 @@ __all__ = [
     "LabelAttention",
     "LabelGuidedAttentionDistillation",
     "LanePredictionWriter",
-    "SeedEveryEpoch",
+    "SeedEveryBatch",
     "SelfAttentionDistillation",
     "draw_batch",
 ]

@@ -1,13 +1,15 @@
+from typing import Any
+
 import lightning as L
 import numpy as np
 import torch
 
 
-class SeedEveryEpoch(L.Callback):
-    """Seeds torch at the start of every training epoch from the seed, the epoch and the rank.
+class SeedEveryBatch(L.Callback):
+    """Seeds torch before every training step from the seed, the epoch, the batch's number and the rank.
 
-    Checkpoints hold no random state. With this callback, what is random on the device (dropout, for one) is a function
-    of the epoch, so a training that is resumed at an epoch's end goes on exactly as the uninterrupted one.
+    Checkpoints hold no random state. With this callback, what a step draws (dropout, for one) depends on nothing that
+    came before it, so a resumed training goes on exactly as the uninterrupted one.
 
     Args:
         seed: Any integer >= 0.
@@ -16,7 +18,9 @@ class SeedEveryEpoch(L.Callback):
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Seeds the generators of the CPU and of all devices."""
-        mixed = np.random.SeedSequence([self.seed, trainer.current_epoch, trainer.global_rank])
+        mixed = np.random.SeedSequence([self.seed, trainer.current_epoch, batch_idx, trainer.global_rank])
         torch.manual_seed(int(mixed.generate_state(1)[0]))

@@ -51,7 +51,7 @@ class LaneModule(L.LightningModule):
         scheduler: SchedulerCallable | None = PolyLR,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters("background_weight", "iou_weight", "existence_weight")
+        self.save_hyperparameters(ignore=["network", "decoder", "metric", "optimizer", "scheduler"])
         self.network = network
         self.loss = LaneLoss(background_weight, iou_weight, existence_weight)
         self.build_optimizer = optimizer

@@ -1,4 +1,5 @@
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -75,16 +76,16 @@ def load_teacher(checkpoint: str | Path, network: nn.Module) -> LaneTeacher:
     """
     if not Path(checkpoint).is_file():
         raise LgadError(
-            f"The teacher's checkpoint {checkpoint} does not exist. Set the path of a checkpoint that "
-            "teacher training wrote (for example RUN_DIR/teacher/last.ckpt)."
+            f"The teacher's checkpoint {checkpoint} does not exist. Give the path of one that teacher training wrote, "
+            "RUN_DIR/teacher/checkpoints/last.ckpt for example."
         )
-    teacher = LaneTeacher(network)
     try:
         weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    except (KeyError, RuntimeError, UnpicklingError, EOFError) as error:
+        raise LgadError(f"{checkpoint} is no checkpoint of a training: {error}") from error
+    teacher = LaneTeacher(network)
+    try:
         teacher.load_state_dict(weights)
-    except (RuntimeError, KeyError) as error:
-        raise LgadError(
-            f"The checkpoint {checkpoint} does not fit the teacher ({type(network).__name__} with "
-            f"{network.num_classes} classes): {error}"
-        ) from error
+    except RuntimeError as error:
+        raise LgadError(f"The checkpoint {checkpoint} does not fit the network given for the teacher. {error}") from error
     return teacher.eval()

@@ -1,0 +1,178 @@
+import pickle
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from lgad_lightning import LaneStudent, LaneTeacher, load_teacher
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import CULaneDecoder, Frame, Lane
+from lgad_lightning.metrics import CULaneF1
+from lgad_lightning.modules import LaneModule, encode_label
+from lgad_lightning.networks import ERFNet
+
+SIZE = (32, 96)
+
+
+def network(in_channels: int = 3) -> ERFNet:
+    torch.manual_seed(0)
+    return ERFNet(num_classes=5, in_channels=in_channels, input_size=SIZE, channels=(8, 16, 24))
+
+
+def student(**options: Any) -> LaneStudent:
+    return LaneStudent(network(), CULaneDecoder(), CULaneF1(), **options)
+
+
+def batch(label: Tensor | None = None) -> dict[str, Any]:
+    torch.manual_seed(1)
+    label = torch.randint(0, 5, (2, *SIZE)) if label is None else label
+    lane = Lane([[800, 590], [820, 300], [825, 260]], (590, 1640))
+    return {
+        "image": torch.randn(2, 3, *SIZE),
+        "label": label,
+        "existence": torch.tensor([[1.0, 0, 1, 0], [0, 1, 1, 1]]),
+        "name": ["a.jpg", "b.jpg"],
+        "frame": [Frame(590, 1640)] * 2,
+        "evaluation": {"target": [[lane], []], "images": ["a.jpg", "b.jpg"]},
+    }
+
+
+def loader(count: int = 2) -> DataLoader[Any]:
+    return DataLoader([batch()] * count, batch_size=None)
+
+
+def trainer(folder: Path, **options: Any) -> L.Trainer:
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return L.Trainer(accelerator="cpu", max_epochs=1, default_root_dir=folder, **quiet | options)
+
+
+def test_the_training_loss_is_the_weighted_sum_of_its_terms() -> None:
+    module, given = student().eval(), batch()
+    output = module(given["image"])
+    weight = torch.tensor([0.4, 1, 1, 1, 1])
+    cross_entropy = F.cross_entropy(output.logits, given["label"], weight)
+    existence = F.binary_cross_entropy(output.existence.sigmoid(), given["existence"])
+    probability, truth = output.logits.softmax(1), F.one_hot(given["label"], 5).permute(0, 3, 1, 2)
+    intersection, total = (probability * truth).sum((0, 2, 3)), (probability + truth).sum((0, 2, 3))
+    iou = (1 - intersection / (total - intersection))[1:].mean()
+    expected = cross_entropy + 0.1 * iou + 0.1 * existence
+    torch.testing.assert_close(module.training_step(given, 0), expected)
+
+
+def test_a_batch_without_lanes_trains() -> None:
+    for label in (torch.zeros(2, *SIZE, dtype=torch.long), torch.full((2, *SIZE), 255)):
+        module, given = student(), batch(label)
+        given["existence"] = torch.zeros(2, 4)
+        loss = module.training_step(given, 0)
+        loss.backward()
+        assert torch.isfinite(loss)
+        assert all(torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None)
+
+
+def test_the_teachers_input_is_one_hot_and_empty_where_ignored() -> None:
+    label = torch.tensor([[[0, 4], [255, 2]]])
+    planes = encode_label(label, 5)
+    assert planes.shape == (1, 5, 2, 2)
+    assert planes[0, :, 1, 0].tolist() == [0] * 5
+    assert planes.argmax(1)[label != 255].tolist() == [0, 4, 2]
+
+
+def test_the_teacher_learns_to_reproduce_label_maps(tmp_path: Path) -> None:
+    label = torch.zeros(2, *SIZE, dtype=torch.long)
+    label[:, :, 30:36], label[:, 8:, 60:66] = 2, 3
+    teacher = LaneTeacher(network(5), optimizer=lambda p: torch.optim.Adam(p, lr=1e-2), scheduler=None)
+    with torch.no_grad():
+        before = (teacher.eval()(label).logits.argmax(1) == label).float().mean()
+    trainer(tmp_path).fit(teacher.train(), DataLoader([batch(label)] * 40, batch_size=None))
+    with torch.no_grad():
+        after = (teacher.eval()(label).logits.argmax(1) == label).float().mean()
+    assert after > max(0.95, before)
+
+
+def test_evaluation_logs_pixels_and_lanes(tmp_path: Path) -> None:
+    module = student()
+    (logged,) = trainer(tmp_path).test(module, loader(), verbose=False)
+    assert {"test/loss", "test/iou", "test/existence_accuracy", "test/f1", "test/fn"} <= logged.keys()
+    assert logged["test/fn"] + logged["test/tp"] == 1
+    assert module.test_results["total"]["fn"] + module.test_results["total"]["tp"] == 1
+
+
+def test_metrics_start_anew_in_every_epoch(tmp_path: Path) -> None:
+    module, evaluator = student(), trainer(tmp_path)
+    first = evaluator.validate(module, loader(), verbose=False)
+    assert evaluator.validate(module, loader(), verbose=False) == first
+
+
+def test_predicts_without_labels(tmp_path: Path) -> None:
+    given = {key: value for key, value in batch().items() if key in ("image", "name", "frame")}
+    (result,) = trainer(tmp_path).predict(student(), DataLoader([given], batch_size=None)) or []
+    assert result["name"] == ["a.jpg", "b.jpg"]
+    assert len(result["lanes"]) == 2
+
+
+def test_a_checkpoint_loads_into_a_new_module(tmp_path: Path) -> None:
+    module, training = student(iou_weight=0.3), trainer(tmp_path)
+    training.fit(module, loader())
+    training.save_checkpoint(tmp_path / "student.ckpt")
+    assert torch.serialization.get_unsafe_globals_in_checkpoint(tmp_path / "student.ckpt") == []
+    parts = {"network": network(), "decoder": CULaneDecoder(), "metric": CULaneF1()}
+    loaded = LaneStudent.load_from_checkpoint(tmp_path / "student.ckpt", **parts)
+    assert loaded.loss.iou_weight == 0.3
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, loaded.state_dict()[name]), name
+
+
+def test_load_teacher_gives_back_the_trained_teacher(tmp_path: Path) -> None:
+    teacher, training = LaneTeacher(network(5)), trainer(tmp_path)
+    training.fit(teacher, loader())
+    training.save_checkpoint(tmp_path / "teacher.ckpt")
+    loaded = load_teacher(tmp_path / "teacher.ckpt", ERFNet(5, 5, SIZE, channels=(8, 16, 24)))
+    assert not loaded.training
+    label = batch()["label"]
+    assert torch.equal(loaded(label).logits, teacher.eval()(label).logits)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.ckpt", None, "does not exist"),
+        ("text.ckpt", b"no checkpoint", "is no checkpoint"),
+        ("other.ckpt", {"weights": {}}, "is no checkpoint"),
+        ("student.ckpt", {"state_dict": student().state_dict()}, "does not fit"),
+    ],
+)
+def test_load_teacher_says_what_is_wrong(tmp_path: Path, name: str, content: Any, message: str) -> None:
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(LgadError, match=message) as raised:
+        load_teacher(path, network(5))
+    assert str(path) in str(raised.value)
+
+
+def test_a_subclass_says_what_its_network_sees() -> None:
+    class Grey(LaneModule):
+        def network_input(self, batch: Any) -> Tensor:
+            return batch["image"].mean(1, keepdim=True)
+
+    assert torch.isfinite(Grey(network(1)).training_step(batch(), 0))
+
+
+def test_without_existence_head_neither_its_loss_nor_its_accuracy_counts(tmp_path: Path) -> None:
+    bare = ERFNet(num_classes=5, input_size=SIZE, channels=(8, 16, 24), existence=False)
+    module = LaneStudent(bare, CULaneDecoder(), CULaneF1())
+    (logged,) = trainer(tmp_path).validate(module, loader(), verbose=False)
+    assert "val/existence_accuracy" not in logged
+    assert "val/f1" in logged
+
+
+def test_modules_can_be_pickled() -> None:
+    module = pickle.loads(pickle.dumps(student()))
+    assert torch.isfinite(module.training_step(batch(), 0))

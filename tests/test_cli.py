@@ -1,0 +1,73 @@
+"""`lgad-cli` through its console script: teacher, then a distilled student, from YAML."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lgad_lightning import SyntheticLaneDataModule
+from lgad_lightning.configs import CONFIG_DIR
+from tests.helpers.commands import run
+
+NETWORK = {"input_size": [32, 96], "channels": [8, 16, 24]}
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a trained teacher and both shipped configurations, made tiny."""
+    SyntheticLaneDataModule(tiny_root, train=16, val=4, test=9, image_size=(148, 410)).prepare_data()
+    folder = tmp_path_factory.mktemp("cli")
+    for name in ("teacher", "student"):
+        config = yaml.safe_load((CONFIG_DIR / "cli" / f"culane_erfnet_{name}.yaml").read_text())
+        config["model"]["init_args"]["network"]["init_args"] |= NETWORK
+        config["data"]["init_args"] |= {
+            "root": str(tiny_root), "input_size": [32, 96], "crop_top": 48, "batch_size": 4, "num_workers": 0,
+        }  # fmt: skip
+        config["trainer"] |= {"accelerator": "cpu", "devices": 1, "max_epochs": 1}
+        if name == "student":
+            config["trainer"]["callbacks"][0]["init_args"]["teacher"]["init_args"]["network"]["init_args"] |= NETWORK
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(config))
+    run("lgad-cli", "fit", "--config", "teacher.yaml", folder=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def student(folder: Path) -> Path:
+    """The checkpoint of a student trained by one process."""
+    run("lgad-cli", "fit", "--config", "student.yaml", folder=folder)
+    return folder / "outputs" / "culane_erfnet_student" / "best.ckpt"
+
+
+def test_the_distilled_student_opens_with_weights_only(student: Path) -> None:
+    assert torch.serialization.get_unsafe_globals_in_checkpoint(student) == []
+    checkpoint = torch.load(student, weights_only=True)
+    assert all(name.startswith("network.") for name in checkpoint["state_dict"])
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_validates_tests_and_predicts_a_checkpoint(folder: Path, student: Path, command: str) -> None:
+    result = run("lgad-cli", command, "--config", "student.yaml", "--ckpt_path", str(student), folder=folder)
+    if command != "predict":
+        assert "f1" in result.stdout
+
+
+def test_trains_a_student_on_two_processes(folder: Path, student: Path) -> None:
+    arguments = ("--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.batch_size", "2")
+    single = torch.load(student, weights_only=True)["global_step"]
+    run("lgad-cli", "fit", "--config", "student.yaml", *arguments, folder=folder)
+    assert torch.load(student, weights_only=True)["global_step"] == single
+
+
+def test_shipped_configurations_are_found_by_name_and_missing_data_is_told(folder: Path) -> None:
+    arguments = ("--config", "culane_erfnet_teacher.yaml", "--data.root", "/nowhere/CULane")
+    failed = run("lgad-cli", "fit", *arguments, folder=folder, fails=True)
+    assert failed.returncode == 1
+    assert "/nowhere/CULane" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_print_config_shows_every_default(folder: Path) -> None:
+    shown = run("lgad-cli", "fit", "--config", "student.yaml", "--print_config", folder=folder)
+    config = yaml.safe_load(shown.stdout)
+    assert config["model"]["init_args"]["background_weight"] == 0.4

@@ -1,0 +1,128 @@
+"""Every configuration that ships, composed and built."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from lgad_lightning.configs import CONFIG_DIR
+from tests.conftest import CHECKOUT
+from tests.helpers.commands import environment
+
+EXPERIMENTS = sorted(path.stem for path in (CONFIG_DIR / "experiment").glob("*.yaml"))
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        cfg = compose("fit", overrides=list(overrides))
+    cfg.run_dir = "run"
+    return cfg
+
+
+def test_all_the_published_recipes_are_there() -> None:
+    assert set(EXPERIMENTS) >= {
+        f"{data}_{network}"
+        for data, networks in (
+            ("synthetic", ("enet", "erfnet")),
+            ("culane", ("enet", "erfnet", "resnet18", "resnet34")),
+            ("tusimple", ("enet", "erfnet", "resnet18", "resnet34")),
+        )
+        for network in networks
+    }
+
+
+def test_the_default_is_the_synthetic_experiment() -> None:
+    assert OmegaConf.to_yaml(composed(), resolve=False) == OmegaConf.to_yaml(
+        composed("+experiment=synthetic_erfnet"), resolve=False
+    )
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_builds_its_parts(experiment: str) -> None:
+    cfg = composed(f"+experiment={experiment}")
+    if "resnet" in experiment:
+        pytest.importorskip("timm", reason="the ResNets come through timm (the extra zoo)")
+    settings = OmegaConf.to_container(cfg, resolve=True)
+    data = instantiate(settings["data"], _convert_="all")
+    network = instantiate(settings["network"], _convert_="all")
+    teacher = instantiate(settings["network"] | settings["teacher"]["network"], _convert_="all")
+    assert network.num_classes == teacher.num_classes == teacher.in_channels == data.num_classes
+    for phase, its_network in (("teacher", teacher), ("student", network)):
+        module = instantiate(settings[phase]["module"], _partial_=True, _convert_="all")(network=its_network)
+        assert module.build_optimizer(module.parameters()).param_groups[0]["lr"] > 0
+        for node in (settings["callbacks"] | settings[phase]["callbacks"]).values():
+            instantiate(node, _convert_="all")
+        assert instantiate(settings["trainer"] | settings[phase]["trainer"] | {"precision": "32-true"}) is not None
+
+
+@pytest.mark.parametrize(
+    ("experiment", "expected"),
+    [
+        ("culane_enet", {"lr": 0.01, "input": [208, 976], "crop": 240, "batch": 12, "steps": 100_000}),
+        ("culane_erfnet", {"lr": 0.01, "input": [208, 976], "crop": 240, "batch": 12, "epochs": 12}),
+        ("culane_resnet34", {"lr": 0.2, "input": [288, 800], "crop": 0, "batch": 20, "epochs": 12}),
+        ("tusimple_enet", {"lr": 0.01, "input": [368, 640], "crop": 0, "batch": 12, "steps": 50_000}),
+        ("tusimple_erfnet", {"lr": 0.2, "input": [360, 640], "crop": 0, "batch": 20, "epochs": 50}),
+    ],
+)
+def test_recipes_are_those_of_the_reference(experiment: str, expected: dict[str, object]) -> None:
+    cfg = composed(f"+experiment={experiment}")
+    found = {
+        "lr": cfg.optimizer.lr,
+        "input": cfg.data.input_size,
+        "crop": cfg.data.crop_top,
+        "batch": cfg.data.batch_size,
+        "steps": cfg.trainer.get("max_steps"),
+        "epochs": cfg.trainer.max_epochs,
+    }
+    assert {key: found[key] for key in expected} == expected
+    assert cfg.optimizer._target_ == "torch.optim.SGD"
+    assert cfg.optimizer.weight_decay == 1e-4
+
+
+@pytest.mark.parametrize("logger", ["csv", "tensorboard", "wandb"])
+def test_every_logger_composes_with_csv(logger: str) -> None:
+    assert "csv" in composed(f"logger={logger}").logger
+
+
+def test_the_wheel_holds_the_configurations_and_finds_them(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=CHECKOUT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    shipped = {path.relative_to(installed / "lgad_lightning" / "conf") for path in installed.rglob("*.yaml")}
+    assert shipped == {path.relative_to(CHECKOUT / "conf") for path in (CHECKOUT / "conf").rglob("*.yaml")}
+
+    command = "from lgad_lightning.fit import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", command, "+experiment=culane_erfnet", "data.root=/nowhere"],
+        cwd=tmp_path,
+        env=environment(tmp_path) | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "/nowhere" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["culane_erfnet_teacher", "culane_erfnet_student"])
+def test_cli_configurations_agree_with_the_experiment(name: str) -> None:
+    cli = yaml.safe_load((CONFIG_DIR / "cli" / f"{name}.yaml").read_text())
+    cfg = composed("+experiment=culane_erfnet")
+    data = cli["data"]["init_args"]
+    for key in ("input_size", "crop_top", "batch_size", "mean", "std", "channels", "pixel_range"):
+        assert data[key] == OmegaConf.to_container(cfg.data)[key], key
+    phase = cfg[name.split("_")[-1]]
+    optimizer = cli["model"]["init_args"]["optimizer"]
+    assert optimizer["class_path"] == phase.module.optimizer._target_
+    assert optimizer["init_args"].items() <= dict(phase.module.optimizer).items()
+    assert cli["trainer"]["max_epochs"] == {**cfg.trainer, **phase.trainer}["max_epochs"]
