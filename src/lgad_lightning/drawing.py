@@ -5,6 +5,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from lgad_lightning.lanes import IGNORE_INDEX
 Picture = NDArray[Any]
 """RGB pixels, `(height, width, 3)`, uint8."""
 
-_WIDTH, _GAP, _HEADER = 320, 6, 26
+_WIDTH, _GAP, _HEADER = 280, 6, 26
 _PAPER, _INK = (250, 250, 250), (40, 40, 48)
 _IGNORED = (150, 150, 150)
 # One for each class after the background, and round again.
@@ -27,11 +28,12 @@ def draw_image(image: Tensor) -> Picture:
         image: `(C, H, W)`, of which the first three channels are shown, or the only one.
 
     Returns:
-        A picture 320 pixels wide.
+        A picture 280 pixels wide.
     """
-    pixels = _array(image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)).transpose(1, 2, 0)
+    pixels = _resized(image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1), "bilinear")
     low, high = np.percentile(pixels, (1, 99))
-    return _resized((255 * np.clip((pixels - low) / max(high - low, 1e-6), 0, 1)).astype(np.uint8), cv2.INTER_AREA)
+    picture: Picture = (255 * np.clip((pixels - low) / max(high - low, 1e-6), 0, 1)).astype(np.uint8)
+    return picture
 
 
 def draw_label(image: Tensor, label: Tensor) -> Picture:
@@ -42,10 +44,10 @@ def draw_label(image: Tensor, label: Tensor) -> Picture:
         label: Classes of the pixels, `(H, W)`; 0 is the background, 255 is ignored and drawn in light grey.
 
     Returns:
-        A picture 320 pixels wide.
+        A picture 280 pixels wide.
     """
-    grey = cv2.cvtColor(draw_image(image), cv2.COLOR_RGB2GRAY)[..., None] // 2 + 30
-    classes = _resized(_array(label).astype(np.uint8), cv2.INTER_NEAREST)[..., None].astype(int)
+    grey = draw_image(image).mean(2, keepdims=True) / 2 + 30
+    classes = _resized(label[None], "nearest-exact").astype(int)
     colours = np.where(classes == IGNORE_INDEX, _IGNORED, _COLOURS[(classes[..., 0] - 1) % len(_COLOURS)])
     picture: Picture = np.where(classes > 0, colours, grey).astype(np.uint8)
     return picture
@@ -58,12 +60,12 @@ def draw_attention(attention: Tensor) -> Picture:
         attention: A map, `(H, W)`, non-negative.
 
     Returns:
-        A picture 320 pixels wide.
+        A picture 280 pixels wide.
     """
-    values = np.sqrt(_array(attention))
+    values = _resized(attention[None].sqrt(), "bilinear")
     scaled = (255 * (values - values.min()) / max(float(np.ptp(values)), 1e-12)).astype(np.uint8)
-    coloured = cv2.applyColorMap(_resized(scaled, cv2.INTER_LINEAR), cv2.COLORMAP_INFERNO)
-    picture: Picture = cv2.cvtColor(coloured, cv2.COLOR_BGR2RGB)
+    scale = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO).reshape(256, 3)
+    picture: Picture = scale[scaled[..., 0], ::-1]
     return picture
 
 
@@ -79,7 +81,7 @@ def draw_grid(columns: dict[str, list[Picture]]) -> Picture:
     Example:
         >>> import torch
         >>> draw_grid({"left": [draw_image(torch.rand(3, 8, 16))], "right": [draw_attention(torch.rand(2, 4))]}).shape
-        (192, 652, 3)
+        (172, 572, 3)
     """
     half = _GAP // 2
     rows = [
@@ -103,16 +105,14 @@ def write_picture(path: str | Path, picture: Picture) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
+    part.write_bytes(cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes())
     part.replace(path)
 
 
-def _array(tensor: Tensor) -> NDArray[Any]:
-    array: NDArray[Any] = tensor.detach().float().cpu().numpy()
-    return array
-
-
-def _resized(picture: NDArray[Any], interpolation: int) -> NDArray[Any]:
-    height, width = picture.shape[:2]
-    resized: NDArray[Any] = cv2.resize(picture, (_WIDTH, round(_WIDTH * height / width)), interpolation=interpolation)
-    return resized
+def _resized(planes: Tensor, mode: str) -> NDArray[Any]:
+    # Not by OpenCV: the threads that it would keep in this process hang a data worker that is forked later.
+    height, width = planes.shape[-2:]
+    planes = planes.detach().float().cpu()[None]
+    size = round(_WIDTH * height / width), _WIDTH
+    resized: NDArray[Any] = F.interpolate(planes, size, mode=mode, antialias=mode == "bilinear")[0].numpy()
+    return resized.transpose(1, 2, 0)
