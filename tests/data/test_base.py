@@ -219,7 +219,7 @@ class Diagonals(LaneSource):
         height, width = image_size
         return [Lane([[0, 0], [width, height]], image_size)]
 
-    def slots(self, lanes: Any) -> Any:
+    def slots(self, index: int, lanes: Any) -> Any:
         return [None, *lanes]
 
 

@@ -4,6 +4,7 @@ from lgad_lightning.data.augment import LaneAugmentation, LaneFlip
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.culane import CULaneDataModule
 from lgad_lightning.data.dataset import LaneBatch
+from lgad_lightning.data.folder import LaneFolderDataModule
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.data.synthetic import SyntheticLaneDataModule
 from lgad_lightning.data.tusimple import TuSimpleDataModule
@@ -14,6 +15,7 @@ __all__ = [
     "LaneBatch",
     "LaneDataModule",
     "LaneFlip",
+    "LaneFolderDataModule",
     "LaneSource",
     "SyntheticLaneDataModule",
     "TuSimpleDataModule",

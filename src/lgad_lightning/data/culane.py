@@ -42,7 +42,7 @@ class CULaneSource(LaneSource):
         """The lanes in the `.lines.txt` beside an image."""
         return read_lines((self.root / self.names[index]).with_suffix(".lines.txt"), image_size)
 
-    def slots(self, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
+    def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
         """Four slots by the rule of CULane's own mask generator."""
         return culane_slots(lanes)
 

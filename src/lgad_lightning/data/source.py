@@ -48,11 +48,12 @@ class LaneSource(ABC):
         """
 
     @abstractmethod
-    def slots(self, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
+    def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
         """Which lane has which slot.
 
         Args:
-            lanes: The lanes of one image.
+            index: Number of the image.
+            lanes: Its lanes, as `lanes` gives them.
 
         Returns:
             `num_slots` lanes or None.
@@ -66,7 +67,7 @@ class LaneSource(ABC):
             frame: Size of the image, and the rows to cut off.
             size: Height and width of the map to return.
         """
-        slots = self.slots(self.lanes(index, (frame.height, frame.width)))
+        slots = self.slots(index, self.lanes(index, (frame.height, frame.width)))
         cropped = [lane and lane.cropped(frame.crop_top) for lane in slots]
         return rasterise(cropped, size, width=max(1, round(size[1] * self.stroke)))
 

@@ -50,7 +50,7 @@ class TuSimpleSource(LaneSource):
         """The lanes of a frame; those that are nowhere visible have no points."""
         return [Lane(lane.points, image_size) for lane in self._frames[index].lanes]
 
-    def slots(self, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
+    def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
         """Slots by slope, from the middle outwards."""
         return tusimple_slots(lanes, self.num_slots)
 

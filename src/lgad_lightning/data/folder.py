@@ -1,0 +1,135 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lgad_lightning.data.base import LaneDataModule, Split
+from lgad_lightning.data.source import LaneSource
+from lgad_lightning.data.strings import Strings
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Lane, read_lines, tusimple_slots
+from lgad_lightning.lanes.files import read_json_lines
+
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+
+class FolderSource(LaneSource):
+    """Images with a `.lines.txt` beside each, in a folder and the folders in it.
+
+    Args:
+        root: Folder of the data set.
+        split: Name of the folder in it.
+        num_slots: Even number of lane slots, half of them on either side of the middle.
+    """
+
+    def __init__(self, root: Path, split: str, num_slots: int) -> None:
+        paths = sorted(path for path in (root / split).rglob("*") if path.suffix.lower() in IMAGES)
+        super().__init__(root, Strings(path.relative_to(root).as_posix() for path in paths), num_slots)
+
+    def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
+        """The lanes in the `.lines.txt` beside an image."""
+        return read_lines(self.label_path(index), image_size)
+
+    def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
+        """Slots by slope, from the middle outwards, as for TuSimple."""
+        return tusimple_slots(lanes, self.num_slots)
+
+
+class JsonLinesSource(LaneSource):
+    """Images and lanes named in one file: `{"image": "a/1.jpg", "lanes": [[[x, y], ...], ...], "slots": [2, 3]}`.
+
+    `slots`, from 1, says which lane has which slot; without it the slope says it, as for TuSimple.
+
+    Args:
+        root: Folder that the images' paths start from.
+        path: The file.
+        num_slots: Number of lane slots; even, unless every line has `slots`.
+    """
+
+    def __init__(self, root: Path, path: Path, num_slots: int) -> None:
+        records = list(map(_check_record, read_json_lines(path), (f"{path}:{n}" for n in range(1, 2**31))))
+        self.path = path
+        self._records = Strings(map(json.dumps, records))  # one string each, for the sake of memory
+        super().__init__(root, Strings(record["image"] for record in records), num_slots)
+        for number, record in enumerate(records, start=1):
+            slots = record.get("slots", [])
+            if any(not 1 <= slot <= num_slots for slot in slots) or len(set(slots)) < len(slots):
+                raise LgadError(f"{path}:{number}: slots {slots} must be different numbers from 1 to {num_slots}.")
+
+    def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
+        """The lanes in the image's line."""
+        return [Lane(points, image_size) for points in json.loads(self._records[index])["lanes"]]
+
+    def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
+        """The slots that the line gives, or those that the slopes give."""
+        given = json.loads(self._records[index]).get("slots")
+        if given is None:
+            return tusimple_slots(lanes, self.num_slots)
+        chosen = dict(zip(given, lanes, strict=True))
+        return [chosen.get(slot) for slot in range(1, self.num_slots + 1)]
+
+    def label_path(self, index: int) -> Path:
+        """The file of all lanes."""
+        return self.path
+
+
+class LaneFolderDataModule(LaneDataModule):
+    """One's own images with polylines, of any size and with any number of slots.
+
+    For each split either a folder of images or a file of lines:
+
+    ```
+    ROOT/train/**/<image>.jpg, .png, ... with <image>.lines.txt beside it: one lane a line, x y x y ...
+    ROOT/train.jsonl: {"image": "path/from/root.jpg", "lanes": [[[x, y], ...], ...], "slots": [2, 3]}
+    ```
+
+    and likewise `val` and `test`. Scored as CULane is (`CULaneF1`), which wants the images' size.
+
+    Args:
+        root: Folder of the data set.
+        num_slots: Number of lane slots; even, half of them on either side, unless the lines give `slots`.
+        stroke: Thickness of a lane in the label map, as a share of its width.
+        options: Everything else of `LaneDataModule`.
+
+    Example:
+        >>> LaneFolderDataModule("my_roads", num_slots=2, input_size=(256, 512)).num_classes
+        3
+    """
+
+    def __init__(self, root: str | Path, num_slots: int = 4, stroke: float = 16 / 1640, **options: Any) -> None:
+        super().__init__(root, num_slots=num_slots, **options)
+        self.stroke = stroke
+
+    def source(self, split: Split) -> LaneSource:
+        """The images and lanes of a split."""
+        path = self.root / f"{split}.jsonl"
+        source: LaneSource
+        if path.is_file():
+            source = JsonLinesSource(self.root, path, self.num_slots)
+        elif (self.root / split).is_dir():
+            source = FolderSource(self.root, split, self.num_slots)
+        else:
+            raise LgadError(
+                f"{self.root} has neither a folder {split}/ (images, each with its .lines.txt) nor a file "
+                f"{split}.jsonl. {self.advice}"
+            )
+        source.stroke = self.stroke
+        return source
+
+
+def _check_record(record: Any, where: str) -> dict[str, Any]:
+    match record:
+        case {"image": str(), "lanes": list(lanes)} if all(map(_is_polyline, lanes)):
+            if len(record.get("slots", lanes)) == len(lanes):
+                return dict(record)
+    raise LgadError(
+        f'{where}: expected {{"image": "path.jpg", "lanes": [[[x, y], ...], ...]}}, with as many slots as lanes if slots '
+        "are given."
+    )
+
+
+def _is_polyline(lane: object) -> bool:
+    return isinstance(lane, list) and all(
+        isinstance(point, list) and len(point) == 2 and all(isinstance(number, int | float) for number in point)
+        for point in lane
+    )

@@ -1,0 +1,114 @@
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lgad_lightning.data import LaneFolderDataModule
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Frame, Lane, write_lines
+
+LANES = [[[10, 0], [5, 59]], [[60, 0], [100, 59]]]
+
+
+def image(path: Path, size: tuple[int, int] = (60, 120)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.zeros((*size, 3), np.uint8))
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    for name in ("train/b.png", "train/deep/a.jpg", "val/c.png", "test/d.png"):
+        image(tmp_path / name)
+        write_lines((tmp_path / name).with_suffix(".lines.txt"), [Lane(points, (60, 120)) for points in LANES])
+    return tmp_path
+
+
+def module(root: Path, **options: Any) -> LaneFolderDataModule:
+    settings = {"num_slots": 2, "input_size": (30, 60), "batch_size": 2, "num_workers": 0, "augmentation": False}
+    return LaneFolderDataModule(root, **(settings | options))
+
+
+def test_images_with_lines_beside_them(lines: Path) -> None:
+    data = module(lines)
+    data.prepare_data()
+    data.setup()
+    (batch,) = data.train_dataloader()
+    assert sorted(batch["name"]) == ["train/b.png", "train/deep/a.jpg"]
+    assert batch["existence"].tolist() == [[1, 1]] * 2
+    assert batch["label"][0, 29, 2] == 1
+    (batch,) = data.test_dataloader()
+    assert [lane.points.tolist() for lane in batch["evaluation"]["target"][0]] == LANES
+
+
+def test_a_file_of_lines(tmp_path: Path) -> None:
+    records = [{"image": "a.png", "lanes": LANES}, {"image": "wide.png", "lanes": LANES[:1], "slots": [2]}]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    image(tmp_path / "a.png")
+    image(tmp_path / "wide.png", (60, 240))
+    data = module(tmp_path)
+    data.check(["train"])
+    source = data.source("train")
+    assert set(np.unique(source.label(0, Frame(60, 120), (60, 120)))) == {0, 1, 2}
+    assert set(np.unique(source.label(1, Frame(60, 240), (60, 240)))) == {0, 2}
+
+
+def test_any_number_of_slots_when_they_are_given(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(json.dumps({"image": "a.png", "lanes": LANES, "slots": [1, 7]}))
+    label = module(tmp_path, num_slots=7).source("train").label(0, Frame(60, 120), (60, 120))
+    assert set(np.unique(label)) == {0, 1, 7}
+
+
+def test_stroke_is_a_share_of_the_width(lines: Path) -> None:
+    thin, thick = (
+        np.count_nonzero(module(lines, stroke=share).source("train").label(0, Frame(60, 120), (60, 120)))
+        for share in (1 / 120, 8 / 120)
+    )
+    assert thick > 3 * thin
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        [],
+        {"image": "a.png"},
+        {"image": 3, "lanes": []},
+        {"image": "a.png", "lanes": [[1, 2]]},
+        {"image": "a.png", "lanes": [[[1, 2, 3]]]},
+        {"image": "a.png", "lanes": LANES, "slots": [1]},
+        {"image": "a.png", "lanes": LANES, "slots": [1, 1]},
+        {"image": "a.png", "lanes": LANES, "slots": [1, 3]},
+    ],
+)
+def test_a_garbled_line_is_named(tmp_path: Path, record: object) -> None:
+    good = json.dumps({"image": "a.png", "lanes": []})
+    (tmp_path / "train.jsonl").write_text(f"{good}\n{json.dumps(record)}\n")
+    with pytest.raises(LgadError, match=r"train\.jsonl:2"):
+        module(tmp_path).source("train")
+
+
+@given(content=st.recursive(st.none() | st.floats() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3)))
+def test_random_values_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: object) -> None:
+    root = tmp_path_factory.getbasetemp()
+    (root / "train.jsonl").write_text(json.dumps({"image": "a.png", "lanes": content}))
+    with contextlib.suppress(LgadError):
+        source = module(root).source("train")
+        assert len(source.lanes(0, (60, 120))) == len(content)  # type: ignore[arg-type]
+
+
+def test_missing_data_says_what_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(LgadError, match=r"(?s)train/.*train\.jsonl.*data\.root="):
+        module(tmp_path).prepare_data()
+
+
+def test_an_image_without_lines_is_named(lines: Path) -> None:
+    (lines / "train/b.lines.txt").unlink()
+    data = module(lines)
+    data.setup("fit")
+    with pytest.raises(LgadError, match=r"b\.lines\.txt"):
+        list(data.train_dataloader())
