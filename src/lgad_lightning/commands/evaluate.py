@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -35,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(arguments)
     try:
+        for path in filter(None, (options.json, options.per_image)):
+            if not path.parent.is_dir():
+                raise LgadError(f"There is no folder {path.parent} to write {path.name} to; make it first.")
         options.run(options)
     except LgadError as error:
         sys.exit(f"lgad-eval: {error}")
@@ -56,12 +60,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="lists of images, each a scenario (default: list/test_split/*.txt of the data set, else list/test.txt)",
     )
-    culane.add_argument("--width", type=int, default=30, help="thickness of the drawn lanes in pixels (default: 30)")
+    culane.add_argument(
+        "--width", type=_positive, default=30, help="thickness of the drawn lanes in pixels (default: 30)"
+    )
     culane.add_argument("--iou", type=float, default=0.5, help="a true positive's IoU is above it (default: 0.5)")
     culane.add_argument(
         "--size", type=_size, default="1640x590", metavar="WxH", help="size of the images (default: 1640x590)"
     )
-    culane.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
+    culane.add_argument("--workers", type=_positive, metavar="N", help="number of processes (default: one per core)")
     culane.add_argument(
         "--mean-f1",
         action="store_true",
@@ -79,9 +85,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not positive")
+    return number
+
+
 def _size(text: str) -> tuple[int, int]:
     """`WxH` as height and width."""
-    width, height = map(int, text.split("x"))
+    width, height = map(_positive, text.split("x"))
     return height, width
 
 
@@ -205,5 +218,7 @@ def _report(
     if options.json:
         write_json(results, options.json)
     if options.per_image:
-        with options.per_image.open("w", newline="", encoding="utf-8") as file:
+        part = options.per_image.with_name(f"{options.per_image.name}.{os.getpid()}.part")
+        with part.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([header, *rows])
+        part.replace(options.per_image)

@@ -1,0 +1,166 @@
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+from lgad_lightning.commands.evaluate import main
+from lgad_lightning.lanes import CULANE_SIZE, Lane, write_lines
+
+LANE = Lane([[500, 590], [560, 500], [680, 320]], CULANE_SIZE)
+
+
+@pytest.fixture
+def edge_cases(golden_dir):
+    return golden_dir / "culane" / "edge_cases"
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two images with one lane each, found in the first; lists of every kind of line."""
+    for name in ("a", "b"):
+        write_lines(tmp_path / "data" / "drive" / f"{name}.lines.txt", [LANE])
+    write_lines(tmp_path / "pred" / "drive" / "a.lines.txt", [LANE])
+    splits = tmp_path / "data" / "list" / "test_split"
+    splits.mkdir(parents=True)
+    (splits / "test0_normal.txt").write_text("/drive/a.jpg  \n\ndrive/b.jpg")
+    (splits / "test7_cross.txt").write_text("drive/a.jpg /masks/a.png\r\n/drive/b.jpg /masks/b.png 0 1 0 0\r\n")
+    return tmp_path / "data"
+
+
+def evaluate(tmp_path, *arguments):
+    """Run the command in this process; the JSON it wrote and the rows of its CSV."""
+    out, table = tmp_path / "out.json", tmp_path / "out.csv"
+    main([*map(str, arguments), "--json", str(out), "--per-image", str(table)])
+    with table.open() as file:
+        return json.loads(out.read_text()), list(csv.DictReader(file))
+
+
+def fails(capsys, *arguments):
+    """Run the command, which must fail with one line on stderr; that line."""
+    with pytest.raises(SystemExit) as caught:
+        main([*map(str, arguments)])
+    assert isinstance(caught.value.code, str)  # printed by Python on the way out, with exit code 1
+    assert "\n" not in caught.value.code
+    return caught.value.code
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_edge_cases_have_the_official_counts_in_the_csv(edge_cases, tmp_path, workers):
+    results, rows = evaluate(
+        tmp_path, "culane", "--pred", edge_cases / "pred", "--data", edge_cases / "gt",
+        "--list", edge_cases / "list.txt", "--workers", workers,
+    )  # fmt: skip
+    official = json.loads((edge_cases / "expected.json").read_text())["cases"]
+    counts = {row["image"]: [int(row[key]) for key in ("tp", "fp", "fn")] for row in rows}
+    assert counts == {
+        image: [case["thresholds"]["0.5"][key] for key in ("tp", "fp", "fn")] for image, case in official.items()
+    }
+    assert list(rows[0]) == ["image", "tp", "fp", "fn"]
+    assert list(results) == ["total", "scenarios"]
+    assert results["scenarios"] == {"list": results["total"]}
+    assert [results["total"][key] for key in ("tp", "fp", "fn")] == [33, 24, 23]
+
+
+@pytest.mark.parametrize("iou", [0.3, 0.5, 0.7])
+def test_public_images_have_the_official_figures(golden_dir, tmp_path, iou):
+    folder = golden_dir / "culane" / "public"
+    results, _ = evaluate(
+        tmp_path, "culane", "--pred", folder / "pred", "--data", folder / "gt", "--list", folder / "list.txt",
+        "--iou", iou, "--workers", 1,
+    )  # fmt: skip
+    official = json.loads((folder / "expected.json").read_text())["thresholds"][str(iou)]["total"]
+    assert results["total"] == {key: official[key] for key in results["total"]}
+
+
+def test_the_default_lists_are_the_test_splits(data, tmp_path, capsys):
+    results, rows = evaluate(tmp_path, "culane", "--pred", tmp_path / "pred", "--data", data, "--workers", 1)
+    assert list(results["scenarios"]) == ["test0_normal", "test7_cross"]
+    assert {key: results["total"][key] for key in ("tp", "fp", "fn")} == {"tp": 2, "fp": 0, "fn": 2}
+    assert [row["image"] for row in rows] == ["drive/a.jpg", "drive/b.jpg"] * 2
+    printed = capsys.readouterr()
+    assert "test7_cross" in printed.out
+    assert "2 of 4 prediction files are missing in" in printed.err
+
+
+def test_without_splits_the_default_is_the_test_list(data, tmp_path):
+    for path in (data / "list" / "test_split").iterdir():
+        path.unlink()
+    (data / "list" / "test.txt").write_text("drive/a.jpg\n")
+    results, _ = evaluate(tmp_path, "culane", "--pred", tmp_path / "pred", "--data", data, "--workers", 1)
+    assert list(results["scenarios"]) == ["test"]
+    assert results["total"]["f1"] == 1
+
+
+def test_size_width_and_mean_f1(data, tmp_path):
+    results, _ = evaluate(
+        tmp_path, "culane", "--pred", tmp_path / "pred", "--data", data, "--workers", 1,
+        "--size", "400x200", "--width", 5, "--mean-f1",
+    )  # fmt: skip
+    assert results["total"]["tp"] == 0  # the lane lies outside of 400 x 200 pixels
+    assert results["unofficial"].keys() == {*(f"f1_{percent}" for percent in range(50, 100, 5)), "mean_f1"}
+
+
+def test_partly_read_lines_are_warned_about(data, tmp_path, capsys):
+    (tmp_path / "pred" / "drive" / "b.lines.txt").write_text("1 2 3 4\n500,590,600,300\n")
+    results, _ = evaluate(tmp_path, "culane", "--pred", tmp_path / "pred", "--data", data, "--workers", 1)
+    assert results["total"]["fp"] == 4
+    assert "b.lines.txt:2: ',590,600,300' is not a number" in capsys.readouterr().err
+
+
+def test_malformed_input_is_one_line_with_file_and_line(data, tmp_path, capsys):
+    arguments = ["culane", "--pred", tmp_path / "pred", "--data", data, "--workers", 1]
+    (tmp_path / "pred" / "drive" / "b.lines.txt").write_text("1 2 3 4\nlane: 5 6\n")
+    assert "b.lines.txt:2: 'lane:' is not a number" in fails(capsys, *arguments)
+    assert "b.lines.txt:2: 'lane:' is not a number" in fails(capsys, *arguments[:-1], 2)
+    (data / "list" / "test_split" / "test0_normal.txt").write_text("/drive/a.jpg\n/drive/b.jpg 1 x\n")
+    assert "test0_normal.txt:2: " in fails(capsys, *arguments)
+
+
+def test_missing_folders_lists_and_equal_stems_are_errors(data, tmp_path, capsys):
+    pred = tmp_path / "pred"
+    assert "no folder" in fails(capsys, "culane", "--pred", tmp_path / "none", "--data", data)
+    assert "no folder" in fails(capsys, "culane", "--pred", pred, "--data", tmp_path / "none")
+    assert "none.txt" in fails(capsys, "culane", "--pred", pred, "--data", data, "--list", tmp_path / "none.txt")
+    (tmp_path / "test0_normal.txt").write_text("drive/a.jpg\n")
+    lists = [data / "list" / "test_split" / "test0_normal.txt", tmp_path / "test0_normal.txt"]
+    assert "test0_normal" in fails(capsys, "culane", "--pred", pred, "--data", data, "--list", *lists)
+
+
+@pytest.mark.parametrize("arguments", [["--size", "1640"], ["--size", "0x590"], ["--iou", "half"], ["--width", "0"]])
+def test_bad_options_are_usage_errors(data, tmp_path, capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(["culane", "--pred", str(tmp_path / "pred"), "--data", str(data), *arguments])
+    assert caught.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_tusimple_has_the_official_figures(golden_dir, tmp_path):
+    folder = golden_dir / "tusimple" / "public"
+    results, rows = evaluate(tmp_path, "tusimple", "--pred", folder / "pred.json", "--gt", folder / "label.json")
+    official = json.loads((folder / "expected.json").read_text())
+    assert results == {"total": official["total"], "scenarios": {}}
+    assert {row.pop("image"): {key: float(value) for key, value in row.items()} for row in rows} == official[
+        "per_image"
+    ]
+
+
+def test_tusimple_errors_name_file_and_line(golden_dir, capsys):
+    folder = golden_dir / "tusimple" / "edge_cases" / "garbage_line"
+    message = fails(capsys, "tusimple", "--pred", folder / "pred.json", "--gt", folder / "label.json")
+    assert "pred.json:3: " in message
+
+
+def test_a_missing_output_folder_is_told_before_the_work(data, tmp_path, capsys):
+    for option in ("--json", "--per-image"):
+        path = tmp_path / "none" / "out"
+        assert str(path.parent) in fails(capsys, "culane", "--pred", tmp_path / "pred", "--data", data, option, path)
+
+
+def test_the_exit_code_says_whether_it_went_well(data, tmp_path):
+    command = [sys.executable, "-c", "from lgad_lightning.commands.evaluate import main; main()", "culane"]
+    run = subprocess.run([*command, "--pred", "none", "--data", str(data)], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith("lgad-eval: There is no folder none")
+    assert run.stderr.count("\n") == 1
