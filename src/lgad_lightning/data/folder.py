@@ -123,8 +123,8 @@ def _check_record(record: Any, where: str) -> dict[str, Any]:
             if len(record.get("slots", lanes)) == len(lanes):
                 return dict(record)
     raise LgadError(
-        f'{where}: expected {{"image": "path.jpg", "lanes": [[[x, y], ...], ...]}}, with as many slots as lanes if slots '
-        "are given."
+        f'{where}: expected {{"image": "path.jpg", "lanes": [[[x, y], ...], ...]}}, with as many slots as lanes if '
+        "slots are given."
     )
 
 

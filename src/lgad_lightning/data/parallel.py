@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from typing import TypeVar
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
 
 import cv2
 from rich.console import Console
@@ -36,12 +36,8 @@ def map_parallel(
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(description, total=len(items))
-        results: dict[int, Result] = {}
-        for index, result in _run(function, items, cores() if workers is None else workers):
-            results[index] = result
-            progress.advance(task)
-    return [results[index] for index in range(len(items))]
+        results = _run(function, items, cores() if workers is None else workers)
+        return list(progress.track(results, total=len(items), description=description))
 
 
 def cores() -> int:
@@ -49,15 +45,26 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[tuple[int, Result]]:
+def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
     if workers == 0 or len(items) < 2:
-        yield from ((index, function(item)) for index, item in enumerate(items))
+        yield from map(function, items)
         return
-    # 0 keeps OpenCV from using threads in a worker; 1 waits for ever, now and then, in a forked one.
-    with ProcessPoolExecutor(min(workers, len(items)), initializer=cv2.setNumThreads, initargs=(0,)) as pool:
-        futures = {pool.submit(function, item): index for index, item in enumerate(items)}
+    workers = min(workers, len(items))
+    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(function,)) as pool:
         try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            yield from pool.map(_call, items, chunksize=min(16, -(-len(items) // (4 * workers))))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+_function: Callable[[Any], Any]  # of a worker: sent once, since it may carry the lists of a whole data set
+
+
+def _start_worker(function: Callable[[Any], Any]) -> None:
+    global _function
+    _function = function
+    cv2.setNumThreads(0)  # no threads of OpenCV in a worker; 1 waits for ever, now and then, in a forked one
+
+
+def _call(item: Any) -> Any:
+    return _function(item)
