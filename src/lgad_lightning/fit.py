@@ -8,15 +8,22 @@ from typing import Any, cast
 
 import hydra
 import lightning as L
+import numpy as np
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
+from lightning.fabric.utilities import move_data_to_device
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from lgad_lightning.cache import copy_atomically, fingerprint
+from lgad_lightning.callbacks import FeatureDistillation, draw_batch
 from lgad_lightning.configs import CONFIG_DIR
-from lgad_lightning.data import LaneDataModule
+from lgad_lightning.data import LaneBatch, LaneDataModule
+from lgad_lightning.data.dataset import collate
+from lgad_lightning.drawing import write_picture
 from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneStudent, LaneTeacher, load_teacher
 from lgad_lightning.report import print_results, write_json
@@ -141,26 +148,26 @@ def obtain_teacher(settings: dict[str, Any], data: LaneDataModule, resume: bool)
     teacher: LaneTeacher = build(options["module"], network=network)
     trainer = build_trainer(settings, [])
     trainer.fit(teacher, data, ckpt_path=last_checkpoint(settings) if resume else None)
-    checkpoint = last_checkpoint(settings)
-    if cached is not None and checkpoint is not None and trainer.is_global_zero:
-        copy_atomically(checkpoint, cached)
+    if cached is not None and trainer.is_global_zero and (last := saved(trainer, None)):
+        copy_atomically(Path(last), cached)
     return teacher
 
 
-def fit_student(settings: dict[str, Any], data: LaneDataModule, distillation: list[L.Callback], resume: bool) -> float:
+def fit_student(
+    settings: dict[str, Any], data: LaneDataModule, distillation: list[FeatureDistillation], resume: bool
+) -> float:
     """Trains the student, tests its best weights and reports."""
     L.seed_everything(settings["seed"], workers=True, verbose=False)
     student: LaneStudent = build(settings["student"]["module"], network=build(settings["network"]))
     trainer = build_trainer(settings, distillation)
     trainer.fit(student, data, ckpt_path=last_checkpoint(settings) if resume else None)
-    best = next((c.best_model_path for c in trainer.checkpoint_callbacks if c.monitor == settings["monitor"]), "")
-    trainer.test(student, data, ckpt_path=best or None, verbose=False)
+    trainer.test(student, data, ckpt_path=saved(trainer, settings["monitor"]) or None, verbose=False)
     if trainer.is_global_zero:
-        report(student, trainer, Path(settings["run_dir"]))
+        report(student, data, trainer, distillation, Path(settings["run_dir"]))
     return float(student.test_results["total"][settings["monitor"].removeprefix("val/")])
 
 
-def build_trainer(settings: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
+def build_trainer(settings: dict[str, Any], callbacks: list[FeatureDistillation]) -> L.Trainer:
     """The trainer of a phase: `trainer` with the phase's own settings over it."""
     phase = settings[settings["phase"]]
     configured = phase["callbacks"] | settings["callbacks"]  # `last` after `best`, whose state it is to hold
@@ -184,6 +191,12 @@ def last_checkpoint(settings: dict[str, Any]) -> Path | None:
     return checkpoint if checkpoint.is_file() else None
 
 
+def saved(trainer: L.Trainer, monitor: str | None) -> str:
+    """The checkpoint that a trainer has kept by a monitored figure, or by none; empty if it has kept none."""
+    callbacks = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
+    return next((callback.best_model_path for callback in callbacks if callback.monitor == monitor), "")
+
+
 def cached_teacher(settings: dict[str, Any], data: LaneDataModule) -> Path | None:
     """Where the cache keeps the teacher that these settings train on this data set; None without a cache."""
     options = settings["teacher"]
@@ -199,11 +212,27 @@ def cached_teacher(settings: dict[str, Any], data: LaneDataModule) -> Path | Non
     return Path(options["cache_dir"]).expanduser() / f"{fingerprint(depends_on)}.ckpt"
 
 
-def report(student: LaneStudent, trainer: L.Trainer, run_dir: Path) -> None:
-    """Prints the student's test figures and writes them to `metrics.json`."""
-    figures = trainer.callback_metrics
-    pixels = {name: float(figures[f"test/{name}"]) for name in ("iou", "existence_accuracy") if f"test/{name}" in figures}
+def report(
+    student: LaneStudent,
+    data: LaneDataModule,
+    trainer: L.Trainer,
+    distillation: list[FeatureDistillation],
+    run_dir: Path,
+) -> None:
+    """Prints the student's test figures, writes them to `metrics.json`, and draws a few test frames."""
+    logged = trainer.callback_metrics
+    pixels = {name: float(logged[f"test/{name}"]) for name in ("iou", "existence_accuracy") if f"test/{name}" in logged}
     results = student.test_results | {"pixels": pixels}
     write_json(results, run_dir / "metrics.json")
     print_results(results)
-    log.info("Everything is in %s.", run_dir)
+    frames = frames_to_draw(data, count=6, device=student.device)
+    write_picture(run_dir / "pictures" / "test.png", draw_batch(student, frames, distillation, count=6))
+    log.info("Figures, predictions, pictures and checkpoints are in %s.", run_dir)
+
+
+def frames_to_draw(data: LaneDataModule, count: int, device: torch.device) -> LaneBatch:
+    """A batch of test frames from all over the split."""
+    dataset = data.datasets["test"]
+    numbers = np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist()
+    batch = move_data_to_device(collate([dataset[number] for number in numbers]), device)
+    return data.on_after_batch_transfer(batch, 0)

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics.classification import BinaryAccuracy, MulticlassJaccardIndex
 
 from lgad_lightning.data import LaneBatch
+from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import IGNORE_INDEX
 from lgad_lightning.losses import LaneLoss
 from lgad_lightning.modules.schedule import PolyLR
@@ -19,6 +20,10 @@ from lgad_lightning.networks import LaneOutput
 
 SchedulerCallable = Callable[[Optimizer, int], LRScheduler]
 """Builds a learning-rate schedule from the optimiser and the number of optimiser steps of the training."""
+
+
+SGD = partial(torch.optim.SGD, lr=0.01, momentum=0.9, weight_decay=1e-4)
+"""The optimiser of the published CULane recipes."""
 
 
 class LaneModule(L.LightningModule):
@@ -32,13 +37,16 @@ class LaneModule(L.LightningModule):
     where the network has an existence head, the accuracy of its decisions at probability 0.5.
 
     Args:
-        network: Maps `(B, C, H, W)` to a `LaneOutput`; its `num_classes` counts the background.
+        network: Maps `(B, C, H, W)` to a `LaneOutput`; its attribute `num_classes` counts the background.
         background_weight: Weight of the background class in the cross-entropy; lanes weigh 1.
         iou_weight: Weight of the soft IoU loss.
         existence_weight: Weight of the lane-existence loss.
         optimizer: Builds the optimiser from the parameters.
         scheduler: Builds the schedule, stepped at every optimiser step, from the optimiser and the number of
             optimiser steps of the training; None keeps the learning rate constant.
+
+    Raises:
+        LgadError: If the network does not say its number of classes.
     """
 
     def __init__(
@@ -47,16 +55,23 @@ class LaneModule(L.LightningModule):
         background_weight: float = 0.4,
         iou_weight: float = 0.1,
         existence_weight: float = 0.1,
-        optimizer: OptimizerCallable = partial(torch.optim.SGD, lr=0.01, momentum=0.9, weight_decay=1e-4),
+        optimizer: OptimizerCallable = SGD,
         scheduler: SchedulerCallable | None = PolyLR,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["network", "decoder", "metric", "optimizer", "scheduler"])
+        num_classes = getattr(network, "num_classes", None)
+        if not isinstance(num_classes, int):
+            raise LgadError(
+                f"{type(network).__name__} has no attribute num_classes: set it to the number of its classes, the "
+                "background included."
+            )
+        self.num_classes = num_classes
         self.network = network
         self.loss = LaneLoss(background_weight, iou_weight, existence_weight)
         self.build_optimizer = optimizer
         self.build_scheduler = scheduler
-        self.lane_iou = MulticlassJaccardIndex(int(network.num_classes), average=None, ignore_index=IGNORE_INDEX)
+        self.lane_iou = MulticlassJaccardIndex(num_classes, average=None, ignore_index=IGNORE_INDEX)
         self.existence_accuracy = BinaryAccuracy()
 
     @abstractmethod

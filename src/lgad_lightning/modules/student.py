@@ -2,10 +2,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
 from torch import Tensor, nn
-from torchmetrics import Metric
 
 from lgad_lightning.data import LaneBatch
 from lgad_lightning.lanes import Frame, Lane
+from lgad_lightning.metrics.base import LaneMetric
 from lgad_lightning.modules.base import LaneModule
 from lgad_lightning.networks import LaneOutput
 
@@ -43,7 +43,7 @@ class LaneStudent(LaneModule):
         torch.Size([2, 4])
     """
 
-    def __init__(self, network: nn.Module, decoder: LaneDecoder, metric: Metric, **kwargs: Any) -> None:
+    def __init__(self, network: nn.Module, decoder: LaneDecoder, metric: LaneMetric, **kwargs: Any) -> None:
         super().__init__(network, **kwargs)
         self.decoder = decoder
         self.metric = metric

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from lgad_lightning.data import LaneBatch
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import IGNORE_INDEX
 from lgad_lightning.modules.base import LaneModule
 from lgad_lightning.networks import LaneOutput
 
@@ -53,12 +52,12 @@ class LaneTeacher(LaneModule):
         Returns:
             The network's output for its one-hot planes.
         """
-        output: LaneOutput = self.network(encode_label(label, int(self.network.num_classes)))
+        output: LaneOutput = self.network(encode_label(label, self.num_classes))
         return output
 
     def network_input(self, batch: LaneBatch) -> Tensor:
         """The one-hot planes of the label map."""
-        return encode_label(batch["label"], int(self.network.num_classes))
+        return encode_label(batch["label"], self.num_classes)
 
 
 def load_teacher(checkpoint: str | Path, network: nn.Module) -> LaneTeacher:
@@ -87,5 +86,7 @@ def load_teacher(checkpoint: str | Path, network: nn.Module) -> LaneTeacher:
     try:
         teacher.load_state_dict(weights)
     except RuntimeError as error:
-        raise LgadError(f"The checkpoint {checkpoint} does not fit the network given for the teacher. {error}") from error
+        raise LgadError(
+            f"The checkpoint {checkpoint} does not fit the network given for the teacher. {error}"
+        ) from error
     return teacher.eval()
