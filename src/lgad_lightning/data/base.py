@@ -221,7 +221,7 @@ class LaneDataModule(L.LightningDataModule):
         sampler = EpochSampler(dataset, self.seed, train, *ranks)
         return LaneLoader(
             dataset,
-            self.batch_size,
+            batch_size=self.batch_size,  # by name: Lightning makes the loader anew to predict
             sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=collate,
