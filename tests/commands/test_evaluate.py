@@ -4,9 +4,17 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from lightning import Trainer
+from torch import nn
 
+from lgad_lightning.callbacks.predictions import LanePredictionWriter
 from lgad_lightning.commands.evaluate import main
-from lgad_lightning.lanes import CULANE_SIZE, Lane, write_lines
+from lgad_lightning.data import SyntheticLaneDataModule
+from lgad_lightning.lanes import CULANE_SIZE, CULaneDecoder, Frame, Lane, write_lines
+from lgad_lightning.metrics import CULaneF1
+from lgad_lightning.modules import LaneStudent
+from lgad_lightning.networks import LaneOutput
 
 LANE = Lane([[500, 590], [560, 500], [680, 320]], CULANE_SIZE)
 
@@ -156,6 +164,44 @@ def test_a_missing_output_folder_is_told_before_the_work(data, tmp_path, capsys)
     for option in ("--json", "--per-image"):
         path = tmp_path / "none" / "out"
         assert str(path.parent) in fails(capsys, "culane", "--pred", tmp_path / "pred", "--data", data, option, path)
+
+
+class AlwaysTheSame(nn.Module):
+    """A network that sees the lanes of one image in every image."""
+
+    def __init__(self, label, num_classes):
+        super().__init__()
+        self.num_classes = num_classes
+        maps = nn.functional.one_hot(torch.from_numpy(label).long(), num_classes).permute(2, 0, 1)
+        self.register_buffer("maps", 20.0 * maps)
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x):
+        return LaneOutput((self.maps + self.weight).expand(len(x), -1, -1, -1), None)
+
+
+def test_a_test_loop_and_the_command_agree_on_its_predictions(tmp_path):
+    size = (148, 410)
+    data = SyntheticLaneDataModule(
+        tmp_path / "data", image_size=size, input_size=size, train=1, val=1, test=9, batch_size=4, num_workers=0
+    )
+    data.prepare_data()
+    label = data.source("test").label(0, Frame(*size), size)
+    metric = CULaneF1(image_size=size, width=8, threshold=0.3)
+    student = LaneStudent(AlwaysTheSame(label, data.num_classes), CULaneDecoder(), metric)
+    writer = LanePredictionWriter(tmp_path / "pred")
+    trainer = Trainer(callbacks=[writer], logger=False, accelerator="cpu", devices=1, enable_progress_bar=False)
+    [logged] = trainer.test(student, data, verbose=False)
+
+    results, _ = evaluate(
+        tmp_path, "culane", "--pred", tmp_path / "pred", "--data", data.root,
+        "--size", "410x148", "--width", 8, "--iou", 0.3, "--workers", 1,
+    )  # fmt: skip
+    assert results["total"] == student.test_results["total"]
+    assert logged["test/f1"] == pytest.approx(results["total"]["f1"])
+    assert results["total"]["tp"] > 2
+    by_name = {stem.split("_")[1]: scores for stem, scores in results["scenarios"].items()}
+    assert {name: by_name[name] for name in student.test_results["scenarios"]} == student.test_results["scenarios"]
 
 
 def test_the_exit_code_says_whether_it_went_well(data, tmp_path):

@@ -25,8 +25,6 @@ from lgad_lightning.metrics.functional import (
 )
 from lgad_lightning.report import print_results, write_json
 
-_CHUNK = 64  # images that a worker takes at a time
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script.
@@ -128,9 +126,7 @@ def _culane(options: argparse.Namespace) -> None:
     thresholds = (options.iou, *MEAN_THRESHOLDS) if options.mean_f1 else (options.iou,)
     settings = _Settings(options.pred, options.data, thresholds, options.size, options.width)
 
-    chunks = [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
-    done = map_parallel(partial(_evaluate, settings), chunks, "Evaluating", options.workers)
-    images = [image for chunk in done for image in chunk]
+    images = map_parallel(partial(_evaluate, settings), names, "Evaluating", options.workers)
     _warn(images, options)
 
     num_preds = np.array([image.counts.num_preds for image in images], dtype=np.int64)
@@ -168,15 +164,12 @@ def _read_lists(paths: Sequence[Path]) -> dict[str, Sequence[str]]:
     return scenarios
 
 
-def _evaluate(settings: _Settings, names: Sequence[str]) -> list[_Image]:
-    images = []
-    for name in names:
-        file = Path(name).with_suffix(".lines.txt")
-        preds, missing_pred, odd_line = _read(settings.pred / file, settings.image_size)
-        target, missing_target, odd_target = _read(settings.data / file, settings.image_size)
-        counts = culane_counts(preds, target, settings.thresholds, settings.image_size, settings.width)
-        images.append(_Image(counts, missing_pred, missing_target, odd_line or odd_target))
-    return images
+def _evaluate(settings: _Settings, name: str) -> _Image:
+    file = Path(name).with_suffix(".lines.txt")
+    preds, missing_pred, odd_line = _read(settings.pred / file, settings.image_size)
+    target, missing_target, odd_target = _read(settings.data / file, settings.image_size)
+    counts = culane_counts(preds, target, settings.thresholds, settings.image_size, settings.width)
+    return _Image(counts, missing_pred, missing_target, odd_line or odd_target)
 
 
 def _read(path: Path, image_size: tuple[int, int]) -> tuple[list[Lane], bool, str | None]:
