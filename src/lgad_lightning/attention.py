@@ -128,15 +128,15 @@ def attention_perplexity(maps: Tensor) -> Tensor:
         maps: Normalised maps, `(B, H, W)`, non-negative; they are scaled to sum to 1.
 
     Returns:
-        Perplexity of each map in cells, `(B,)`.
+        Perplexity of each map in cells, `(B,)`; a map of zeros counts as uniform.
 
     Example:
         >>> attention_perplexity(torch.ones(1, 2, 4)).round(decimals=3)
         tensor([8.])
     """
-    probabilities = F.normalize(maps.flatten(1), p=1.0, dim=1, eps=_TINY)
-    entropy: Tensor = torch.special.entr(probabilities).sum(1)
-    return entropy.exp()
+    cells = maps.flatten(1)
+    entropy: Tensor = torch.special.entr(F.normalize(cells, p=1.0, dim=1, eps=_TINY)).sum(1)
+    return torch.where(cells.any(1), entropy.exp(), float(cells.shape[1]))
 
 
 def attention_agreement(student: Tensor, teacher: Tensor) -> Tensor:

@@ -1,0 +1,230 @@
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor, nn
+
+from lgad_lightning.callbacks import FeatureDistillation, LabelGuidedAttentionDistillation
+from lgad_lightning.errors import LgadError
+
+from .distillation_toys import (
+    LAYERS,
+    TEACHER_LAYERS,
+    WEIGHT,
+    ManualModule,
+    Module,
+    explicit_distance,
+    loader,
+    make_batches,
+    make_pair,
+    make_trainer,
+    one_hot,
+)
+
+
+def lgad(teacher: nn.Module, **options: Any) -> LabelGuidedAttentionDistillation:
+    names = {"student_layers": LAYERS, "teacher_layers": TEACHER_LAYERS, "weight": WEIGHT}
+    return LabelGuidedAttentionDistillation(teacher, **(names | options))
+
+
+def train(callback: FeatureDistillation, module: Module | None = None, **options: Any) -> Module:
+    module = Module() if module is None else module
+    make_trainer(callback, **options).fit(module, loader(make_batches()))
+    return module
+
+
+def test_weight_between_start_and_end():
+    _, teacher = make_pair()
+    assert [lgad(teacher).weight_at(step) for step in (0, 10**9)] == [WEIGHT, WEIGHT]
+    late = lgad(teacher, weight=1.0, start=10, end=20)
+    assert [late.weight_at(step) for step in (0, 9, 10, 19, 20)] == [0, 0, 1, 1, 0]
+    ramped = lgad(teacher, weight=1.0, start=10, ramp=4, end=20)
+    assert [ramped.weight_at(step) for step in (9, 10, 11, 13, 14, 16, 17, 19, 20)] == [
+        0,
+        0.25,
+        0.5,
+        1,
+        1,
+        1,
+        0.75,
+        0.25,
+        0,
+    ]
+
+
+def test_fractions_of_the_training():
+    seen = {}
+
+    class Spy(LabelGuidedAttentionDistillation):
+        def weight_at(self, step: int) -> float:
+            seen[step] = super().weight_at(step)
+            return seen[step]
+
+    _, teacher = make_pair()
+    train(Spy(teacher, LAYERS, TEACHER_LAYERS, weight=1.0, start=0.25, end=0.75), max_epochs=2)
+    assert [seen[step] for step in range(8)] == [0, 0, 1, 1, 1, 1, 0, 0]
+
+
+def test_a_fraction_needs_an_end():
+    _, teacher = make_pair()
+    with pytest.raises(LgadError, match="never ends: set max_epochs"):
+        train(lgad(teacher, start=0.5), max_epochs=-1)
+
+
+@pytest.mark.parametrize("wrong", [{"start": 1.5}, {"ramp": -1}, {"end": -0.1}])
+def test_times_that_are_neither_steps_nor_fractions(wrong: dict[str, float]):
+    _, teacher = make_pair()
+    with pytest.raises(LgadError, match=f"{next(iter(wrong))}=.*fraction of the training"):
+        lgad(teacher, **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"student_layers": ["net.encoder.stage3"]}, {"teacher_layers": ["stage1", "stage2"]}]
+)
+def test_a_wrong_name_fails_before_anything_runs(wrong: dict[str, list[str]]):
+    _, teacher = make_pair()
+    module = Module()
+    module.validation_step = module.training_step = lambda *args: pytest.fail("ran")  # type: ignore[method-assign]
+    with pytest.raises(LgadError, match=r"did you mean (net\.)?encoder\.stage"):
+        make_trainer(lgad(teacher, **wrong)).fit(module, loader(make_batches()), loader(make_batches()))
+
+
+def test_stages_are_paired_automatically():
+    _, teacher = make_pair()
+    named, automatic = (
+        train(lgad(teacher, **layers), _module()) for layers in ({}, {"student_layers": None, "teacher_layers": None})
+    )
+    for one, other in zip(named.recorder.seen, automatic.recorder.seen, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def _module() -> Module:
+    torch.manual_seed(5)
+    return Module()
+
+
+def test_layers_made_in_configure_model_are_found():
+    class Late(Module):
+        def __init__(self) -> None:
+            super().__init__(nn.Identity())
+
+        def configure_model(self) -> None:
+            self.net = make_pair()[0]
+
+    _, teacher = make_pair()
+    assert train(lgad(teacher), Late()).recorder.seen
+
+
+def test_a_layer_without_gradient_is_named_and_a_frozen_one_is_not():
+    class Blind(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            with torch.no_grad():
+                inner = self.net.encoder(batch[0])
+            return self.net.head(inner).square().mean()
+
+    _, teacher = make_pair()
+    with pytest.raises(LgadError, match=r"'net\.encoder\.stage1' of the student carries no gradient"):
+        train(lgad(teacher), Blind())
+    frozen = Module()
+    frozen.net.encoder.requires_grad_(False)
+    assert train(lgad(teacher), frozen).recorder.seen
+
+
+def test_dataloader_iter_is_refused():
+    class Odd(Module):
+        def training_step(self, dataloader_iter: Any) -> Any:
+            pytest.fail("ran")
+
+    _, teacher = make_pair()
+    with pytest.raises(LgadError, match="dataloader_iter"):
+        train(lgad(teacher), Odd())
+
+
+def test_a_batch_without_a_label_says_what_to_do():
+    class Unlabelled(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return self.net(batch["picture"]).mean()
+
+    _, teacher = make_pair()
+    batches = [{"picture": image, "lanes": label} for image, label in make_batches()]
+    with pytest.raises(LgadError, match=r"'label'.*keys picture, lanes.*override teacher_inputs"):
+        make_trainer(lgad(teacher)).fit(Unlabelled(), loader(batches))
+
+
+def test_compute_loss_must_be_overridden():
+    net, _ = make_pair()
+    with pytest.raises(NotImplementedError, match="FeatureDistillation must override compute_loss"):
+        train(FeatureDistillation(net.eval(), LAYERS, TEACHER_LAYERS))
+
+
+def test_backward_instead_of_manual_backward_is_noticed():
+    class Direct(ManualModule):
+        def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+            pytest.fail("not called")
+
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            optimizer = self.optimizers()
+            optimizer.zero_grad()
+            self.net(batch[0]).square().mean().backward()
+            optimizer.step()
+
+    _, teacher = make_pair()
+    with pytest.warns(UserWarning, match="nothing was distilled"):
+        train(lgad(teacher), Direct())
+
+
+def test_what_is_logged(tmp_path):
+    net, teacher = make_pair()
+    image, label = make_batches(1)[0]
+    (first, second), inner = net.encoder.stages(image)
+    with torch.no_grad():
+        targets, _ = teacher.encoder.stages(one_hot(label))
+    losses = [explicit_distance([s], [t]) for s, t in zip((first, second), targets, strict=True)]
+    task = nn.functional.cross_entropy(nn.functional.interpolate(net.head(inner), image.shape[-2:]), label)
+    (ours,) = torch.autograd.grad(WEIGHT * losses[1], second, retain_graph=True)
+    (its,) = torch.autograd.grad(task, second)
+    logger = CSVLogger(tmp_path)
+    trainer = make_trainer(lgad(teacher), logger=logger, log_every_n_steps=1, accumulate_grad_batches=2)
+    trainer.fit(Module(net), loader([(image, label)] * 2))
+    found = {key: float(value) for key, value in trainer.callback_metrics.items()}
+    assert found["lgad/loss"] == pytest.approx(sum(float(loss.detach()) for loss in losses), rel=1e-4)
+    assert found["lgad/weight"] == WEIGHT
+    assert found["lgad/loss/net.encoder.stage2"] == pytest.approx(float(losses[1].detach()), rel=1e-4)
+    assert found["lgad/gradient_ratio/net.encoder.stage2"] == pytest.approx(float(ours.norm() / its.norm()), rel=1e-3)
+    assert 1 < found["lgad/student_perplexity/net.encoder.stage2"] <= 32
+    assert 1 < found["lgad/teacher_perplexity/net.encoder.stage2"] <= 32
+    assert -1 <= found["lgad/agreement/net.encoder.stage1"] <= 1
+    logger.save()
+    assert "lgad/gradient_ratio/net.encoder.stage1" in (tmp_path / "lightning_logs/version_0/metrics.csv").read_text()
+
+
+def test_figures_are_left_out_of_most_steps():
+    calls = []
+
+    class Spy(LabelGuidedAttentionDistillation):
+        def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
+            calls.append(student_features[0].is_leaf)
+            return super().compute_loss(student_features, teacher_features)
+
+    _, teacher = make_pair()
+    make_trainer(Spy(teacher, LAYERS, TEACHER_LAYERS), log_every_n_steps=3).fit(Module(), loader(make_batches(7)))
+    assert calls.count(False) == 7
+    assert calls.count(True) == 3  # batches 0, 2 and 5
+
+
+def test_saturation_is_warned_of_once():
+    net, teacher = make_pair()
+    with torch.no_grad():
+        teacher.encoder.stage2[1].weight.fill_(100.0)
+    with pytest.warns(
+        UserWarning, match=r"net\.encoder\.stage2 the teacher's attention is all on 1\..* of 32 cells"
+    ) as said:
+        train(lgad(teacher, normalisation="softmax"), Module(net), log_every_n_steps=1)
+    assert sum("cells" in str(warning.message) for warning in said) == 1
+
+
+def test_the_default_form_does_not_saturate(recwarn: pytest.WarningsRecorder):
+    net, teacher = make_pair()
+    train(lgad(teacher), Module(net), log_every_n_steps=1)
+    assert not [warning for warning in recwarn if "cells" in str(warning.message)]

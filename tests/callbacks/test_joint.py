@@ -1,0 +1,103 @@
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+
+from lgad_lightning.callbacks import JointLabelGuidedAttentionDistillation
+
+from .distillation_toys import (
+    LAYERS,
+    TEACHER_LAYERS,
+    LabelNet,
+    Module,
+    Recorder,
+    explicit_distance,
+    loader,
+    make_batches,
+    make_pair,
+    make_trainer,
+    one_hot,
+    relative_error,
+)
+
+
+def joint(teacher: nn.Module, **options: Any) -> JointLabelGuidedAttentionDistillation:
+    return JointLabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS, **({"weight": 5.0} | options))
+
+
+def vector(network: nn.Module) -> Tensor:
+    return nn.utils.parameters_to_vector(network.parameters()).detach()
+
+
+@pytest.mark.parametrize("start", [0, 2])
+def test_both_train_as_if_written_out(start: int):
+    net, teacher = make_pair()
+    student_copy, teacher_copy = deepcopy(net), deepcopy(teacher)
+    recorder, optimizer = Recorder(student_copy.parameters()), torch.optim.Adam(teacher_copy.parameters(), lr=1e-2)
+    for step, (image, label) in enumerate(make_batches()):
+        targets, inner = teacher_copy.encoder.stages(one_hot(label))
+        optimizer.zero_grad()
+        F.cross_entropy(F.interpolate(teacher_copy.head(inner), label.shape[-2:]), label).backward()
+        optimizer.step()
+        features, inner = student_copy.encoder.stages(image)
+        loss = F.cross_entropy(F.interpolate(student_copy.head(inner), image.shape[-2:]), label)
+        loss = loss + 5.0 * (step >= start) * explicit_distance(features, [target.detach() for target in targets])
+        recorder.zero_grad()
+        loss.backward()
+        recorder.step()
+    module = Module(net)
+    adam = lambda parameters: torch.optim.Adam(parameters, lr=1e-2)  # noqa: E731
+    make_trainer(joint(teacher, start=start, teacher_optimizer=adam)).fit(module, loader(make_batches()))
+    assert relative_error(module.recorder.seen, recorder.seen) < 1e-4
+    assert torch.allclose(vector(teacher), vector(teacher_copy), atol=1e-6)
+
+
+def test_checkpoint_holds_teacher_and_optimiser_and_a_resumed_run_is_the_same(tmp_path: Path):
+    def train(epochs: int, checkpoint: str | None = None) -> tuple[Tensor, Tensor]:
+        net, teacher = make_pair()
+        module = Module(net)
+        checkpoints = ModelCheckpoint(tmp_path, save_last=True)
+        trainer = make_trainer(joint(teacher), checkpoints, max_epochs=epochs, enable_checkpointing=True)
+        trainer.fit(module, loader(make_batches()), ckpt_path=checkpoint)
+        return vector(net), vector(teacher)
+
+    whole = train(3)
+    train(1)
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert set(saved["callbacks"]["JointLabelGuidedAttentionDistillation[joint_lgad]"]) == {"teacher", "optimizer"}
+    assert len(saved["optimizer_states"]) == 1
+    resumed = train(3, str(tmp_path / "last.ckpt"))
+    assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
+
+
+def test_a_saved_teacher_is_restored_outside_a_fit(tmp_path: Path):
+    net, teacher = make_pair()
+    callback = joint(teacher)
+    make_trainer(callback).fit(Module(net), loader(make_batches()))
+    other = joint(LabelNet())
+    other.load_state_dict(callback.state_dict())
+    assert torch.equal(vector(other.teacher), vector(teacher))
+
+
+def test_teacher_trains_in_float32_under_mixed_precision():
+    net, teacher = make_pair()
+    seen = []
+    teacher.register_forward_hook(lambda module, args, output: seen.append(output.dtype))
+    make_trainer(joint(teacher), precision="bf16-mixed").fit(Module(net), loader(make_batches(1)))
+    assert seen == [torch.float32]
+
+
+def test_another_loss_for_the_teacher():
+    class Binary(JointLabelGuidedAttentionDistillation):
+        def teacher_loss(self, output: Any, label: Tensor) -> Tensor:
+            return F.binary_cross_entropy_with_logits(output[:, 0], (label > 0).float())
+
+    net, teacher = make_pair()
+    untouched = teacher.head.weight[1:].clone()
+    make_trainer(Binary(teacher, LAYERS, TEACHER_LAYERS)).fit(Module(net), loader(make_batches()))
+    assert torch.equal(teacher.head.weight[1:], untouched)

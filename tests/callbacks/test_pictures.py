@@ -1,0 +1,110 @@
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+import torch
+
+from lgad_lightning.callbacks import (
+    AttentionPictures,
+    JointLabelGuidedAttentionDistillation,
+    LabelAttention,
+    LabelGuidedAttentionDistillation,
+    SelfAttentionDistillation,
+    draw_batch,
+)
+
+from .distillation_toys import (
+    LAYERS,
+    TEACHER_LAYERS,
+    Module,
+    explicit_gradients,
+    loader,
+    make_batches,
+    make_pair,
+    make_trainer,
+    relative_error,
+)
+
+
+def cells(picture: Any) -> int:
+    return picture.shape[1] // 286
+
+
+def test_a_column_for_each_map():
+    net, teacher = make_pair()
+    module, batch = Module(net), make_batches(1)[0]
+    lgad = LabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS)
+    assert cells(draw_batch(module, batch)) == 3
+    assert cells(draw_batch(module, batch, [lgad])) == 3 + 2 * 2
+    family = [lgad, SelfAttentionDistillation(LAYERS), LabelAttention(LAYERS)]
+    assert cells(draw_batch(module, batch, family)) == 3 + 4 + 2 + 4
+    assert draw_batch(module, batch, count=1).shape[0] < draw_batch(module, batch, count=2).shape[0]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_drawing_leaves_the_module_as_it_was(compiled: bool):
+    net, teacher = make_pair()
+    if compiled:
+        net.compile(backend="aot_eager")
+    module = Module(net).train()
+    net.head.eval()
+    draw_batch(module, make_batches(1)[0], [LabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS)])
+    assert module.training
+    assert not net.head.training
+    assert all(parameter.grad is None for parameter in module.parameters())
+    assert not any(inner._forward_hooks for inner in module.modules())
+
+
+def test_other_outputs_and_labels():
+    class Binary(Module):
+        def forward(self, image: torch.Tensor) -> Any:
+            return {"logits": self.net(image)[:, :1]}
+
+    image, label = make_batches(1)[0]
+    assert cells(draw_batch(Binary(), {"image": image, "mask": label[:, None]})) == 3
+
+
+@pytest.mark.parametrize("kind", [LabelGuidedAttentionDistillation, JointLabelGuidedAttentionDistillation])
+def test_pictures_while_training_change_nothing(kind: Any, tmp_path: Path):
+    seen = []
+    for pictures in ([], [AttentionPictures(every_n_steps=2)]):
+        net, teacher = make_pair()
+        module, batches = Module(net), loader(make_batches(5))
+        callback = kind(teacher, LAYERS, TEACHER_LAYERS)
+        make_trainer(callback, *pictures, default_root_dir=tmp_path).fit(module, batches, loader(make_batches(1)))
+        seen.append(module.recorder.seen)
+    assert relative_error(*seen) == 0
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == [
+        "step-0000002.png",
+        "step-0000004.png",
+        "step-0000005.png",
+    ]
+    assert cv2.imread(str(tmp_path / "pictures" / "step-0000005.png")) is not None
+
+
+def test_pictures_without_distillation_or_validation(tmp_path: Path):
+    make_trainer(AttentionPictures(), default_root_dir=tmp_path).fit(Module(), loader(make_batches()))
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["step-0000004.png"]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_loggers_get_images_when_asked(asked: bool, tmp_path: Path):
+    tensorboard = pytest.importorskip("lightning.pytorch.loggers").TensorBoardLogger
+    pytest.importorskip("tensorboard", reason="needs the loggers extra")
+    logger = tensorboard(tmp_path)
+    sent = []
+    logger.experiment.add_image = lambda *args, **kwargs: sent.append((args[0], args[1].shape[2], args[2]))
+    make_trainer(AttentionPictures(log_images=asked), logger=logger, default_root_dir=tmp_path).fit(
+        Module(), loader(make_batches())
+    )
+    assert sent == ([("pictures", 3, 4)] if asked else [])
+
+
+def test_distillation_is_unhurt_by_a_picture_in_between(tmp_path: Path):
+    net, teacher = make_pair()
+    wanted = explicit_gradients(net, teacher, make_batches())
+    module = Module(net)
+    callback = LabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS, weight=5.0)
+    make_trainer(callback, AttentionPictures(1), default_root_dir=tmp_path).fit(module, loader(make_batches()))
+    assert relative_error(module.recorder.seen, wanted) < 1e-5

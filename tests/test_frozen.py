@@ -1,0 +1,134 @@
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lgad_lightning.frozen import FrozenTeacher, fold_batch_norm
+
+
+class Block(nn.Module):
+    """Convolution and batch norm, registered in another order than they run, and something behind them."""
+
+    def __init__(self, skip: bool = False) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(4)
+        self.conv = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+        self.skip = skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.conv(x)
+        normed = self.norm(inner)
+        return torch.relu(normed + inner if self.skip else normed)
+
+
+class Network(nn.Module):
+    def __init__(self, skip: bool = False) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.ConvTranspose2d(3, 4, 2, 2), nn.BatchNorm2d(4))
+        self.stage1 = Block()
+        self.stage2 = Block(skip)
+        self.dropout = nn.Dropout(0.5)
+        self.head = nn.Conv2d(4, 2, 1)
+        self.reached_head = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.dropout(self.stage2(self.stage1(self.stem(x))))
+        self.reached_head = True
+        return self.head(x)
+
+
+@pytest.fixture
+def image() -> Tensor:
+    return torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def trained(skip: bool = False) -> Network:
+    torch.manual_seed(0)
+    network = Network(skip)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
+                nn.init.uniform_(tensor, 0.5, 2)
+    return network.eval()
+
+
+def explicit(network: Network, image: Tensor) -> list[Tensor]:
+    with torch.no_grad():
+        first = network.stage1(network.stem(image))
+        return [first, network.stage2(first)]
+
+
+def norms(network: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+def test_features_without_the_rest_of_the_network(image: Tensor):
+    network = trained()
+    wanted = explicit(network, image)
+    copied = deepcopy(network).train()
+    teacher = FrozenTeacher(copied, ["stage1", "stage2", "stage1"])
+    for _ in range(2):
+        first, second, again = teacher(image)
+        assert torch.allclose(first, wanted[0], atol=1e-5)
+        assert torch.allclose(second, wanted[1], atol=1e-5)
+        assert again is first
+        assert not first.requires_grad
+    assert not teacher._network.reached_head
+    assert norms(teacher._network) == 0
+
+
+def test_folding_leaves_the_original_alone(image: Tensor):
+    network = trained()
+    state = deepcopy(network.state_dict())
+    folded = fold_batch_norm(network, ["stage2"], image)
+    assert norms(folded) == 0
+    assert norms(network) == 3
+    assert all(torch.equal(state[key], value) for key, value in network.state_dict().items())
+
+
+def test_what_cannot_be_folded_is_not(image: Tensor):
+    skipping = trained(skip=True)  # the convolution's output is used twice
+    assert fold_batch_norm(skipping, ["stage2"], image) is skipping
+    shared = trained()
+    shared.stage2.norm = shared.stage1.norm
+    assert norms(fold_batch_norm(shared, ["stage2"], image)) == 1
+    wanted = trained()
+    kept = fold_batch_norm(wanted, ["stage1.conv", "stage2"], image)
+    assert isinstance(kept.stage1.norm, nn.BatchNorm2d)
+    assert isinstance(kept.stage2.norm, nn.Identity)
+    half = trained().bfloat16()
+    assert fold_batch_norm(half, ["stage2"], image.bfloat16()) is half
+
+
+def test_bf16(image: Tensor):
+    wanted = explicit(trained(), image)
+    features = FrozenTeacher(trained(), ["stage1", "stage2"], autocast=torch.bfloat16)(image)
+    assert all(f.dtype == torch.bfloat16 for f in features)
+    assert all((f - w).norm() / w.norm() < 0.02 for f, w in zip(features, wanted, strict=True))
+
+
+def test_inputs_of_another_precision(image: Tensor):
+    wanted = explicit(trained(), image)
+    features = FrozenTeacher(trained(), ["stage2"])(image.double())
+    assert torch.allclose(features[0], wanted[1], atol=1e-5)
+
+
+def test_random_numbers_of_the_student_stay_the_same(image: Tensor):
+    teacher = FrozenTeacher(trained(), ["stage2"])
+    torch.manual_seed(3)
+    wanted = torch.rand(2)
+    torch.manual_seed(3)
+    teacher(image)
+    assert torch.equal(torch.rand(2), wanted)
+
+
+@pytest.mark.slow
+def test_compiled(image: Tensor):
+    torch.compiler.reset()
+    wanted = explicit(trained(), image)
+    teacher = FrozenTeacher(trained(), ["stage1", "stage2"], compiled=True)
+    for _ in range(2):
+        features = teacher(image)
+        assert all(torch.allclose(f, w, atol=1e-4) for f, w in zip(features, wanted, strict=True))
+    assert not teacher._network.reached_head
