@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lgad_lightning.errors import LgadError
-from lgad_lightning.features import find_stages
+from lgad_lightning.features import pair_layers
 from lgad_lightning.networks import LaneNetwork, LaneOutput
 
 SIZE = (64, 96)
@@ -107,7 +107,8 @@ class NetworkTester:
 
     def test_stages_are_named_feature_maps(self) -> None:
         network = self.build()
-        assert list(find_stages(network).values()) == [f"encoder.{name}" for name in self.strides]
+        stages = [f"encoder.{name}" for name in self.strides]
+        assert pair_layers(network, None, network, None) == list(zip(stages, stages, strict=True))
         seen: dict[str, Tensor] = {}
 
         def record(name: str) -> Any:
