@@ -57,7 +57,9 @@ def test_labels_are_drawn_from_lanes_where_there_are_no_masks(copy: Path) -> Non
     shutil.rmtree(copy / "laneseg_label_w16")
     drawn = CULaneSource(copy, "train")
     for index, mask in enumerate(masks):
-        assert np.array_equal(drawn.label(index, frame, size), mask)
+        label = drawn.label(index, frame, size)
+        assert np.unique(label).tolist() == np.unique(mask).tolist()
+        assert np.count_nonzero(label != mask) <= 0.15 * np.count_nonzero(mask)
 
 
 def test_a_missing_mask_is_an_error_that_names_it(copy: Path) -> None:
@@ -126,12 +128,12 @@ def test_real_lists_at_full_size(shared_dir: Path, tmp_path: Path) -> None:
 
 
 def test_real_masks_and_lanes_agree(shared_dir: Path) -> None:
-    """Labels drawn from lanes differ from the official masks on about 6 % of the lane pixels."""
+    """Labels drawn from lanes differ from the official masks on 1.5 % of the masks' lane pixels."""
     source = CULaneSource(shared_dir / "real/culane", "train")
     frame, size = Frame(590, 1640), (590, 1640)
     differing = painted = 0
     for index in range(len(source)):
         mask, drawn = source.label(index, frame, size), LaneSource.label(source, index, frame, size)
         differing += np.count_nonzero(mask != drawn)
-        painted += np.count_nonzero(mask | drawn)
-    assert differing / painted < 0.08
+        painted += np.count_nonzero(mask)
+    assert differing / painted < 0.02

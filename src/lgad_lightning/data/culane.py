@@ -43,8 +43,14 @@ class CULaneSource(LaneSource):
         return read_lines((self.root / self.names[index]).with_suffix(".lines.txt"), image_size)
 
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
-        """Four slots by the rule of CULane's own mask generator."""
-        return culane_slots(lanes)
+        """Four slots by the rule of CULane's own mask generator.
+
+        Lanes lose their uppermost point: in the official masks they end one row (10 px) lower than in `.lines.txt`.
+        """
+        return [
+            lane and Lane(lane.points[lane.points[:, 1] > lane.points[:, 1].min()], lane.image_size)
+            for lane in culane_slots(lanes)
+        ]
 
     def label(self, index: int, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
         """The label map, from the mask where there are masks."""

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ class SyntheticLaneDataModule(CULaneDataModule):
     """Generated road scenes in CULane's layout, read as CULane is.
 
     Args:
-        root: Folder to generate into; None for one in the user's cache, named after what it holds.
+        root: Folder to generate into; None for one named after what it holds, in the folder that the environment
+            variable `LGAD_CACHE` names, or in `~/.cache/lgad-lightning`.
         train: Number of training images.
         val: Number of validation images.
         test: Number of test images; a multiple of 9 has all scenarios equally often.
@@ -33,8 +35,9 @@ class SyntheticLaneDataModule(CULaneDataModule):
         **options: Any,
     ) -> None:
         self.data = SyntheticData(train, val, test, (int(image_size[0]), int(image_size[1])), scene_seed)
-        cache = Path.home() / ".cache" / "lgad-lightning" / f"synthetic-{self.data.identity}"
-        super().__init__(cache if root is None else root, **options)
+        if root is None:
+            root = Path(os.environ.get("LGAD_CACHE", "~/.cache/lgad-lightning")) / f"synthetic-{self.data.identity}"
+        super().__init__(root, **options)
 
     def prepare_data(self) -> None:
         """Generates the data set where it is not there yet."""

@@ -1,0 +1,162 @@
+"""`lgad-data`: generates, checks, counts and shows data sets."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+from rich.console import Console
+from rich.table import Table
+
+from lgad_lightning.data import LaneAugmentation, LaneDataModule
+from lgad_lightning.data.base import SPLITS
+from lgad_lightning.data.check import check_data, open_data
+from lgad_lightning.data.pictures import Image, contact_sheet, data_statistics
+from lgad_lightning.data.synthetic import SyntheticData, generate
+from lgad_lightning.errors import LgadError
+from lgad_lightning.report import write_json
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script.
+
+    Args:
+        arguments: The command line's arguments, those of this process if None.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        sys.exit(options.run(options))
+    except LgadError as error:
+        sys.exit(f"lgad-data: {error}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("lgad-data", description="Generate, check, count and show data sets of lanes.")
+    commands = parser.add_subparsers(required=True, metavar="{synth,check,stats,preview}")
+    synth = commands.add_parser("synth", help="generate road scenes in CULane's layout")
+    synth.set_defaults(run=_synth)
+    synth.add_argument("folder", type=Path, metavar="DIR", help="folder to write, new or empty")
+    defaults = SyntheticData()
+    for split in SPLITS:
+        number = getattr(defaults, split)
+        synth.add_argument(f"--{split}", type=int, default=number, metavar="N", help=f"images (default: {number})")
+    synth.add_argument("--size", type=_size, default="1640x590", metavar="WxH", help="size of the images")
+    synth.add_argument("--seed", type=int, default=0, help="seed of the scenes (default: 0)")
+
+    check = commands.add_parser("check", help="read every file; exit code 1 when training would go wrong")
+    check.set_defaults(run=_check)
+    stats = commands.add_parser("stats", help="lane geometry, class balance and existence patterns")
+    stats.set_defaults(run=_stats)
+    stats.add_argument("--picture", type=Path, metavar="OUT.png", help="write a picture of where lanes are")
+    preview = commands.add_parser(
+        "preview", help="a contact sheet of what the network sees, before and after augmentation"
+    )
+    preview.set_defaults(run=_preview)
+    preview.add_argument(
+        "--out", type=Path, default=Path("preview.png"), metavar="OUT.png", help="default: preview.png"
+    )
+    preview.add_argument("--images", type=int, default=8, metavar="N", help="number of images (default: 8)")
+    preview.add_argument("--flip", type=float, default=0.5, help="probability of mirroring (default: 0.5)")
+    preview.add_argument("--rotate", type=float, default=3.0, help="largest angle in degrees (default: 3)")
+    preview.add_argument("--zoom", type=float, default=1.05, help="largest enlargement (default: 1.05)")
+
+    for command in (check, stats, preview):
+        command.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
+        layouts = ("auto", "culane", "tusimple", "folder")
+        command.add_argument("--layout", choices=layouts, default="auto", help="default: auto, which looks")
+        command.add_argument("--slots", type=int, metavar="N", help="lane slots (default: 4, TuSimple 6)")
+    for command in (stats, preview):
+        command.add_argument("--split", choices=SPLITS, default="train", help="default: train")
+        command.add_argument("--input-size", type=_size, default="800x288", metavar="WxH", help="default: 800x288")
+        command.add_argument(
+            "--crop-top", type=int, default=0, metavar="ROWS", help="rows to cut off first (default: 0)"
+        )
+    for command in (check, stats):
+        command.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON")
+    for command in (synth, check, stats):
+        command.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
+    return parser
+
+
+def _size(text: str) -> tuple[int, int]:
+    """`WxH` as height and width."""
+    width, height = map(int, text.split("x"))
+    return height, width
+
+
+def _open(options: argparse.Namespace, **settings: Any) -> LaneDataModule:
+    if not options.folder.is_dir():
+        raise LgadError(f"There is no folder {options.folder}; check the path.")
+    if options.slots is not None:
+        settings["num_slots"] = options.slots
+    return open_data(options.folder, options.layout, **settings)
+
+
+def _synth(options: argparse.Namespace) -> int:
+    data = SyntheticData(options.train, options.val, options.test, options.size, options.seed)
+    generate(data, options.folder, options.workers)
+    print(f"{options.folder} holds {data.train} training, {data.val} validation and {data.test} test images.")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    result = check_data(_open(options), options.workers)
+    if options.json is not None:
+        write_json(result, options.json)
+    console = Console()
+    splits = Table("split", "images", "official", "lanes", "official", title=f"{options.folder}")
+    for split, counts in result["splits"].items():
+        keys = ("images", "official_images", "lanes", "official_lanes")
+        splits.add_row(split, *("-" if counts[key] is None else f"{counts[key]:,}" for key in keys))
+    console.print(splits)
+    if result["findings"]:
+        findings = Table("finding", "", "count", "meaning and an example", show_lines=True)
+        for kind, finding in result["findings"].items():
+            text = f"{finding['meaning']}\n{finding['examples'][0]}"
+            findings.add_row(kind, finding["severity"], f"{finding['count']:,}", text)
+        console.print(findings)
+    console.print("Ready for training." if result["ok"] else "Training would go wrong: see the errors above.")
+    return 0 if result["ok"] else 1
+
+
+def _stats(options: argparse.Namespace) -> int:
+    module = _open(options, input_size=options.input_size, crop_top=options.crop_top)
+    figures, picture = data_statistics(module, options.split, options.workers)
+    if options.json is not None:
+        write_json(figures, options.json)
+    if options.picture is not None:
+        _write_picture(options.picture, picture)
+    console = Console()
+    slots = Table(
+        "class", "share of pixels", "mean column at its bottom", "mean share of rows", title=f"{options.split}"
+    )
+    slots.add_row("background", f"{figures['class_share'][0]:.4f}", "", "")
+    for slot, share in enumerate(figures["class_share"][1:], start=1):
+        bottom, length = figures["bottom"][str(slot)], figures["length"][str(slot)]
+        placed = ("-", "-") if bottom is None else (f"{bottom:.0f}", f"{length:.2f}")
+        slots.add_row(str(slot), f"{share:.4f}", *placed)
+    console.print(slots)
+    patterns = Table("existence", "images", "share")
+    for pattern, count in figures["existence"].items():
+        patterns.add_row(pattern, f"{count:,}", f"{count / figures['images']:.3f}")
+    console.print(patterns)
+    console.print(f"{figures['images']:,} images, {figures['lanes_per_image']:.2f} lanes an image")
+    return 0
+
+
+def _preview(options: argparse.Namespace) -> int:
+    augmentation = LaneAugmentation(options.flip, options.rotate, options.zoom)
+    module = _open(options, input_size=options.input_size, crop_top=options.crop_top, augmentation=augmentation)
+    _write_picture(options.out, contact_sheet(module, options.split, options.images))
+    print(f"Wrote {options.out}.")
+    return 0
+
+
+def _write_picture(path: Path, picture: Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg") or not cv2.imwrite(str(path), picture):
+        raise LgadError(
+            f"{path} cannot be written: give a name that ends in .png or .jpg, in a folder you may write to."
+        )

@@ -1,0 +1,163 @@
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from lgad_lightning.commands.data import main
+from lgad_lightning.lanes import Lane, write_lines
+
+
+def run(*arguments: object) -> object:
+    """The exit code, or the message, of the command run in this process."""
+    with pytest.raises(SystemExit) as exit_:
+        main([str(argument) for argument in arguments])
+    return exit_.value.code
+
+
+@pytest.fixture(scope="module")
+def roads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "roads"
+    sizes = ("--train", 6, "--val", 2, "--test", 9, "--size", "328x118", "--workers", 0)
+    assert run("synth", folder, *sizes) == 0
+    return folder
+
+
+@pytest.fixture
+def copy(roads: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(roads, tmp_path / "copy"))
+
+
+def check(folder: Path, *arguments: object) -> tuple[object, dict]:
+    out = folder.parent / "check.json"
+    code = run("check", folder, "--json", out, "--workers", 0, *arguments)
+    return code, json.loads(out.read_text())
+
+
+def first(folder: Path, pattern: str) -> Path:
+    return sorted(folder.rglob(pattern))[0]
+
+
+def test_a_sound_data_set_passes(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, result = check(copy)
+    assert code == 0
+    assert result["ok"]
+    assert result["findings"] == {}
+    assert {split: counts["images"] for split, counts in result["splits"].items()} == {"train": 6, "val": 2, "test": 9}
+    assert "Ready for training" in capsys.readouterr().out
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+def paint(path: Path, value: int) -> None:
+    cv2.imwrite(str(path), np.full((118, 328), value, np.uint8))
+
+
+def lanes(path: Path, *points: list[list[float]]) -> None:
+    write_lines(path, [Lane(lane, (118, 328)) for lane in points])
+
+
+FAULTS = {
+    "image": ("train_000.MP4/*.jpg", cut),
+    "lanes": ("train_000.MP4/*.lines.txt", lambda path: path.write_text("1 2 three 4")),
+    "label": ("laneseg_label_w16/*/train_000.MP4/*.png", lambda path: paint(path, 9)),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_what_would_spoil_a_training_gives_exit_code_1(copy: Path, kind: str) -> None:
+    pattern, damage = FAULTS[kind]
+    damage(first(copy, pattern))
+    code, result = check(copy)
+    assert code == 1
+    assert {kind} == {name for name, finding in result["findings"].items() if finding["severity"] == "error"}
+    assert result["findings"][kind]["count"] == 1
+    assert "00000" in result["findings"][kind]["examples"][0]
+
+
+def test_a_missing_mask_image_and_list(copy: Path) -> None:
+    first(copy, "laneseg_label_w16/*/train_000.MP4/*.png").unlink()
+    first(copy, "val_000.MP4/*.jpg").unlink()
+    (copy / "list/test.txt").unlink()
+    code, result = check(copy)
+    assert code == 1
+    assert set(result["findings"]) == {"label", "image", "split"}
+
+
+def test_warnings_do_not_fail(copy: Path) -> None:
+    line = (copy / "list/train_gt.txt").read_text().splitlines()
+    line[0] = line[0][:-7] + "0 0 0 0"
+    (copy / "list/train_gt.txt").write_text("\n".join(line) + "\n")
+    files = sorted(copy.rglob("train_000.MP4/*.lines.txt"))
+    lanes(files[1], [[0, 117], [300, 40]], [[1, 117], [301, 40]], [[5, 5]], [[-400, 117], [0, 40]])
+    code, result = check(copy)
+    assert code == 0
+    assert set(result["findings"]) == {"bits", "duplicate", "short", "outside", "disagree"}
+
+
+def test_other_layouts_are_recognised(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        path = tmp_path / "own" / split / "a.png"
+        path.parent.mkdir(parents=True)
+        cv2.imwrite(str(path), np.zeros((118, 328, 3), np.uint8))
+        lanes(path.with_suffix(".lines.txt"), [[0, 117], [150, 40]], [[320, 117], [200, 40]])
+    code, result = check(tmp_path / "own", "--slots", 2)
+    assert code == 0
+    assert result["splits"]["train"] == {"images": 1, "lanes": 2, "official_images": None, "official_lanes": None}
+
+
+def test_a_folder_of_nothing_is_refused(tmp_path: Path) -> None:
+    assert "known layouts" in str(run("check", tmp_path))
+    assert "no folder" in str(run("check", tmp_path / "nowhere"))
+
+
+def test_statistics(roads: Path, tmp_path: Path) -> None:
+    out, picture = tmp_path / "stats.json", tmp_path / "stats.png"
+    arguments = ("--split", "test", "--input-size", "164x59", "--json", out, "--picture", picture, "--workers", 0)
+    assert run("stats", roads, *arguments) == 0
+    figures = json.loads(out.read_text())
+    assert figures["images"] == 9
+    assert sum(figures["class_share"]) == pytest.approx(1)
+    assert sum(figures["existence"].values()) == 9
+    assert figures["existence"]["0000"] == 1  # the crossroad
+    assert figures["bottom"]["2"] < figures["bottom"]["3"]
+    assert cv2.imread(str(picture)).shape == (59, 164, 3)
+
+
+def test_preview(roads: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "new folder" / "sheet.png"
+    assert run("preview", roads, "--out", sheet, "--images", 3, "--input-size", "164x59") == 0
+    assert cv2.imread(str(sheet)).shape == (3 * 59, 3 * 164, 3)
+    assert run("preview", roads, "--out", sheet, "--images", 2, "--split", "test", "--input-size", "164x59") == 0
+    assert cv2.imread(str(sheet)).shape == (2 * 59, 164, 3)
+    assert ".png" in str(run("preview", roads, "--out", tmp_path / "sheet.xyz", "--images", 1))
+
+
+def test_real_culane(shared_dir: Path, tmp_path: Path) -> None:
+    """The real frames are sound; they are few, and one has a stub of a lane that its mask leaves out."""
+    root = tmp_path / "culane"
+    shutil.copytree(shared_dir / "real/culane/list", root / "list")
+    for name in ("driver_23_30frame", "laneseg_label_w16"):
+        (root / name).symlink_to(shared_dir / "real/culane" / name)
+    for name in ("val_gt.txt", "test.txt"):
+        shutil.copyfile(root / "list/train_gt.txt", root / "list" / name)
+    code, result = check(root)
+    assert code == 0
+    assert result["splits"]["train"]["images"] == 41
+    assert {kind: finding["count"] for kind, finding in result["findings"].items()} == {"disagree": 2, "count": 5}
+
+
+def test_real_tusimple_lanes_are_counted_without_their_images(shared_dir: Path, tmp_path: Path) -> None:
+    root = tmp_path / "tusimple"
+    root.mkdir()
+    (root / "train_set").symlink_to(shared_dir / "real/tusimple/train_set")
+    (root / "test_set").symlink_to(shared_dir / "real/tusimple/test_set")
+    code, result = check(root)
+    assert code == 1
+    assert result["findings"].keys() == {"image"}
+    assert result["findings"]["image"]["count"] == 3268 + 358 + 2782 - 6
+    assert [counts["lanes"] for counts in result["splits"].values()] == [13_219, 1_118, 9_947]
