@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lgad_lightning.data.augment import LaneAugmentation, SeededTransform
+from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import IGNORE_INDEX
 
 SIZE = (60, 160)
@@ -75,3 +76,9 @@ def test_transforms_draw_independently() -> None:
 def test_label_keeps_its_type(options: dict[str, float]) -> None:
     image, label = LaneAugmentation(**options).build(SIZE, 4)(*frame(), 0)
     assert image.dtype == label.dtype == np.uint8
+
+
+@pytest.mark.parametrize("options", [{"flip": 1.5}, {"rotate": -1}, {"zoom": 0.9}])
+def test_values_out_of_range_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(LgadError, match=next(iter(options))):
+        LaneAugmentation(**options)

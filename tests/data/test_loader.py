@@ -56,6 +56,8 @@ def test_a_damaged_image_may_be_skipped_and_is_counted(
     assert name.endswith("train_000.MP4/00002.jpg")
     assert "cut off" in message
     assert len(caplog.records) == 1
+    data.teardown("fit")
+    assert "Skipped 1 images" in caplog.records[-1].message
 
 
 def test_a_batch_of_nothing_is_an_error_even_when_skipping(broken: Path) -> None:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import IGNORE_INDEX, flip_label
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for a newer version
@@ -43,6 +44,9 @@ class LaneAugmentation:
         rotate: Largest angle in degrees; what comes from outside the image is black, and ignored in the label.
         zoom: Largest enlargement; the image is enlarged by 1 to `zoom` and cut to its size at a random place.
 
+    Raises:
+        LgadError: If a value is out of its range.
+
     Example:
         >>> image, label = np.zeros((32, 64, 3), np.uint8), np.ones((32, 64), np.uint8)
         >>> image, label = LaneAugmentation(flip=1, rotate=0, zoom=1).build((32, 64), num_slots=4)(image, label, 0)
@@ -51,6 +55,11 @@ class LaneAugmentation:
     """
 
     def __init__(self, flip: float = 0.5, rotate: float = 3.0, zoom: float = 1.05) -> None:
+        if not (0 <= flip <= 1 and rotate >= 0 and zoom >= 1):
+            raise LgadError(
+                f"flip={flip}, rotate={rotate}, zoom={zoom}: flip is a probability, rotate is at least 0 (degrees), "
+                "zoom at least 1."
+            )
         self.flip = flip
         self.rotate = rotate
         self.zoom = zoom

@@ -1,4 +1,5 @@
 import hashlib
+import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from lgad_lightning.data.loader import LaneLoader
 from lgad_lightning.data.sampler import EpochSampler
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.errors import LgadError
+
+log = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -175,6 +178,15 @@ class LaneDataModule(L.LightningDataModule):
             self.datasets["test"] = self._dataset("test", cached=True, evaluation=True)
         if stage in (None, "predict"):
             self.datasets["predict"] = self._dataset("test", labels=False)
+
+    def teardown(self, stage: str | None = None) -> None:
+        """Says how many images were skipped.
+
+        Args:
+            stage: Not used.
+        """
+        if self.skipped:
+            log.warning("Skipped %d images that could not be loaded (on_error=skip).", len(self.skipped))
 
     @property
     def skipped(self) -> dict[str, str]:
