@@ -123,6 +123,23 @@ def test_manual_optimisation_with_two_optimisers():
     assert_equal([e + h for e, h in zip(encoder, head, strict=True)], wanted, plain)
 
 
+def test_manual_optimisation_with_two_passes_back_through_one_forward_pass():
+    class TwoPasses(ManualModule):
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            optimizer = self.optimizers()
+            optimizer.zero_grad()
+            task = Module.training_step(self, batch, batch_idx)
+            self.manual_backward(0.25 * task, retain_graph=True)
+            self.manual_backward(0.75 * task)
+            optimizer.step()
+
+    net, teacher = make_pair()
+    wanted = explicit_gradients(net, teacher, make_batches())
+    module = TwoPasses(net)
+    make_trainer(distillation(teacher)).fit(module, loader(make_batches()))
+    assert relative_error(module.recorder.seen, wanted) < 1e-5
+
+
 def test_checkpointed_activations():
     net, teacher = make_pair()
     wanted = explicit_gradients(net, teacher, make_batches())
