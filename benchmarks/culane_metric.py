@@ -15,6 +15,7 @@ import io
 import itertools
 import json
 import math
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -239,12 +240,22 @@ def full_job(root: Path, workers: list[int], console: Console) -> None:
     generate(root, TEST_IMAGES)
     arguments = ["culane", "--pred", f"{root}/pred", "--data", f"{root}/gt", "--list", f"{root}/list.txt"]
     for number in workers:
-        start = time.perf_counter()
-        with contextlib.redirect_stdout(io.StringIO()):
+        start, cpu_start = time.perf_counter(), cpu_seconds()
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             lgad_eval([*arguments, "--workers", str(number), "--json", f"{root}/result.json"])
         elapsed = time.perf_counter() - start
+        cpu = cpu_seconds() - cpu_start
         total = json.loads((root / "result.json").read_text())["total"]
-        console.print(f"{number} workers: {elapsed:.1f} s, {TEST_IMAGES / elapsed:.0f} images/s, F1 {total['f1']:.4f}")
+        console.print(
+            f"{number} workers: {elapsed:.1f} s, {TEST_IMAGES / elapsed:.0f} images/s, {cpu:.1f} CPU seconds of all "
+            f"processes, F1 {total['f1']:.4f}"
+        )
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of those it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def main() -> None:
