@@ -24,8 +24,8 @@ def encode_label(label: Tensor, num_classes: int) -> Tensor:
         >>> encode_label(torch.tensor([[[0, 2, 255]]]), num_classes=3)[0, :, 0].tolist()
         [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
-    classes = torch.arange(num_classes, device=label.device, dtype=label.dtype).view(-1, 1, 1)
-    return (label.unsqueeze(1) == classes).float()
+    classes = torch.arange(num_classes, device=label.device, dtype=label.dtype)
+    return (label.unsqueeze(-1) == classes).float().permute(0, 3, 1, 2)  # channels-last, which convolutions like
 
 
 class LaneTeacher(LaneModule):
