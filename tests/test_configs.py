@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from lgad_lightning import ERFNet, FeatureDistillation
 from lgad_lightning.configs import CONFIG_DIR
 from tests.conftest import CHECKOUT
 from tests.helpers.commands import environment
@@ -126,3 +127,16 @@ def test_cli_configurations_agree_with_the_experiment(name: str) -> None:
     assert optimizer["class_path"] == phase.module.optimizer._target_
     assert optimizer["init_args"].items() <= dict(phase.module.optimizer).items()
     assert cli["trainer"]["max_epochs"] == {**cfg.trainer, **phase.trainer}["max_epochs"]
+
+
+@pytest.mark.parametrize("name", ["joint", "label_attention", "lgad", "sad"])
+def test_every_distillation_builds(name: str) -> None:
+    settings = OmegaConf.to_container(composed(f"distillation={name}"), resolve=True)["distillation"]
+    teacher = {} if settings.get("teacher") != "???" else {"teacher": ERFNet(in_channels=5)}
+    callback = instantiate(settings | {"teacher": None} if teacher else settings, _partial_=True)(**teacher)
+    assert isinstance(callback, FeatureDistillation)
+    assert callback.weight == 0.3
+
+
+def test_no_distillation_is_an_empty_group() -> None:
+    assert not composed("distillation=none").distillation

@@ -1,14 +1,31 @@
 """Label-guided Attention Distillation (LGAD) for lane segmentation, as a PyTorch Lightning plugin."""
 
-from lgad_lightning.callbacks import LabelGuidedAttentionDistillation
+from lgad_lightning.callbacks import (
+    AttentionTransfer,
+    FeatureDistillation,
+    JointLabelGuidedAttentionDistillation,
+    LabelAttention,
+    LabelGuidedAttentionDistillation,
+    SelfAttentionDistillation,
+)
 from lgad_lightning.data import CULaneDataModule, SyntheticLaneDataModule, TuSimpleDataModule
+from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneStudent, LaneTeacher, load_teacher
+from lgad_lightning.networks import ENet, ERFNet
 
 __all__ = [
+    "AttentionTransfer",
     "CULaneDataModule",
+    "ENet",
+    "ERFNet",
+    "FeatureDistillation",
+    "JointLabelGuidedAttentionDistillation",
+    "LabelAttention",
     "LabelGuidedAttentionDistillation",
     "LaneStudent",
     "LaneTeacher",
+    "LgadError",
+    "SelfAttentionDistillation",
     "SyntheticLaneDataModule",
     "TuSimpleDataModule",
     "load_teacher",
