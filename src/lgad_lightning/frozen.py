@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from copy import deepcopy
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -112,17 +113,18 @@ def _watch(
 ) -> tuple[list[tuple[Any, Any]], list[Tensor]]:
     """Run the network: convolutions with the batch norms directly behind them, each called once, and the features."""
     calls: Counter[nn.Module] = Counter()
-    outputs: dict[int, tuple[nn.Module, Tensor]] = {}  # holds the tensors, so that no id is used twice
+    outputs: dict[int, tuple[nn.Module, ref[Tensor]]] = {}
     pairs: list[tuple[Any, Any]] = []
 
     def after_convolution(module: nn.Module, args: Any, output: Tensor) -> None:
         calls[module] += 1
-        outputs[id(output)] = module, output
+        outputs[id(output)] = module, ref(output)
 
     def before_norm(module: nn.Module, args: Any) -> None:
         calls[module] += 1
-        if id(args[0]) in outputs:
-            pairs.append((outputs[id(args[0])][0], module))
+        convolution, output = outputs.get(id(args[0]), (None, None))
+        if output is not None and output() is args[0]:
+            pairs.append((convolution, module))
 
     with ExitStack() as handles, record_features(wanted, True, "the teacher") as features:
         for module in network.modules():
