@@ -8,6 +8,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "types", "tests"]
 
 CONSTRAINTS = Path("constraints.txt")
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # a process: pytest runs two
 
 
 def install(session: nox.Session, *arguments: str) -> None:
@@ -35,7 +36,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests but those that need the zoo."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]")
-    session.run("pytest", "-n", "2", *session.posargs)
+    session.run("pytest", "-n", "2", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
@@ -43,7 +44,7 @@ def zoo(session: nox.Session) -> None:
     """The tests of the networks that come through timm, which needs torchvision and the torch built with it."""
     pins = [line for line in CONSTRAINTS.read_text().splitlines() if not line.startswith("torch==")]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
-        constraints.write("\n".join([*pins, "torch==2.14.1", "torchvision==0.29.1", "timm==1.0.27"]))
+        constraints.write("\n".join([*pins, "torch==2.14.1", "torchvision==0.29.1", "timm==1.0.31"]))
         constraints.flush()
         install(session, "-c", constraints.name, "-e", ".[dev,zoo]")
-    session.run("pytest", "-m", "zoo", *session.posargs)
+    session.run("pytest", "tests", "-m", "zoo", "-n", "2", *session.posargs, env=ONE_THREAD)

@@ -44,7 +44,9 @@ def test_the_default_is_the_synthetic_experiment() -> None:
     )
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "experiment", [pytest.param(name, marks=pytest.mark.zoo if "resnet" in name else ()) for name in EXPERIMENTS]
+)
 def test_every_experiment_builds_its_parts(experiment: str) -> None:
     cfg = composed(f"+experiment={experiment}")
     if "resnet" in experiment:

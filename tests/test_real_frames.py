@@ -1,0 +1,61 @@
+"""`lgad-fit` on real frames, which lie beside the checkout: one epoch at reduced size."""
+
+import json
+from pathlib import Path
+
+from tests.helpers.commands import run
+
+REDUCED = (
+    "data.batch_size=4",
+    "data.num_workers=0",
+    "network.channels=[8,16,24]",
+    "trainer.max_epochs=1",
+    "trainer.accelerator=cpu",
+    "+trainer.limit_train_batches=2",
+    "teacher.trainer.max_epochs=1",
+    "hydra.run.dir=run",
+)
+
+
+def test_a_student_trains_on_real_culane_frames(shared_dir: Path, tmp_path: Path) -> None:
+    real, root = shared_dir / "real" / "culane", tmp_path / "CULane"
+    (root / "list" / "test_split").mkdir(parents=True)
+    for folder in ("driver_23_30frame", "laneseg_label_w16"):
+        (root / folder).symlink_to(real / folder)
+    lines = (real / "list" / "train_gt.txt").read_text().splitlines()
+    (root / "list" / "train_gt.txt").write_text("\n".join(lines[:29]))
+    (root / "list" / "val_gt.txt").write_text("\n".join(lines[29:35]))
+    test = [line.split()[0] for line in lines[35:]]
+    (root / "list" / "test.txt").write_text("\n".join(test))
+    (root / "list" / "test_split" / "test0_normal.txt").write_text("\n".join(test))
+
+    run(
+        "lgad-fit",
+        "+experiment=culane_erfnet",
+        f"data.root={root}",
+        "data.input_size=[48,208]",
+        *REDUCED,
+        folder=tmp_path,
+    )
+
+    results = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    annotated = sum(len((real / name.strip("/")).with_suffix(".lines.txt").read_text().splitlines()) for name in test)
+    assert results["scenarios"]["normal"]["tp"] + results["scenarios"]["normal"]["fn"] == annotated > 0
+    assert len(list((tmp_path / "run" / "predictions").rglob("*.lines.txt"))) == len(test)
+
+
+def test_a_student_trains_on_real_tusimple_frames(shared_dir: Path, tmp_path: Path) -> None:
+    real, root = shared_dir / "real" / "tusimple" / "train_set", tmp_path / "TuSimple"
+    root.mkdir()
+    (root / "clips").symlink_to(real / "clips")
+    labels = (real / "label_data_subset.json").read_text().splitlines()
+    for name in ("label_data_0313", "label_data_0601", "label_data_0531", "test_label"):
+        (root / f"{name}.json").write_text("".join(f"{line}\n" for line in labels))
+
+    run("lgad-fit", "+experiment=tusimple_enet", f"data.root={root}", "data.input_size=[48,160]", *REDUCED,
+        folder=tmp_path)  # fmt: skip
+
+    results = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert 0 <= results["total"]["accuracy"] <= 1
+    predictions = (tmp_path / "run" / "predictions" / "predictions.json").read_text().splitlines()
+    assert {json.loads(line)["raw_file"] for line in predictions} == {json.loads(line)["raw_file"] for line in labels}
