@@ -82,6 +82,32 @@ def test_public_images_have_the_official_figures(golden_dir, tmp_path, iou):
     assert results["total"] == {key: official[key] for key in results["total"]}
 
 
+@pytest.mark.parametrize(
+    ("case", "text"),
+    [
+        ("list_extra_blank_line", "/identical.jpg\n\n"),
+        ("list_crlf", "/identical.jpg\r\n"),
+        ("list_without_final_newline", "/identical.jpg"),
+        ("list_png_name", "/identical.png\n"),
+        ("list_repeated_image", "/identical.jpg\n/identical.jpg\n"),
+        ("list_empty", ""),
+        ("threshold_1.0_identical", "/identical.jpg\n"),
+    ],
+)
+def test_lists_are_read_as_the_official_evaluator_reads_them(edge_cases, tmp_path, case, text):
+    (tmp_path / "list.txt").write_text(text)
+    results, _ = evaluate(
+        tmp_path, "culane", "--pred", edge_cases / "pred", "--data", edge_cases / "gt", "--list", tmp_path / "list.txt",
+        "--workers", 1, "--iou", 1.0 if case.startswith("threshold") else 0.5,
+    )  # fmt: skip
+    official = json.loads((edge_cases / "expected.json").read_text())["list_handling"][case]
+    assert {key: results["total"][key] for key in ("tp", "fp", "fn")} == {
+        key: official[key] for key in ("tp", "fp", "fn")
+    }
+    for key in ("precision", "recall"):
+        assert results["total"][key] == pytest.approx(float(official["printed"][key]), abs=1e-6)
+
+
 def test_the_default_lists_are_the_test_splits(data, tmp_path, capsys):
     results, rows = evaluate(tmp_path, "culane", "--pred", tmp_path / "pred", "--data", data, "--workers", 1)
     assert list(results["scenarios"]) == ["test0_normal", "test7_cross"]

@@ -88,8 +88,10 @@ class LaneMetric(Metric, ABC):
             for index, (image, scenario, row) in enumerate(zip(images, scenarios, values, strict=True))
         ]
         self.rows.append(torch.tensor(rows, dtype=torch.int64, device=self.device).flatten())
-        new = "".join(f"{name}\0" for name in dict.fromkeys(scenarios) if name and name not in self._known_names())
-        self.scenario_names.append(torch.tensor(list(new.encode()), dtype=torch.uint8, device=self.device))
+        new = set(scenarios) - {"", *self._known_names()}
+        if new:
+            text = "".join(f"{name}\0" for name in new)
+            self.scenario_names.append(torch.tensor(list(text.encode()), dtype=torch.uint8, device=self.device))
 
     def _unique_rows(self) -> NDArray[np.int64]:
         rows = _joined(self.rows, torch.int64).reshape(-1, self._num_columns)
