@@ -131,6 +131,8 @@ def test_predictions_may_leave_out_their_rows(tmp_path):
     [
         ("", "not JSON"),
         ('{"raw_file": "a.jpg", "h_samples": []}', "'lanes' is missing"),
+        ('{"raw_file": "a.jpg", "lanes": null, "h_samples": []}', "'lanes' must be a list"),
+        ('{"raw_file": "a.jpg", "lanes": [], "h_samples": 5}', "'h_samples' one of numbers"),
         ('{"raw_file": "a.jpg", "lanes": [[1, 2]]}', "lane 0 has 2 values for 56 h_samples"),
         ('["raw_file"]', "'raw_file' is missing"),
         ('{"raw_file": "a.jpg", "lanes": [[1, 2]], "h_samples": [1]}', "lane 0 has 2 values for 1 h_samples"),

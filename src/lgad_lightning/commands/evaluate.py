@@ -160,7 +160,10 @@ def _read_lists(paths: Sequence[Path]) -> dict[str, Sequence[str]]:
             raise LgadError(f"There is no list {path}; give --list.")
         if path.stem in scenarios:
             raise LgadError(f"{path}: another list is called {path.stem} too, but a scenario's name is its list's.")
-        scenarios[path.stem] = read_list(path)
+        try:
+            scenarios[path.stem] = read_list(path)
+        except UnicodeDecodeError as error:
+            raise LgadError(f"{path} is no text file ({error.reason} at byte {error.start}); check --list.") from error
     return scenarios
 
 

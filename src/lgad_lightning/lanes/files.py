@@ -214,14 +214,20 @@ def _frame(record: Any, where: str, image_size: tuple[int, int]) -> TuSimpleFram
         if not isinstance(record, dict) or key not in record:
             raise LgadError(f"{where}: '{key}' is missing; a frame has 'raw_file', 'lanes' and 'h_samples'")
     rows = record.get("h_samples", TUSIMPLE_ROWS)
+    if not isinstance(record["lanes"], list) or not _are_numbers(rows):
+        raise LgadError(f"{where}: 'lanes' must be a list of lanes and 'h_samples' one of numbers")
     lanes = []
     for index, lane in enumerate(record["lanes"]):
-        if not isinstance(lane, list) or not all(isinstance(x, int | float) for x in lane):
+        if not _are_numbers(lane):
             raise LgadError(f"{where}: lane {index} is not a list of numbers")
         if len(lane) != len(rows):
             raise LgadError(f"{where}: lane {index} has {len(lane)} values for {len(rows)} h_samples")
         lanes.append(Lane([(x, y) for x, y in zip(lane, rows, strict=True) if x >= 0], image_size))
     return TuSimpleFrame(record["raw_file"], lanes, tuple(rows), record.get("run_time"))
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list | tuple) and all(isinstance(value, int | float) for value in values)
 
 
 def _whole(value: float) -> float | int:

@@ -46,6 +46,21 @@ def test_json_that_is_no_prediction_is_an_error_too(tmp_path, record):
         evaluate_tusimple(tmp_path / "pred.json", tmp_path / "gt.json")
 
 
+@pytest.mark.parametrize("key", ["raw_file", "lanes", "h_samples"])
+@pytest.mark.parametrize("value", [None, 5, "a", {}, [None], [[1]], [["a", "b"]], [[10**400] * 2]])
+def test_labels_and_predictions_of_any_shape_end_in_one_error_or_figures(tmp_path, key, value):
+    good = {"raw_file": "a.jpg", "lanes": [[1, 2]], "h_samples": [300, 310], "run_time": 1}
+    for pred, label in ((good | {key: value}, good), (good, good | {key: value})):
+        (tmp_path / "pred.json").write_text(json.dumps(pred))
+        (tmp_path / "gt.json").write_text(json.dumps(label))
+        try:
+            result = evaluate_tusimple(tmp_path / "pred.json", tmp_path / "gt.json")
+        except LgadError as error:
+            assert ".json:1: " in str(error)
+        else:
+            assert len(result.images) == 1
+
+
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(LgadError, match=r"none\.json"):
         evaluate_tusimple(tmp_path / "none.json", tmp_path / "none.json")

@@ -153,9 +153,10 @@ def evaluate_tusimple(pred: str | Path, gt: str | Path) -> TuSimpleResult:
         h_samples = _label(label, "h_samples", gt, label_number)
         try:
             scores = tusimple_scores(prediction["lanes"], target, h_samples, prediction["run_time"])
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise LgadError(
-                f"{where}: lanes must be lists of {len(h_samples)} numbers, run_time a number. Format of lanes error."
+                f"{where}: each lane must be a list of as many numbers as the h_samples of {gt}:{label_number}, run_time a "
+                "number. Format of lanes error."
             ) from error
         images.append((name, scores))
 
