@@ -126,8 +126,8 @@ def rasterise(slots: Sequence[Lane | None], size: tuple[int, int], width: int = 
     """Draw lanes into a label map.
 
     Args:
-        slots: The lane of each slot, or None; slot i becomes class i + 1. Later slots cover earlier ones. Repeated points
-            count once, and lanes with fewer than two are left out.
+        slots: The lane of each slot, or None; slot i becomes class i + 1. Later slots cover earlier ones. Repeated
+            points count once, and lanes with fewer than two are left out.
         size: Height and width of the label map; lanes are scaled from their images to it.
         width: Thickness of a lane in pixels of the label map, as OpenCV counts it.
 
