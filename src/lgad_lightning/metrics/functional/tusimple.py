@@ -155,8 +155,8 @@ def evaluate_tusimple(pred: str | Path, gt: str | Path) -> TuSimpleResult:
             scores = tusimple_scores(prediction["lanes"], target, h_samples, prediction["run_time"])
         except (TypeError, ValueError, OverflowError) as error:
             raise LgadError(
-                f"{where}: each lane must be a list of as many numbers as the h_samples of {gt}:{label_number} has, and "
-                "run_time a number. Format of lanes error."
+                f"{where}: each lane must be a list of as many numbers as the h_samples of {gt}:{label_number}, "
+                "and run_time a number. Format of lanes error."
             ) from error
         images.append((name, scores))
 
