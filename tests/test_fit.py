@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 import yaml
@@ -43,6 +44,7 @@ def test_leaves_figures_predictions_and_configuration(first_run: Path) -> None:
     assert 0 <= metrics["pixels"]["iou"] <= 1
     assert 0 <= metrics["pixels"]["existence_accuracy"] <= 1
     assert len(list((first_run / "run" / "predictions").rglob("*.lines.txt"))) == 9
+    assert cv2.imread(str(first_run / "run" / "pictures" / "test.png")) is not None
 
     configuration = (first_run / "run" / "config.yaml").read_text()
     assert "${" not in configuration
@@ -73,7 +75,9 @@ def test_reuses_a_teacher_that_the_same_configuration_trained(first_run: Path, t
     again = run("lgad-fit", *arguments, "hydra.run.dir=again", folder=first_run)
     assert "reused from" in again.stdout
     assert not (first_run / "again" / "teacher").exists()
-    other = run("lgad-fit", *arguments, "optimizer.lr=0.001", "stage=student", folder=first_run, fails=True)
+    other = run(
+        "lgad-fit", *arguments, "teacher.module.optimizer.lr=0.001", "stage=student", folder=first_run, fails=True
+    )
     assert "teacher.checkpoint=PATH" in other.stderr
 
 
@@ -99,9 +103,7 @@ def test_without_distillation_no_teacher_is_trained_and_the_student_differs(firs
 
 
 @pytest.mark.parametrize("stage", ["teacher", "student"])
-def test_a_killed_run_resumes_to_the_same_student(
-    first_run: Path, tiny_root: Path, stage: str, tmp_path: Path
-) -> None:
+def test_a_killed_run_resumes_to_the_same_student(first_run: Path, tiny_root: Path, stage: str, tmp_path: Path) -> None:
     process = start("lgad-fit", *TINY, f"data.root={tiny_root}", "hydra.run.dir=run", folder=tmp_path)
     while not (tmp_path / "run" / stage / "checkpoints" / "last.ckpt").is_file():
         assert process.poll() is None, process.communicate()
@@ -157,9 +159,11 @@ def test_trains_on_two_processes_into_one_folder(first_run: Path, tiny_root: Pat
 
 
 def test_a_sweep_goes_over_seeds_and_refuses_ddp(first_run: Path, tiny_root: Path) -> None:
-    arguments = (*TINY, f"data.root={tiny_root}", "distillation=none", "trainer.max_epochs=1", "seed=1,2", "-m")
-    run("lgad-fit", *arguments, "hydra.sweep.dir=sweep", folder=first_run)
+    arguments = (*TINY, f"data.root={tiny_root}", "distillation=none", "trainer.max_epochs=1", "seed=1,2")
+    run("lgad-fit", "-m", *arguments, "hydra.sweep.dir=sweep", folder=first_run)
     assert (first_run / "sweep" / "0" / "metrics.json").is_file()
     assert (first_run / "sweep" / "1" / "metrics.json").is_file()
-    refused = run("lgad-fit", *arguments, "trainer.devices=2", "trainer.strategy=ddp", folder=first_run, fails=True)
+    refused = run(
+        "lgad-fit", "-m", *arguments, "trainer.devices=2", "trainer.strategy=ddp", folder=first_run, fails=True
+    )
     assert "ddp_spawn" in refused.stderr

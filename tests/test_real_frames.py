@@ -59,3 +59,8 @@ def test_a_student_trains_on_real_tusimple_frames(shared_dir: Path, tmp_path: Pa
     assert 0 <= results["total"]["accuracy"] <= 1
     predictions = (tmp_path / "run" / "predictions" / "predictions.json").read_text().splitlines()
     assert {json.loads(line)["raw_file"] for line in predictions} == {json.loads(line)["raw_file"] for line in labels}
+
+    labels_file = str(root / "test_label.json")
+    arguments = ("--pred", "run/predictions/predictions.json", "--gt", labels_file, "--json", "eval.json")
+    run("lgad-eval", "tusimple", *arguments, folder=tmp_path)
+    assert json.loads((tmp_path / "eval.json").read_text())["total"] == results["total"]

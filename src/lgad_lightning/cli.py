@@ -19,7 +19,11 @@ def main() -> None:
     sys.argv[1:] = [shipped(argument) for argument in sys.argv[1:]]
     try:
         LightningCLI(
-            LaneModule, LaneDataModule, subclass_mode_model=True, subclass_mode_data=True, auto_configure_optimizers=False
+            LaneModule,
+            LaneDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
         )
     except LgadError as error:
         sys.exit(f"lgad-cli: {error}")

@@ -25,7 +25,9 @@ def wandb_logger(save_dir: str | Path = ".", offline: bool | None = None, **kwar
     if offline is None:
         offline = not has_wandb_key()
         if offline and "WANDB_MODE" not in os.environ:
-            log.info("wandb: no API key is configured, so the run is kept offline in %s (upload: wandb sync).", save_dir)
+            log.info(
+                "wandb: no API key is configured, so the run is kept offline in %s (upload: wandb sync).", save_dir
+            )
     Path(save_dir).mkdir(parents=True, exist_ok=True)
     return WandbLogger(save_dir=save_dir, offline=offline, **kwargs)
 
