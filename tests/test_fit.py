@@ -167,3 +167,15 @@ def test_a_sweep_goes_over_seeds_and_refuses_ddp(first_run: Path, tiny_root: Pat
         "lgad-fit", "-m", *arguments, "trainer.devices=2", "trainer.strategy=ddp", folder=first_run, fails=True
     )
     assert "ddp_spawn" in refused.stderr
+
+
+def test_an_interrupted_run_says_how_to_go_on(tiny_root: Path, tmp_path: Path) -> None:
+    arguments = (*TINY, f"data.root={tiny_root}", "trainer.max_epochs=1000", "distillation=none")
+    process = start("lgad-fit", *arguments, "hydra.run.dir=run", folder=tmp_path)
+    while not (tmp_path / "run" / "student" / "checkpoints" / "last.ckpt").is_file():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert f"lgad-fit resume={tmp_path / 'run'}" in stdout

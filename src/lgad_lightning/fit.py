@@ -75,6 +75,9 @@ def run(cfg: DictConfig) -> float:
     except LgadError as error:
         print(f"lgad-fit: {error}", file=sys.stderr)
         sys.exit(1)
+    except (KeyboardInterrupt, SystemExit):  # the trainer shuts down by the latter
+        log.info("Interrupted. To go on: lgad-fit resume=%s", cfg.run_dir)
+        raise
     finally:
         if "wandb" in sys.modules:
             sys.modules["wandb"].finish()  # else the next job of a sweep goes on in this one's run
