@@ -63,7 +63,7 @@ class AttentionTransfer(FeatureDistillation):
         self.normalisation = normalisation
         self.distance = distance
         self.temperature = temperature
-        self.size = size
+        self.size = None if size is None else (size[0], size[1])
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
