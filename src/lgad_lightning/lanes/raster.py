@@ -55,7 +55,8 @@ def draw_lane(points: NDArray[np.floating], image_size: tuple[int, int], width: 
     inner = inside[:-1] & inside[1:]
 
     margin = width // 2 + 2
-    crossing = np.stack([pixels[:, :-1], pixels[:, 1:]])[:, :, ~inner].astype(np.float64)  # (2 ends, 2 axes, segments)
+    outer = np.flatnonzero(~inner)
+    crossing = np.stack([pixels[:, outer], pixels[:, outer + 1]]).astype(np.float64)  # (2 ends, 2 axes, segments)
     low, high = crossing.min(axis=0) - margin, crossing.max(axis=0) + margin
     crossing = crossing[:, :, (high >= 0).all(axis=0) & (low[0] <= last_x) & (low[1] <= last_y)]
     drawn = np.concatenate([pixels[:, inside], *crossing], axis=1)
@@ -65,8 +66,8 @@ def draw_lane(points: NDArray[np.floating], image_size: tuple[int, int], width: 
     left, top = np.maximum(drawn.min(axis=1) - margin, 0).astype(int).tolist()
     right, bottom = np.minimum(drawn.max(axis=1) + margin, [last_x, last_y]).astype(int).tolist()
     canvas = np.zeros((bottom - top + 1, right - left + 1), dtype=np.uint8)
-    turns = np.flatnonzero(np.diff(inner, prepend=False, append=False))
-    runs = [(pixels[:, i : j + 1].T - [left, top]).astype(np.int32) for i, j in turns.reshape(-1, 2).tolist()]
+    turns = np.flatnonzero(np.diff(inner, prepend=False, append=False)).reshape(-1, 2).tolist()
+    runs = [(pixels[:, start : stop + 1].T - [left, top]).astype(np.int32) for start, stop in turns]
     cv2.polylines(canvas, runs, isClosed=False, color=1, thickness=width)
     if crossing.size:
         _draw_crossing(canvas, crossing.transpose(2, 0, 1) - [left, top], width)
