@@ -45,7 +45,7 @@ def test_names_and_patterns():
         "encoder.stage3",
     ]
     assert layer_names(network, ["*.stage?.1"]) == ["encoder.stage1.1", "encoder.stage2.1", "encoder.stage3.1"]
-    assert find_layers(network, ["head"]) == {"head": network.head}
+    assert find_layers(network, ["head"]) == find_layers(network, "head") == {"head": network.head}
 
 
 def test_wrappers_are_no_part_of_a_name():

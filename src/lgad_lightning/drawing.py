@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lgad_lightning.atomic import whole_file
 from lgad_lightning.lanes import IGNORE_INDEX
 
 Picture = NDArray[Any]
@@ -102,11 +103,8 @@ def write_picture(path: str | Path, picture: Picture) -> None:
         path: The file; its folder is made if need be.
         picture: What to write.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes())
-    part.replace(path)
+    with whole_file(Path(path)) as part:
+        part.write_bytes(cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes())
 
 
 def _resized(planes: Tensor, mode: str) -> NDArray[Any]:

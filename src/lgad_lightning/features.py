@@ -44,6 +44,7 @@ def layer_names(network: nn.Module, patterns: Sequence[str], owner: str = "the n
         ['stage1', 'stage2']
     """
     names = list(_named_layers(network))
+    patterns = [patterns] if isinstance(patterns, str) else patterns  # or its letters would be the names
     found: list[str] = []
     for pattern in patterns:
         matches = [pattern] if pattern in names else [name for name in names if _matches(name, pattern)]

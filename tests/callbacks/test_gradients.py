@@ -203,11 +203,15 @@ def test_compiled(build: Any, traced: bool):
     assert_equal(module.recorder.seen, wanted, plain)
 
 
-def test_compiled_teacher():
+@pytest.mark.parametrize("in_place", [False, True])
+def test_compiled_teacher(in_place: bool):
     torch.compiler.reset()
     net, teacher = make_pair()
     wanted = explicit_gradients(net, teacher, make_batches())
     module = Module(net)
-    teacher.compile(backend="aot_eager")
-    make_trainer(distillation(teacher, bf16_teacher=False)).fit(module, loader(make_batches()))
+    if in_place:
+        teacher.compile(backend="aot_eager")
+    compiled = teacher if in_place else torch.compile(teacher, backend="aot_eager")
+    compiled(make_batches()[0][1])
+    make_trainer(distillation(compiled)).fit(module, loader(make_batches()))
     assert relative_error(module.recorder.seen, wanted) < 1e-5
