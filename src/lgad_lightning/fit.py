@@ -1,6 +1,7 @@
 """`lgad-fit`: trains a teacher on label maps, distils a student, tests it. Composed by Hydra."""
 
 import logging
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from lgad_lightning.cache import copy_atomically, fingerprint
+from lgad_lightning.atomic import whole_file
+from lgad_lightning.cache import fingerprint
 from lgad_lightning.callbacks import FeatureDistillation, draw_batch
 from lgad_lightning.configs import CONFIG_DIR
 from lgad_lightning.data import LaneBatch, LaneDataModule
@@ -152,7 +154,8 @@ def obtain_teacher(settings: dict[str, Any], data: LaneDataModule, resume: bool)
     trainer = build_trainer(settings, [])
     trainer.fit(teacher, data, ckpt_path=last_checkpoint(settings) if resume else None)
     if cached is not None and trainer.is_global_zero and (last := saved(trainer, None)):
-        copy_atomically(Path(last), cached)
+        with whole_file(cached) as part:
+            shutil.copyfile(last, part)
     return teacher
 
 

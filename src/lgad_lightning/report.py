@@ -1,13 +1,14 @@
 """The figures of a test, for people and for programs."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from lgad_lightning.atomic import whole_file
 
 
 def results_table(results: Mapping[str, Any]) -> Table:
@@ -44,6 +45,5 @@ def print_results(results: Mapping[str, Any]) -> None:
 
 def write_json(value: Any, path: Path) -> None:
     """Writes JSON so that nobody ever sees half of it."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lgad_lightning.atomic import whole_file
 from lgad_lightning.data.culane import read_list
 from lgad_lightning.data.parallel import map_parallel
 from lgad_lightning.errors import LgadError
@@ -214,7 +214,5 @@ def _report(
     if options.json:
         write_json(results, options.json)
     if options.per_image:
-        part = options.per_image.with_name(f"{options.per_image.name}.{os.getpid()}.part")
-        with part.open("w", newline="", encoding="utf-8") as file:
+        with whole_file(options.per_image) as part, part.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([header, *rows])
-        part.replace(options.per_image)

@@ -12,6 +12,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from lgad_lightning.atomic import whole_file
 from lgad_lightning.data.parallel import map_parallel
 from lgad_lightning.errors import LgadError
 
@@ -49,10 +50,8 @@ def build_label_cache(
             records = map_parallel(encode, range(len(sources)), f"Caching labels in {path.name}", workers)
             offsets = np.cumsum([0, *map(len, records)], dtype=np.int64).tobytes()
             header = {"stamp": stamp, "count": len(sources), "crc": zlib.crc32(offsets)}
-            temporary = path.with_suffix(".tmp")
-            with temporary.open("wb") as file:
+            with whole_file(path) as part, part.open("wb") as file:
                 file.writelines([_MAGIC, json.dumps(header).encode() + b"\n", offsets, *records])
-            temporary.replace(path)
     except OSError as error:
         raise LgadError(
             f"The label cache {path} cannot be written: {error}. Make room there, set label_cache to another folder, "

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 from filelock import FileLock
 
+from lgad_lightning.atomic import whole_file
 from lgad_lightning.data.base import SPLITS, Split
 from lgad_lightning.data.culane import MASKS
 from lgad_lightning.data.parallel import map_parallel
@@ -175,8 +175,5 @@ def _lists(data: SyntheticData, bits: Mapping[tuple[Split, int], str]) -> dict[s
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Writes a file as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with whole_file(path) as part:
+        part.write_bytes(content)

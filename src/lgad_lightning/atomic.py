@@ -1,0 +1,32 @@
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Lets a file be written so that nobody ever sees half of it.
+
+    Args:
+        path: The file; its folder is made where it is missing, and a file that is there is replaced at the end, or
+            kept if writing fails.
+
+    Yields:
+        The path to write to, in the same folder.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with whole_file(Path(folder, "notes.txt")) as part:
+        ...         _ = part.write_text("whole")
+        ...     Path(folder, "notes.txt").read_text()
+        'whole'
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,23 @@
+from pathlib import Path
+
+import pytest
+
+from lgad_lightning.atomic import whole_file
+
+
+def test_replaces_the_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    target = tmp_path / "folder" / "file"
+    for content in ("old", "new"):
+        with whole_file(target) as part:
+            part.write_text(content)
+    assert target.read_text() == "new"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_failure_keeps_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("old")
+    with pytest.raises(TypeError), whole_file(target) as part:
+        part.write_bytes("no bytes")  # type: ignore[arg-type]
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
