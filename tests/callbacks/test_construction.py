@@ -1,6 +1,7 @@
 """The same arguments build the same callback from Python, Hydra and LightningCLI."""
 
 import inspect
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def test_same_callback_three_ways(name: str, tmp_path: Path):
             assert plain(found) == plain(value)
             assert type(found) is type(value) or key in ("size", *LAYERS)
         assert not has_teacher or isinstance(callback.teacher, nn.Identity)
+        assert vars(pickle.loads(pickle.dumps(callback))).keys() == vars(callback).keys()  # ddp_spawn pickles it
 
 
 def test_cli_builds_the_joint_teachers_optimiser(tmp_path: Path):

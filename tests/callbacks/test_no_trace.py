@@ -1,7 +1,9 @@
 """What a distillation callback must not leave behind, in memory, in checkpoints and in copies."""
 
 import pickle
+import signal
 import weakref
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import torch.nn.functional as F
 from lightning.pytorch.callbacks import LearningRateFinder, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.tuner import Tuner
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from lgad_lightning.callbacks import LabelGuidedAttentionDistillation, SelfAttentionDistillation
 
@@ -149,6 +152,15 @@ def test_no_feature_outlives_its_step(compiled: bool):
     assert alive == [0, 0, 0, 0]
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Lightning ignores SIGINT from its first KeyboardInterrupt on."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("_interruptible")
 @pytest.mark.parametrize("where", ["setup", "training_step", "validation_step", "teacher_inputs", "backward"])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_nothing_is_left_after_an_error(where: str, error: type[BaseException]):
@@ -220,6 +232,19 @@ def test_copies_made_during_a_step_are_plain():
         module._trainer = None
         F.mse_loss(module.training_step(make_batches(1)[0], 0), torch.zeros(())).backward()
     assert callback.calls == calls
+
+
+def test_inference_is_the_plain_networks():
+    net, teacher = make_pair()
+    plain = deepcopy(net)
+    make_trainer(Spy(teacher)).fit(Module(net), loader(make_batches()))
+    image, counts = make_batches(1)[0][0], []
+    for network in (plain, net):
+        with FlopCounterMode(display=False) as counter:
+            network(image)
+        counts.append(counter.get_total_flops())
+    assert counts[0] == counts[1] > 0
+    assert str(net) == str(plain)
 
 
 def test_weight_averaging_composes():
