@@ -14,6 +14,7 @@ from lgad_lightning.data import LaneAugmentation, LaneDataModule
 from lgad_lightning.data.base import SPLITS
 from lgad_lightning.data.check import check_data, open_data
 from lgad_lightning.data.pictures import Image, contact_sheet, data_statistics
+from lgad_lightning.data.stream import pack
 from lgad_lightning.data.synthetic import SyntheticData, generate
 from lgad_lightning.errors import LgadError
 from lgad_lightning.report import write_json
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("lgad-data", description="Generate, check, count and show data sets of lanes.")
-    commands = parser.add_subparsers(required=True, metavar="{synth,check,stats,preview}")
+    commands = parser.add_subparsers(required=True, metavar="{synth,pack,check,stats,preview}")
     synth = commands.add_parser("synth", help="generate road scenes in CULane's layout")
     synth.set_defaults(run=_synth)
     synth.add_argument("folder", type=Path, metavar="DIR", help="folder to write, new or empty")
@@ -44,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
         synth.add_argument(f"--{split}", type=int, default=number, metavar="N", help=f"images (default: {number})")
     synth.add_argument("--size", type=_size, default="1640x590", metavar="WxH", help="size of the images")
     synth.add_argument("--seed", type=int, default=0, help="seed of the scenes (default: 0)")
+
+    pack_ = commands.add_parser("pack", help="write large chunks to stream from (needs litdata: the extra `stream`)")
+    pack_.set_defaults(run=_pack)
 
     check = commands.add_parser("check", help="read every file; exit code 1 when training would go wrong")
     check.set_defaults(run=_check)
@@ -62,11 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("--rotate", type=float, default=3.0, help="largest angle in degrees (default: 3)")
     preview.add_argument("--zoom", type=float, default=1.05, help="largest enlargement (default: 1.05)")
 
-    for command in (check, stats, preview):
+    for command in (pack_, check, stats, preview):
         command.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
         layouts = ("auto", "culane", "tusimple", "folder")
         command.add_argument("--layout", choices=layouts, default="auto", help="default: auto, which looks")
         command.add_argument("--slots", type=int, metavar="N", help="lane slots (default: 4, TuSimple 6)")
+    pack_.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     for command in (stats, preview):
         command.add_argument("--split", choices=SPLITS, default="train", help="default: train")
         command.add_argument("--input-size", type=_size, default="800x288", metavar="WxH", help="default: 800x288")
@@ -75,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     for command in (check, stats):
         command.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON")
-    for command in (synth, check, stats):
+    for command in (synth, pack_, check, stats):
         command.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
     return parser
 
@@ -98,6 +103,12 @@ def _synth(options: argparse.Namespace) -> int:
     data = SyntheticData(options.train, options.val, options.test, options.size, options.seed)
     generate(data, options.folder, options.workers)
     print(f"{options.folder} holds {data.train} training, {data.val} validation and {data.test} test images.")
+    return 0
+
+
+def _pack(options: argparse.Namespace) -> int:
+    pack(_open(options), options.out, options.workers)
+    print(f"Packed {options.folder} into {options.out}.")
     return 0
 
 

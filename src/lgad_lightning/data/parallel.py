@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_AT_ONCE = 1024  # so many results wait at most for the one that asks for them
+
 
 def map_parallel(
     function: Callable[[Item], Result], items: Sequence[Item], description: str, workers: int | None = None
@@ -34,10 +36,24 @@ def map_parallel(
         >>> map_parallel(abs, [-2, 1], "Taking absolute values", workers=0)
         [2, 1]
     """
+    return list(iterate_parallel(function, items, description, workers))
+
+
+def iterate_parallel(
+    function: Callable[[Item], Result], items: Sequence[Item], description: str, workers: int | None = None
+) -> Iterator[Result]:
+    """Like `map_parallel`, but gives results as they come, in order, for those that do not fit into memory together.
+
+    Args:
+        function: Picklable; it sees one item.
+        items: What to work on.
+        description: Text before the bar.
+        workers: Number of processes; None for one per core, 0 for this process.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         results = _run(function, items, cores() if workers is None else workers)
-        return list(progress.track(results, total=len(items), description=description))
+        yield from progress.track(results, total=len(items), description=description)
 
 
 def cores() -> int:
@@ -52,7 +68,9 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int
     workers = min(workers, len(items))
     with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(function,)) as pool:
         try:
-            yield from pool.map(_call, items, chunksize=min(16, -(-len(items) // (4 * workers))))
+            for start in range(0, len(items), _AT_ONCE):
+                part = items[start : start + _AT_ONCE]
+                yield from pool.map(_call, part, chunksize=min(16, -(-len(part) // (4 * workers))))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -109,10 +109,23 @@ def read_image(path: Path, reduce: bool = False) -> Image:
     Raises:
         LgadError: If the file is missing, cut off, or no image.
     """
-    content = _read(path, "image")
-    image = cv2.imdecode(content, cv2.IMREAD_REDUCED_COLOR_2 if reduce else cv2.IMREAD_COLOR)
+    return decode_image(_read(path), str(path), reduce)
+
+
+def decode_image(content: bytes, name: str, reduce: bool = False) -> Image:
+    """Decodes a JPEG or PNG.
+
+    Args:
+        content: The bytes of the file.
+        name: Its name, for the error message.
+        reduce: Decode at half size.
+
+    Raises:
+        LgadError: If it is cut off, or no image.
+    """
+    image = _decode(content, name, cv2.IMREAD_REDUCED_COLOR_2 if reduce else cv2.IMREAD_COLOR)
     if image is None:
-        raise LgadError(f"{path} is no image that can be decoded. Restore it from the data set's archive.")
+        raise LgadError(f"{name} is no image that can be decoded. Restore it from the data set's archive.")
     return image
 
 
@@ -126,7 +139,7 @@ def read_mask(path: Path, num_slots: int) -> NDArray[np.uint8]:
     Raises:
         LgadError: If the file is missing, cut off, no mask, or holds other values.
     """
-    mask = cv2.imdecode(_read(path, "mask"), cv2.IMREAD_UNCHANGED)
+    mask = _decode(_read(path), str(path), cv2.IMREAD_UNCHANGED)
     if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
         raise LgadError(f"{path} is no 8-bit single-channel mask. Restore it from the data set's archive.")
     if mask.max() > num_slots and (wrong := mask[(mask > num_slots) & (mask < IGNORE_INDEX)]).size:
@@ -137,15 +150,18 @@ def read_mask(path: Path, num_slots: int) -> NDArray[np.uint8]:
     return mask.astype(np.uint8, copy=False)
 
 
-def _read(path: Path, kind: str) -> NDArray[np.uint8]:
+def _read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        raise LgadError(f"Cannot read the {kind} {path}: {error.strerror}. Is the data set complete?") from error
+        raise LgadError(f"Cannot read {path}: {error.strerror}. Is the data set complete?") from error
+
+
+def _decode(content: bytes, name: str, flags: int) -> Image | None:
     if not content:
-        raise LgadError(f"The {kind} {path} is empty. Restore it from the data set's archive.")
+        raise LgadError(f"{name} is empty. Restore it from the data set's archive.")
     # OpenCV decodes a file that was cut off without complaint, the missing part grey.
     jpeg, png = content.startswith(b"\xff\xd8"), content.startswith(b"\x89PNG")
     if (jpeg and b"\xff\xd9" not in content[-1024:]) or (png and b"IEND" not in content[-1024:]):
-        raise LgadError(f"The {kind} {path} is cut off after {len(content)} bytes. Restore it from the archive.")
-    return np.frombuffer(content, np.uint8)
+        raise LgadError(f"{name} is cut off after {len(content)} bytes. Restore it from the data set's archive.")
+    return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
