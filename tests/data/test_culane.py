@@ -1,4 +1,5 @@
 import contextlib
+import pickle
 import shutil
 from pathlib import Path
 
@@ -114,6 +115,14 @@ def test_missing_images_are_noticed_before_training(copy: Path) -> None:
     module.check(["train", "test"])
     with pytest.raises(LgadError, match=r"val_000\.MP4/00000\.jpg"):
         module.check()
+
+
+def test_lists_are_kept_compactly(tmp_path: Path) -> None:
+    """Workers would copy a list of Python strings; two arrays stay shared."""
+    names = [f"driver_{number:06d}_90frame/06030819_0755.MP4/00000.jpg" for number in range(5000)]
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list/train.txt").write_text("\n".join(names))
+    assert len(pickle.dumps(CULaneSource(tmp_path, "train"))) < 5000 * (len(names[0]) + 10)
 
 
 def test_real_lists_at_full_size(shared_dir: Path, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -6,16 +7,16 @@ import pytest
 import torch
 
 from lgad_lightning.commands.data import main
-from lgad_lightning.data import CULaneDataModule
-from lgad_lightning.data import stream as stream_module
-from lgad_lightning.data.stream import StreamLaneDataModule, pack
+from lgad_lightning.data import CULaneDataModule, StreamLaneDataModule
+from lgad_lightning.data.stream import pack
 from lgad_lightning.errors import LgadError
 
 SETTINGS: dict[str, Any] = {"input_size": (36, 80), "batch_size": 4}
 
 
 def test_without_litdata_the_extra_is_named(roads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_module, "litdata", None)
+    monkeypatch.setitem(sys.modules, "litdata", None)
+    monkeypatch.setitem(sys.modules, "litdata.streaming", None)
     with pytest.raises(LgadError, match=r"lgad-lightning\[stream\]"):
         pack(CULaneDataModule(roads), tmp_path / "packed")
     with pytest.raises(LgadError, match=r"lgad-lightning\[stream\]"):

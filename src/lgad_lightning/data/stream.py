@@ -18,12 +18,6 @@ from lgad_lightning.data.source import Image, LaneSource, decode_image
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Frame, Lane
 
-try:
-    import litdata
-    import litdata.streaming
-except ImportError:
-    litdata = None
-
 
 def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk_bytes: str = "64MB") -> None:
     """Writes a data set as chunks, to be read by `StreamLaneDataModule` from there or from where you copy them.
@@ -39,7 +33,7 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk
     Raises:
         LgadError: If the folder is in use, litdata is missing, or a file cannot be read or written.
     """
-    _require_litdata()
+    litdata = _litdata()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise LgadError(f"{folder} exists and is not empty: give a new folder.")
     partly = folder.with_name(f".{folder.name}.partly")
@@ -67,7 +61,7 @@ class StreamSource(LaneSource):
     """
 
     def __init__(self, url: str, num_slots: int) -> None:
-        _require_litdata()
+        litdata = _litdata()
         try:
             self._items = litdata.StreamingDataset(url)
             self._count = len(self._items)
@@ -182,6 +176,10 @@ def _item(source: LaneSource, identity: str, index: int) -> dict[str, Any]:
     }
 
 
-def _require_litdata() -> None:
-    if litdata is None:
-        raise LgadError("Packed data sets need litdata: pip install 'lgad-lightning[stream]'.")
+def _litdata() -> Any:
+    """The library, imported only where it is used."""
+    try:
+        import litdata.streaming
+    except ImportError as error:
+        raise LgadError("Packed data sets need litdata: pip install 'lgad-lightning[stream]'.") from error
+    return litdata
