@@ -15,6 +15,7 @@ from lgad_lightning.attention import (
     normalise_attention,
     resize_attention,
 )
+from lgad_lightning.errors import LgadError
 
 NORMALISATIONS = ["l2", "l1", "softmax", "zscore"]
 
@@ -109,12 +110,16 @@ def test_gradient_is_finite_where_nothing_is_active(normalisation: str, distance
     assert torch.isfinite(features.grad).all()
 
 
-def test_refused_combinations():
+def test_forms_that_do_not_exist():
     attention = torch.rand(1, 2, 2)
-    with pytest.raises(ValueError, match="'kl' compares distributions"):
+    with pytest.raises(LgadError, match="'kl' compares distributions"):
         attention_distance(attention, attention, "l2", "kl")
-    with pytest.raises(ValueError, match="'l3'"):
-        normalise_attention(attention, "l3")  # type: ignore[arg-type]
+    with pytest.raises(LgadError, match="'l3'"):
+        attention_distance(attention, attention, "l3")  # type: ignore[arg-type]
+    with pytest.raises(LgadError, match="'cosine'"):
+        attention_distance(attention, attention, distance="cosine")  # type: ignore[arg-type]
+    with pytest.raises(LgadError, match="'mean'"):
+        attention_map(attention[None], reduction="mean")  # type: ignore[arg-type]
 
 
 def test_perplexity_counts_cells():

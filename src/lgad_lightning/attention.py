@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lgad_lightning.errors import LgadError
+
 Reduction = Literal["sum", "max"]
 Normalisation = Literal["l2", "l1", "softmax", "zscore"]
 Distance = Literal["squared", "kl"]
@@ -24,13 +26,20 @@ def attention_map(features: Tensor, power: float = 2.0, reduction: Reduction = "
     Returns:
         Non-negative maps `(B, H, W)`, float32 (float64 for float64 features: half precision would overflow).
 
+    Raises:
+        LgadError: If there is no such reduction.
+
     Example:
         >>> attention_map(torch.tensor([[[[1.0, -2.0]], [[3.0, 0.0]]]]))
         tensor([[[10.,  4.]]])
     """
     features = features if features.dtype == torch.float64 else features.float()
     magnitude = features.pow(2) if power == 2 else features.abs().pow(power)
-    return magnitude.sum(1) if reduction == "sum" else magnitude.amax(1)
+    if reduction == "sum":
+        return magnitude.sum(1)
+    if reduction == "max":
+        return magnitude.amax(1)
+    raise LgadError(f"reduction must be 'sum' or 'max', not {reduction!r}")
 
 
 def normalise_attention(maps: Tensor, normalisation: Normalisation = "l2", temperature: float = 1.0) -> Tensor:
@@ -45,6 +54,9 @@ def normalise_attention(maps: Tensor, normalisation: Normalisation = "l2", tempe
 
     Returns:
         Maps `(B, H, W)` of unit norm (`l2`), or with cells that sum to 1 (the others).
+
+    Raises:
+        LgadError: If there is no such normalisation.
 
     Example:
         >>> normalise_attention(torch.tensor([[[3.0, 4.0]]]))
@@ -100,7 +112,7 @@ def attention_distance(
         A scalar >= 0. For `l2` and `squared` it lies between 0 (same map) and 2 (nothing in common).
 
     Raises:
-        ValueError: If `kl` is asked of `l2` maps, which are no distributions.
+        LgadError: If there is no such form, or `kl` is asked of `l2` maps, which are no distributions.
 
     Example:
         >>> left, right = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.0, 1.0]]])
@@ -115,6 +127,8 @@ def attention_distance(
         return F.kl_div(
             _log_probabilities(student, normalisation, temperature), target, reduction="batchmean", log_target=True
         )
+    if distance != "squared":
+        raise LgadError(f"distance must be 'squared' or 'kl', not {distance!r}")
     difference = normalise_attention(student, normalisation, temperature) - normalise_attention(
         teacher, normalisation, temperature
     )
@@ -171,14 +185,14 @@ def _logits(cells: Tensor, normalisation: Normalisation, temperature: float) -> 
     if normalisation == "zscore":
         cells = (cells - cells.mean(1, keepdim=True)) / (cells.std(1, keepdim=True) + _TINY)
     elif normalisation != "softmax":
-        raise ValueError(f"normalisation must be 'l2', 'l1', 'softmax' or 'zscore', not {normalisation!r}")
+        raise LgadError(f"normalisation must be 'l2', 'l1', 'softmax' or 'zscore', not {normalisation!r}")
     return cells / temperature
 
 
 def _log_probabilities(maps: Tensor, normalisation: Normalisation, temperature: float) -> Tensor:
     cells = maps.flatten(1)
     if normalisation == "l2":
-        raise ValueError("the distance 'kl' compares distributions: take the normalisation 'l1', 'softmax' or 'zscore'")
+        raise LgadError("the distance 'kl' compares distributions: take the normalisation 'l1', 'softmax' or 'zscore'")
     if normalisation == "l1":
         return normalise_attention(maps, "l1").flatten(1).clamp_min(_TINY).log()
     return _logits(cells, normalisation, temperature).log_softmax(1)

@@ -152,6 +152,19 @@ def test_a_batch_without_a_label_says_what_to_do():
         make_trainer(lgad(teacher)).fit(Unlabelled(), loader(batches))
 
 
+@pytest.mark.parametrize(
+    "form", [{"normalisation": "l3"}, {"distance": "kl"}, {"reduction": "mean"}, {"distance": "cosine"}]
+)
+def test_a_form_that_does_not_exist_fails_at_once(form: dict[str, str]):
+    with pytest.raises(LgadError):
+        lgad(nn.Identity(), **form)
+
+
+def test_a_missing_teacher_is_asked_for():
+    with pytest.raises(LgadError, match="LabelGuidedAttentionDistillation needs a teacher"):
+        train(lgad(None))  # type: ignore[arg-type]
+
+
 def test_compute_loss_must_be_overridden():
     net, _ = make_pair()
     with pytest.raises(NotImplementedError, match="FeatureDistillation must override compute_loss"):

@@ -64,6 +64,7 @@ class AttentionTransfer(FeatureDistillation):
         self.distance = distance
         self.temperature = temperature
         self.size = None if size is None else (size[0], size[1])
+        self._distances([torch.ones(1, 1, 2, 2)], [torch.ones(1, 1, 2, 2)])  # a form that does not exist fails here
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:

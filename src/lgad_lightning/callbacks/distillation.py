@@ -182,7 +182,8 @@ class FeatureDistillation(pl.Callback):
         fit.layers = find_layers(fit.module, self._recorded_names(fit.pairs), "the student")
 
     def _pair_layers(self, module: nn.Module) -> list[tuple[str, str]]:
-        assert self.teacher is not None
+        if self.teacher is None:
+            raise LgadError(f"{type(self).__name__} needs a teacher: give it a trained network")
         return pair_layers(module, self.student_layers, self.teacher, self.teacher_layers)
 
     def _recorded_names(self, pairs: list[tuple[str, str]]) -> list[str]:
