@@ -152,19 +152,31 @@ def test_a_lane_equals_itself_unless_it_lies_outside(lane):
     assert np.isnan(iou) if outside else iou == 1 or np.isnan(iou)
 
 
-@given(images, images, st.randoms(use_true_random=False))
+@given(images, images)
 @settings(max_examples=20, deadline=None)
-def test_counts_add_up_and_do_not_depend_on_the_order_of_clear_lanes(preds, target, random):
+def test_counts_add_up(preds, target):
     counts = culane_counts(preds, target, MEAN_THRESHOLDS)
     assert (counts.num_preds, counts.num_target) == (len(preds), len(target))
     assert all(0 <= tp <= min(len(preds), len(target)) for tp in counts.tp)
     assert list(counts.tp) == sorted(counts.tp, reverse=True)
-    iou = culane_iou(preds, target)
-    values = np.sort(iou[iou > 0])
-    clear = not np.isnan(iou).any() and (np.diff(values) > 0.1).all() and np.abs(values - 0.5).min(initial=1) > 0.1
-    if clear and (iou > 0).sum(axis=0).max(initial=0) <= 1 and (iou > 0).sum(axis=1).max(initial=0) <= 1:
-        shuffled = random.sample(preds, len(preds)), random.sample(target, len(target))
-        assert culane_counts(*shuffled) == culane_counts(preds, target)
+
+
+def vertical(x):
+    return Lane([(x, 590), (x + 5, 450), (x, 300)], CULANE_SIZE)
+
+
+@given(
+    st.dictionaries(st.sampled_from([200, 600, 1000, 1400]), st.integers(-30, 30), max_size=4),
+    st.permutations(range(4)),
+    st.permutations(range(4)),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_order_of_lanes_does_not_matter(shifts, order, other_order):
+    lanes, found = list(map(vertical, shifts)), [vertical(x + shift) for x, shift in shifts.items()]
+    expected = sum(abs(shift) < 11 for shift in shifts.values())  # IoU 0.5 is at a shift of a third of 31 px
+    preds = [found[i] for i in order if i < len(found)]
+    target = [lanes[i] for i in other_order if i < len(lanes)]
+    assert culane_counts(preds, target) == ((expected,), len(shifts), len(shifts))
 
 
 @given(images, images)
