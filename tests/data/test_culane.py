@@ -29,7 +29,7 @@ def test_lists_of_three_kinds_read_alike(tmp_path: Path) -> None:
         assert list(read_list(tmp_path / "list.txt")) == ["a/1.jpg", "a/2.jpg"]
 
 
-@pytest.mark.parametrize("line", ["a.jpg m.png 1 1 1", "a.jpg m.png 1 1 1 2", "a b c d e f g"])
+@pytest.mark.parametrize("line", ["a.jpg m.png 1 1 1", "/ m.png 1 1 1 1", "a.jpg m.png 1 1 1 2", "a b c d e f g"])
 def test_a_garbled_list_names_file_and_line(tmp_path: Path, line: str) -> None:
     (tmp_path / "train_gt.txt").write_text(f"a/1.jpg\n{line}\n")
     with pytest.raises(LgadError, match=r"train_gt\.txt:2"):

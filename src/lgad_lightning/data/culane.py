@@ -126,11 +126,12 @@ def read_list(path: Path) -> Strings:
         fields = line.split()
         if not fields:
             continue
-        if len(fields) not in (1, 2, 6) or not set(fields[2:]) <= {"0", "1"}:
+        name = fields[0].lstrip("/")
+        if not name or len(fields) not in (1, 2, 6) or not set(fields[2:]) <= {"0", "1"}:
             raise LgadError(
                 f"{path}:{number}: expected 'image', 'image mask' or 'image mask 1 1 1 0', found '{line[:120]}'."
             )
-        names.append(fields[0].lstrip("/"))
+        names.append(name)
     return Strings(names)
 
 
