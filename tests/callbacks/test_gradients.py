@@ -203,6 +203,16 @@ def test_compiled(build: Any, traced: bool):
     assert_equal(module.recorder.seen, wanted, plain)
 
 
+def test_two_callbacks_on_the_same_layers_of_a_compiled_module():
+    torch.compiler.reset()
+    net, teacher = make_pair()
+    wanted = explicit_gradients(net, teacher, make_batches(), weight=2 * WEIGHT)
+    module = net_compiled_in_place(net)
+    module(make_batches()[0][0])
+    make_trainer(distillation(teacher), distillation(teacher, name="second")).fit(module, loader(make_batches()))
+    assert relative_error(module.recorder.seen, wanted) < 1e-5
+
+
 @pytest.mark.parametrize("in_place", [False, True])
 def test_compiled_teacher(in_place: bool):
     torch.compiler.reset()
