@@ -1,5 +1,7 @@
+import shutil
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -152,6 +154,16 @@ def test_a_resumed_training_sees_what_it_would_have_seen(roads: Path, tmp_path: 
     assert rest == whole[6:]
 
 
+@pytest.mark.parametrize(("split", "images"), [("train", 12), ("test", 9)])
+def test_processes_share_the_images(roads: Path, split: str, images: int) -> None:
+    shares = []
+    for rank in range(2):
+        data = module(roads, batch_size=1)
+        data.trainer = SimpleNamespace(world_size=2, global_rank=rank)  # type: ignore[assignment]
+        shares.append([batch["name"][0] for batch in loaded(data, split)])
+    assert len(shares[0]) + len(shares[1]) == len({*shares[0], *shares[1]}) == images
+
+
 def test_lightning_leaves_the_sampler_in_place(roads: Path) -> None:
     data = module(roads)
     data.setup()
@@ -168,6 +180,10 @@ def test_identity_follows_data_and_geometry(roads: Path, tmp_path: Path) -> None
     assert module(roads).identity == module(roads, batch_size=7, num_workers=3).identity
     others = [module(roads, input_size=(40, 80)), module(roads, crop_top=20)]
     assert len({module(roads).identity, *(other.identity for other in others)}) == 3
+    copy = Path(shutil.copytree(roads, tmp_path / "copy"))
+    assert module(copy).identity == module(roads).identity
+    shutil.rmtree(copy / "laneseg_label_w16")
+    assert module(copy).identity != module(roads).identity
 
 
 def test_a_crop_that_leaves_nothing_is_an_error(roads: Path) -> None:

@@ -146,7 +146,9 @@ class LaneDataModule(L.LightningDataModule):
         """
         digest = hashlib.sha256(f"{self.input_size} {self.crop_top} {self.num_slots}".encode())
         for split in SPLITS[:2]:
-            digest.update("\n".join(self.source(split).names).encode())
+            source = self.source(split)
+            made_from = source.label_path(0).suffix if len(source) else ""
+            digest.update("\n".join([made_from, *source.names]).encode())
         return f"{type(self).__name__}-{digest.hexdigest()[:12]}"
 
     def prepare_data(self) -> None:

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lgad_lightning.data.base import SPLITS, LaneDataModule
-from lgad_lightning.data.culane import CULaneSource, read_list
+from lgad_lightning.data.culane import CULaneDataModule, CULaneSource, read_list
+from lgad_lightning.data.folder import LaneFolderDataModule
 from lgad_lightning.data.parallel import map_parallel
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.data.synthetic.generate import MANIFEST
-from lgad_lightning.data.tusimple import TuSimpleSource
+from lgad_lightning.data.tusimple import TuSimpleDataModule, TuSimpleSource
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SIZE, Frame, Lane
 
@@ -206,8 +207,6 @@ def open_data(root: Path, layout: str = "auto", **options: Any) -> LaneDataModul
     Raises:
         LgadError: If the folder has none of the layouts.
     """
-    from lgad_lightning.data import CULaneDataModule, LaneFolderDataModule, TuSimpleDataModule
-
     signs: dict[str, tuple[type[LaneDataModule], list[str]]] = {
         "culane": (CULaneDataModule, ["list/*.txt"]),
         "tusimple": (TuSimpleDataModule, ["label_data_*.json", "train_set", "test_set"]),
