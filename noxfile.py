@@ -8,6 +8,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "types", "tests"]
 
 CONSTRAINTS = Path("constraints.txt")
+ZOO_PINS = ["torch==2.14.1", "torchvision==0.29.1", "timm==1.0.31", "segmentation-models-pytorch==0.6.0"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # a process: pytest runs two
 
 
@@ -44,7 +45,7 @@ def zoo(session: nox.Session) -> None:
     """The tests of the networks that come through timm, which needs torchvision and the torch built with it."""
     pins = [line for line in CONSTRAINTS.read_text().splitlines() if not line.startswith("torch==")]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
-        constraints.write("\n".join([*pins, "torch==2.14.1", "torchvision==0.29.1", "timm==1.0.31"]))
+        constraints.write("\n".join([*pins, *ZOO_PINS]))
         constraints.flush()
-        install(session, "-c", constraints.name, "-e", ".[dev,zoo]")
+        install(session, "-c", constraints.name, "-e", ".[dev,zoo]", "segmentation-models-pytorch")
     session.run("pytest", "tests", "-m", "zoo", "-n", "2", *session.posargs, env=ONE_THREAD)
