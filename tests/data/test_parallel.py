@@ -3,6 +3,7 @@ import os
 import pytest
 
 from lgad_lightning.data.parallel import map_parallel
+from lgad_lightning.errors import LgadError
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
@@ -31,7 +32,7 @@ def die(number: int) -> int:
 
 
 def test_a_worker_that_dies_ends_the_work() -> None:
-    with pytest.raises(RuntimeError, match="terminated abruptly"):
+    with pytest.raises(LgadError, match="fewer workers"):
         map_parallel(die, range(10), "", 2)
 
 

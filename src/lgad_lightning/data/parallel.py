@@ -3,11 +3,14 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 import cv2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lgad_lightning.errors import LgadError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,6 +34,7 @@ def map_parallel(
 
     Raises:
         Exception: The first one that the function raises; what has not begun is then dropped.
+        LgadError: If a worker was killed.
 
     Example:
         >>> map_parallel(abs, [-2, 1], "Taking absolute values", workers=0)
@@ -71,6 +75,10 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int
             for start in range(0, len(items), _AT_ONCE):
                 part = items[start : start + _AT_ONCE]
                 yield from pool.map(_call, part, chunksize=min(16, -(-len(part) // (4 * workers))))
+        except BrokenProcessPool as error:
+            raise LgadError(
+                f"One of {workers} worker processes was killed, perhaps for want of memory: try fewer workers."
+            ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
