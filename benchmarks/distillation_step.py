@@ -16,6 +16,7 @@ import resource
 import statistics
 import time
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -26,6 +27,7 @@ from rich.table import Table
 from torch.utils.data import DataLoader
 
 from lgad_lightning import LabelGuidedAttentionDistillation, LaneStudent, LaneTeacher
+from lgad_lightning.data import LaneBatch
 from lgad_lightning.lanes import CULaneDecoder
 from lgad_lightning.metrics import CULaneF1
 from lgad_lightning.networks import ENet, ERFNet
@@ -66,31 +68,45 @@ class StepTimer(L.Callback):
         self.seconds.append(time.process_time() - self.started)
 
 
-def fit(name: str, layout: str, kinds: tuple[str, ...], options: argparse.Namespace, steps: int) -> StepTimer:
-    """Train for some steps that take turns at being of the given kinds."""
-    warnings.filterwarnings("ignore")
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+def build(name: str, layout: str, options: argparse.Namespace) -> tuple[LaneStudent, LaneTeacher, LaneBatch]:
+    """A student, a teacher of the same kind, and the batch of every step."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    size = tuple(options.size)
-    network = NETWORKS[name](input_size=size)
-    student = LaneStudent(network.to(memory_format=LAYOUTS[layout]), CULaneDecoder(), CULaneF1())
-    teacher = LaneTeacher(NETWORKS[name](in_channels=5, input_size=size))
-    label = torch.zeros(options.batch, *size, dtype=torch.long)
+    height, width = options.size
+    memory_format = LAYOUTS[layout]
+    network = NETWORKS[name](input_size=(height, width)).to(memory_format=memory_format)  # type: ignore[call-overload]
+    student = LaneStudent(network, CULaneDecoder(), CULaneF1())
+    teacher = LaneTeacher(NETWORKS[name](in_channels=5, input_size=(height, width)))
+    label = torch.zeros(options.batch, height, width, dtype=torch.long)
     for lane in range(1, 5):
-        label[:, size[0] // 3 :, size[1] * lane // 5 :][:, :, :16] = lane
-    batch = {
-        "image": torch.rand(options.batch, 3, *size).contiguous(memory_format=LAYOUTS[layout]),
+        label[:, height // 3 :, width * lane // 5 :][:, :, :16] = lane
+    batch: LaneBatch = {
+        "image": torch.rand(options.batch, 3, height, width).contiguous(memory_format=memory_format),
         "label": label,
         "existence": torch.ones(options.batch, 4),
         "name": ["frame"] * options.batch,
     }
+    return student, teacher, batch
+
+
+def fit(
+    student: LaneStudent,
+    teacher: LaneTeacher,
+    batch: LaneBatch,
+    kinds: Sequence[str],
+    rounds: int,
+    others: Sequence[L.Callback] = (),
+) -> list[list[float]]:
+    """Train with steps that take turns at being of the given kinds; the CPU seconds of each kind's steps."""
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     distillations = [
         Turns(turn, len(kinds), teacher=teacher, student_layers=LAYERS, name=kind, bf16_teacher="bf16" in kind)
         for turn, kind in enumerate(kinds)
         if kind != "plain"
     ]
     timer = StepTimer()
+    steps = len(kinds) * rounds
     trainer = L.Trainer(
         accelerator="cpu",
         max_steps=steps,
@@ -98,22 +114,16 @@ def fit(name: str, layout: str, kinds: tuple[str, ...], options: argparse.Namesp
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[*distillations, timer],
+        callbacks=[*others, *distillations, timer],
     )
     trainer.fit(student, DataLoader([batch] * steps, batch_size=None))  # type: ignore[arg-type]
-    return timer
-
-
-def step_seconds(name: str, layout: str, options: argparse.Namespace) -> list[list[float]]:
-    """CPU seconds of the steps of each kind, the first round (folding of the teacher, first allocations) left out."""
-    seconds = fit(name, layout, KINDS, options, steps=len(KINDS) * (options.rounds + 1)).seconds
-    return [seconds[turn :: len(KINDS)][1:] for turn in range(len(KINDS))]
+    return [timer.seconds[turn :: len(kinds)] for turn in range(len(kinds))]
 
 
 def peak_mib(name: str, layout: str, kind: str, options: argparse.Namespace) -> float:
     """What three steps add to the process's peak memory."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    fit(name, layout, (kind,), options, steps=3)
+    fit(*build(name, layout, options), [kind], rounds=3)
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
@@ -124,15 +134,33 @@ def peaks_mib(name: str, layout: str, options: argparse.Namespace) -> list[float
         return [pool.submit(peak_mib, name, layout, kind, options).result() for kind in KINDS]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def figures(seconds: Sequence[Sequence[float]]) -> list[tuple[str, str, str]]:
+    """Each kind's median, and its ratio to the first kind's step of the same round: median and quartiles.
+
+    The first round (folding of the teacher, first allocations) is left out.
+    """
+    rows = []
+    for mine in seconds:
+        ratios = [one / plain for one, plain in zip(mine[1:], seconds[0][1:], strict=True)]
+        low, middle, high = (f"{ratio:.3f}" for ratio in statistics.quantiles(ratios, n=4))
+        rows.append((f"{statistics.median(mine[1:]):.3f}", middle, f"{low}..{high}"))
+    return rows
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """The options of every benchmark of the training step."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=list(LAYOUTS))
     parser.add_argument("--size", nargs=2, type=int, default=(288, 800), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=10, help="steps of each kind")
     parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = arguments(__doc__).parse_args()
     cases = list(itertools.product(options.networks, options.layouts))
     console = Console(width=120)
 
@@ -147,12 +175,9 @@ def main() -> None:
 
     speed = Table("network", "layout", "step", "CPU s", "ratio", "quartiles", "bar", title="Time of a training step")
     for name, layout in cases:
-        kinds = step_seconds(name, layout, options)
-        for kind, seconds, bar in zip(KINDS, kinds, BARS[name], strict=True):
-            ratios = [mine / plain for mine, plain in zip(seconds, kinds[0], strict=True)]
-            low, middle, high = (f"{ratio:.3f}" for ratio in statistics.quantiles(ratios, n=4))
-            median = f"{statistics.median(seconds):.3f}"
-            speed.add_row(name, layout, kind, median, middle, f"{low}..{high}", f"{bar:.2f}")
+        seconds = fit(*build(name, layout, options), KINDS, rounds=options.rounds + 1)
+        for kind, cells, bar in zip(KINDS, figures(seconds), BARS[name], strict=True):
+            speed.add_row(name, layout, kind, *cells, f"{bar:.2f}")
     console.print(speed)
 
 
