@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(options.run(options))
     except LgadError as error:
         sys.exit(f"lgad-data: {error}")
+    except KeyboardInterrupt:
+        sys.exit("lgad-data: interrupted")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -83,6 +83,7 @@ def test_an_interrupted_generation_is_continued(small: Path, tmp_path: Path, mon
     with pytest.raises(KeyboardInterrupt):
         generate(SMALL, tmp_path / "data", workers=0)
     assert not (tmp_path / "data").exists()
+    (next(tmp_path.glob(".data.*.partly")) / "00001.jpg.123.tmp").write_bytes(b"half an image")  # as a kill leaves it
     generate(SMALL, tmp_path / "data", workers=0)
     assert len(calls) == 4 + 13  # the three that were complete are not drawn again
     assert contents(tmp_path / "data") == contents(small)

@@ -129,6 +129,8 @@ def _write(data: SyntheticData, folder: Path, workers: int | None) -> None:
     bits = map_parallel(partial(_write_image, data, folder), items, "Generating synthetic roads", workers)
     for path, text in _lists(data, dict(zip(items, bits, strict=True))).items():
         _replace(folder / path, text.encode())
+    for left_over in folder.rglob("*.tmp"):  # by a call that was killed
+        left_over.unlink()
     manifest = {"identity": data.identity, "version": _VERSION, "parameters": asdict(data)}
     _replace(folder / MANIFEST, json.dumps(manifest, indent=2).encode())
 
