@@ -14,6 +14,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lgad_lightning.data import CULaneDataModule, LaneAugmentation, LaneDataModule, LaneSource, SyntheticLaneDataModule
+from lgad_lightning.data.sampler import Key
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Frame, Lane
 
@@ -144,6 +145,15 @@ def test_stream_depends_on_seed_and_epoch_alone(roads: Path, tmp_path: Path) -> 
     assert train(roads, tmp_path / "c", epochs=1, workers=0, seed=1).shown != shown[:6]
     by_name = {(epoch, *names): content for epoch, names, content in shown}
     assert len(set(by_name.values())) == 18  # no augmentation comes twice
+
+
+def test_every_epoch_draws_anew_for_every_image(roads: Path) -> None:
+    data = module(roads)
+    data.setup("fit")
+    dataset = data.datasets["train"]
+    drawn = [dataset[Key(sample, epoch)]["image"].tobytes() for sample in (0, 0, 1) for epoch in (0, 1, 2)]
+    assert drawn[:3] == drawn[3:6]
+    assert len(set(drawn)) == 6
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -160,8 +160,7 @@ def _read(path: Path) -> bytes:
 def _decode(content: bytes, name: str, flags: int) -> Image | None:
     if not content:
         raise LgadError(f"{name} is empty. Restore it from the data set's archive.")
-    # OpenCV decodes a file that was cut off without complaint, the missing part grey.
-    jpeg, png = content.startswith(b"\xff\xd8"), content.startswith(b"\x89PNG")
-    if (jpeg and b"\xff\xd9" not in content[-1024:]) or (png and b"IEND" not in content[-1024:]):
+    # OpenCV 4 decodes a JPEG that was cut off without complaint, the missing part grey; OpenCV 5 does not.
+    if content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[-1024:]:
         raise LgadError(f"{name} is cut off after {len(content)} bytes. Restore it from the data set's archive.")
     return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
