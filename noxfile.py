@@ -8,7 +8,13 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "types", "tests"]
 
 CONSTRAINTS = Path("constraints.txt")
-ZOO_PINS = ["torch==2.14.1", "torchvision==0.29.1", "timm==1.0.31", "segmentation-models-pytorch==0.6.0"]
+ZOO_PINS = [
+    "torch==2.14.1",
+    "torchvision==0.29.1",
+    "timm==1.0.31",
+    "litdata==0.2.76",
+    "segmentation-models-pytorch==0.6.0",
+]
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # a process: pytest runs two
 
 
@@ -35,17 +41,17 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but those that need the zoo."""
+    """All tests; those that need torchvision skip here."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]")
     session.run("pytest", "-n", "2", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
 def zoo(session: nox.Session) -> None:
-    """The tests of the networks that come through timm, which needs torchvision and the torch built with it."""
+    """The tests of what comes through timm and litdata: they need torchvision, and it the torch built with it."""
     pins = [line for line in CONSTRAINTS.read_text().splitlines() if not line.startswith("torch==")]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
         constraints.write("\n".join([*pins, *ZOO_PINS]))
         constraints.flush()
-        install(session, "-c", constraints.name, "-e", ".[dev,zoo]", "segmentation-models-pytorch")
+        install(session, "-c", constraints.name, "-e", ".[dev,zoo,stream]", "segmentation-models-pytorch")
     session.run("pytest", "tests", "-m", "zoo", "-n", "2", *session.posargs, env=ONE_THREAD)

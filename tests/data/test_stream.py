@@ -13,6 +13,8 @@ from lgad_lightning.errors import LgadError
 
 SETTINGS: dict[str, Any] = {"input_size": (36, 80), "batch_size": 4}
 
+pytestmark = pytest.mark.zoo
+
 
 def test_without_litdata_the_extra_is_named(roads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "litdata", None)

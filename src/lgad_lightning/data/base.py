@@ -231,6 +231,8 @@ class LaneDataModule(L.LightningDataModule):
 
     def _loader(self, split: str) -> DataLoader[LaneBatch]:
         dataset, train = self.datasets[split], split == "train"
+        if self.num_workers:
+            cv2.setNumThreads(0)  # a forked worker may wait for ever for threads that the parent had
         ranks = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         sampler = EpochSampler(dataset, self.seed, train, *ranks)
         return LaneLoader(
