@@ -11,7 +11,9 @@ def shared_dir() -> Path:
     """The folder with real annotated frames that lies beside the checkout (they may not be copied into it)."""
     folder = Path(os.environ.get("LGAD_SHARED", CHECKOUT.parent / "shared"))
     if not (folder / "real").is_dir():
-        pytest.skip(f"no real frames: {folder / 'real'} does not exist (set LGAD_SHARED to the folder that holds real/)")
+        pytest.skip(
+            f"no real frames: {folder / 'real'} does not exist (set LGAD_SHARED to the folder that holds real/)"
+        )
     return folder
 
 
