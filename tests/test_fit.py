@@ -179,3 +179,12 @@ def test_an_interrupted_run_says_how_to_go_on(tiny_root: Path, tmp_path: Path) -
     stdout, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert f"lgad-fit resume={tmp_path / 'run'}" in stdout
+
+
+def test_wandb_stays_offline_without_a_key_and_gives_each_stage_its_run(tiny_root: Path, tmp_path: Path) -> None:
+    arguments = (*TINY, f"data.root={tiny_root}", "trainer.max_epochs=1", "teacher.trainer.max_epochs=1")
+    result = run("lgad-fit", *arguments, "logger=wandb", "hydra.run.dir=run", folder=tmp_path)
+    assert result.stdout.count("no API key is configured") == 1
+    for stage in ("teacher", "student"):
+        (kept,) = (tmp_path / "run" / stage / "wandb").glob("offline-run-*")
+        assert list(kept.glob("*.wandb"))

@@ -81,8 +81,7 @@ def run(cfg: DictConfig) -> float:
         log.info("Interrupted. To go on: lgad-fit resume=%s", cfg.run_dir)
         raise
     finally:
-        if "wandb" in sys.modules:
-            sys.modules["wandb"].finish()  # else the next job of a sweep goes on in this one's run
+        finish_wandb()
 
 
 def fit(cfg: DictConfig) -> float:
@@ -175,6 +174,7 @@ def fit_student(
 
 def build_trainer(settings: dict[str, Any], callbacks: list[FeatureDistillation]) -> L.Trainer:
     """The trainer of a phase: `trainer` with the phase's own settings over it."""
+    finish_wandb()
     phase = settings[settings["phase"]]
     configured = phase["callbacks"] | settings["callbacks"]  # `last` after `best`, whose state it is to hold
     trainer: L.Trainer = build(
@@ -189,6 +189,12 @@ def build_trainer(settings: dict[str, Any], callbacks: list[FeatureDistillation]
             "trainer.strategy=ddp_spawn, or one process a job under a Hydra launcher."
         )
     return trainer
+
+
+def finish_wandb() -> None:
+    """Ends wandb's run, if there is one, which the next phase or the next job of a sweep would go on in."""
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].finish()
 
 
 def last_checkpoint(settings: dict[str, Any]) -> Path | None:

@@ -24,7 +24,9 @@ TINY = (
 
 def environment(folder: Path) -> dict[str, str]:
     """One thread a process, and caches in a folder of the test's own."""
-    return os.environ | {"OMP_NUM_THREADS": "1", "LGAD_CACHE": str(folder / "cache"), "COLUMNS": "160"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    own = {"OMP_NUM_THREADS": "1", "LGAD_CACHE": str(folder / "cache"), "NETRC": str(folder / "netrc")}
+    return kept | own | {"COLUMNS": "160"}
 
 
 def start(name: str, *arguments: str, folder: Path) -> "subprocess.Popen[str]":
