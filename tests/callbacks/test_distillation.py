@@ -5,7 +5,13 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 
-from lgad_lightning.callbacks import FeatureDistillation, LabelGuidedAttentionDistillation
+from lgad_lightning.callbacks import (
+    FeatureDistillation,
+    JointLabelGuidedAttentionDistillation,
+    LabelAttention,
+    LabelGuidedAttentionDistillation,
+    SelfAttentionDistillation,
+)
 from lgad_lightning.errors import LgadError
 
 from .distillation_toys import (
@@ -88,6 +94,22 @@ def test_a_wrong_name_fails_before_anything_runs(wrong: dict[str, list[str]]):
     module.validation_step = module.training_step = lambda *args: pytest.fail("ran")  # type: ignore[method-assign]
     with pytest.raises(LgadError, match=r"did you mean (net\.)?encoder\.stage"):
         make_trainer(lgad(teacher, **wrong)).fit(module, loader(make_batches()), loader(make_batches()))
+
+
+@pytest.mark.parametrize("kind", [LabelGuidedAttentionDistillation, JointLabelGuidedAttentionDistillation])
+def test_layers_are_checked_ahead_of_a_fit(kind: type[LabelGuidedAttentionDistillation]):
+    _, teacher = make_pair()
+    module = Module()
+    kind(teacher, LAYERS, TEACHER_LAYERS).check_layers(module)
+    SelfAttentionDistillation(LAYERS).check_layers(module)
+    with pytest.raises(LgadError, match=r"no layer of the student.*did you mean net\.encoder\.stage"):
+        kind(teacher, ["net.encoder.stage3"]).check_layers(module)
+    with pytest.raises(LgadError, match=r"no layer of the teacher.*did you mean encoder\.stage"):
+        kind(teacher, LAYERS, ["stage1", "stage2"]).check_layers(module)
+    with pytest.raises(LgadError, match="did you mean"):
+        LabelAttention(["encoder.stage1"]).check_layers(module)
+    assert "training_step" not in vars(module)
+    assert not any(inner._forward_hooks for inner in [*module.modules(), *teacher.modules()])
 
 
 def test_stages_are_paired_automatically():

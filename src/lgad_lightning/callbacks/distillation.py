@@ -112,6 +112,17 @@ class FeatureDistillation(pl.Callback):
         # The first step of a rise and the last of a fall count, so that a ramp of 1 is none.
         return self.weight * min(1.0, (step - start + 1) / max(ramp, 1), (end - step) / max(ramp, 1))
 
+    def check_layers(self, module: pl.LightningModule) -> None:
+        """Look the layers up as a fit would, before anything long that comes ahead of it.
+
+        Args:
+            module: The student; it stays as it is.
+
+        Raises:
+            LgadError: If a name is unknown (the message lists the nearest ones), or the two sides do not match up.
+        """
+        self._resolve(RunningFit(module))
+
     @override
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage != "fit":
