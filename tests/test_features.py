@@ -166,6 +166,21 @@ def test_outputs_that_are_no_feature_maps_are_named():
             features.maps([name])
 
 
+def test_an_output_without_gradient_replaces_none_with():
+    network = Network()
+    with record_features({"head": network.head}) as features:
+        outputs = [network(IMAGE)]
+        with torch.no_grad():
+            network(IMAGE)
+        assert features["head"] is outputs[0]
+        outputs.append(network(IMAGE))
+        assert features["head"] is outputs[1]
+    with record_features({"head": network.head}) as features, torch.no_grad():
+        outputs = [network(IMAGE), network(IMAGE)]
+        assert features["head"] is outputs[1]
+    features.maps(["head"])
+
+
 def test_a_copy_made_meanwhile_records_nothing():
     network = Network()
     with record_features({"head": network.head}) as features:

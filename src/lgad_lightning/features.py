@@ -133,7 +133,7 @@ class RecordedFeatures:
         self._owner = owner
 
     def __getitem__(self, name: str) -> Any:
-        """The last output of the layer of that name."""
+        """The output of the layer of that name."""
         return self.outputs[name]
 
     def maps(self, names: Sequence[str]) -> list[Tensor]:
@@ -179,6 +179,8 @@ class _Record:
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
         if self._recorded is None:
             return
+        if _carries_gradient(self._recorded.outputs.get(self._name)) and not _carries_gradient(output):
+            return  # run once more for a metric or a pseudo label, say; what is trained is the other output
         self._recorded.outputs[self._name] = output
         if isinstance(output, Tensor):
             self._recorded.versions[self._name] = output._version
@@ -201,7 +203,7 @@ def record_features(
         owner: What to call the network in error messages.
 
     Yields:
-        The outputs by name; the last output where a layer runs repeatedly.
+        The outputs by name. Where a layer runs repeatedly, it is the last output with gradient, if any has one.
 
     Example:
         >>> import torch
@@ -251,6 +253,10 @@ def depends_on(result: Tensor, features: Iterable[Tensor]) -> bool:
             seen.add(node)
             stack += [parent for parent, _ in node.next_functions]
     return False
+
+
+def _carries_gradient(output: Any) -> bool:
+    return isinstance(output, Tensor) and output.requires_grad
 
 
 def _named_layers(network: nn.Module) -> dict[str, nn.Module]:

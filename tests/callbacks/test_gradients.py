@@ -159,6 +159,35 @@ def test_checkpointed_activations_with_manual_optimisation():
     assert relative_error(module.recorder.seen, wanted) < 1e-5
 
 
+def test_a_second_pass_without_gradient_does_not_count():
+    class Measuring(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            with torch.no_grad():
+                self.net(batch[0] - 1)
+            loss = super().training_step(batch, batch_idx)
+            with torch.no_grad():
+                self.log("accuracy", (self.net(batch[0] + 1).argmax(1) == batch[1]).float().mean())
+            return loss
+
+    net, teacher = make_pair()
+    wanted = explicit_gradients(net, teacher, make_batches())
+    module = Measuring(net)
+    make_trainer(distillation(teacher)).fit(module, loader(make_batches()))
+    assert relative_error(module.recorder.seen, wanted) < 1e-5
+
+
+def test_of_two_passes_with_gradient_the_last_counts():
+    class Twice(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return 0 * self.net(batch[0].flip(3)).sum() + super().training_step(batch, batch_idx)
+
+    net, teacher = make_pair()
+    wanted = explicit_gradients(net, teacher, make_batches())
+    module = Twice(net)
+    make_trainer(distillation(teacher)).fit(module, loader(make_batches()))
+    assert relative_error(module.recorder.seen, wanted) < 1e-5
+
+
 def test_reentrant_checkpointing_is_refused():
     net, teacher = make_pair()
     net.recompute = True
