@@ -35,18 +35,27 @@ def label_of(batch: Any) -> Tensor:
         batch: What `training_step` is given.
 
     Returns:
-        The label maps, `(B, H, W)` in the usual case.
+        The label maps, `(B, H, W)` also where the batch has them as `(B, 1, H, W)`.
 
     Raises:
-        LgadError: If there is nothing at that place.
+        LgadError: If there is nothing at that place, or one-hot planes.
 
     Example:
         >>> import torch
-        >>> label_of((torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4))).shape
+        >>> label_of((torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 4, 4))).shape
         torch.Size([1, 4, 4])
     """
     key = "mask" if isinstance(batch, Mapping) and "label" not in batch and "mask" in batch else "label"
-    return _find(batch, key, 1)
+    label = _find(batch, key, 1)
+    if label.ndim != 4:
+        return label
+    if label.shape[1] != 1:
+        raise LgadError(
+            f"the labels have the shape {tuple(label.shape)}, one-hot planes by the look of it, where (B, H, W) or"
+            " (B, 1, H, W) with the numbers of the classes is wanted: subclass the callback and override"
+            " teacher_inputs(batch) to return the tuple of their argmax(1)"
+        )
+    return label[:, 0]
 
 
 def _find(batch: Any, key: str, index: int) -> Tensor:

@@ -39,7 +39,7 @@ class LabelAttention(AttentionTransfer):
             batch: What `training_step` is given, after its transfer to the device.
 
         Returns:
-            The label map alone, `(B, H, W)` or `(B, 1, H, W)`.
+            The label map alone, `(B, H, W)`.
         """
         return (label_of(batch),)
 
@@ -50,5 +50,4 @@ class LabelAttention(AttentionTransfer):
     @override
     def _target_features(self, fit: RunningFit, batch: Any, features: RecordedFeatures) -> list[Tensor]:
         (label,) = self.teacher_inputs(batch)
-        label = label if label.ndim == 4 else label[:, None]
-        return [((label > 0) & (label != IGNORE_INDEX)).float()] * len(fit.pairs)
+        return [((label > 0) & (label != IGNORE_INDEX)).float()[:, None]] * len(fit.pairs)
