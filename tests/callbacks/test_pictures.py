@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import lightning as L
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from lgad_lightning.callbacks import (
     SelfAttentionDistillation,
     draw_batch,
 )
+from lgad_lightning.errors import LgadError
 
 from .distillation_toys import (
     LAYERS,
@@ -81,6 +83,31 @@ def test_pictures_while_training_change_nothing(kind: Any, tmp_path: Path):
         "step-0000005.png",
     ]
     assert cv2.imread(str(tmp_path / "pictures" / "step-0000005.png")) is not None
+
+
+def test_a_module_without_forward_is_refused(tmp_path: Path):
+    class Formless(Module):
+        forward = L.LightningModule.forward
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            pytest.fail("ran")
+
+    with pytest.raises(LgadError, match=r"give Formless a forward\(images\)"):
+        make_trainer(AttentionPictures(), default_root_dir=tmp_path).fit(Formless(), loader(make_batches()))
+
+
+def test_a_fit_after_an_error_draws_again(tmp_path: Path):
+    class Failing(Module):
+        def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+            if self.trainer.global_step == 3:
+                raise RuntimeError("stop")
+
+    pictures = AttentionPictures(every_n_steps=2)
+    with pytest.raises(RuntimeError, match="stop"):
+        make_trainer(pictures, default_root_dir=tmp_path / "first").fit(Failing(), loader(make_batches()))
+    assert pictures._batch is None
+    make_trainer(pictures, default_root_dir=tmp_path / "second").fit(Module(), loader(make_batches(2)))
+    assert [path.name for path in (tmp_path / "second" / "pictures").iterdir()] == ["step-0000002.png"]
 
 
 def test_pictures_without_distillation_or_validation(tmp_path: Path):

@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 from typing_extensions import override
 
@@ -15,6 +16,7 @@ from lgad_lightning.callbacks.batches import image_of, label_of
 from lgad_lightning.callbacks.distillation import FeatureDistillation
 from lgad_lightning.callbacks.running import RunningFit
 from lgad_lightning.drawing import Picture, draw_attention, draw_grid, draw_image, draw_label, write_picture
+from lgad_lightning.errors import LgadError
 from lgad_lightning.features import record_features
 
 
@@ -45,7 +47,7 @@ def draw_batch(
             inner.training = training
     logits: Tensor = output["logits"] if isinstance(output, dict) else getattr(output, "logits", output)
     prediction = logits.argmax(1) if logits.shape[1] > 1 else logits[:, 0] > 0
-    images, labels = image_of(batch)[:count], label_of(batch).reshape(prediction.shape)
+    images, labels = image_of(batch)[:count], label_of(batch)
     return draw_grid(
         {"image": [draw_image(image) for image in images]}
         | {"ground truth": [draw_label(image, label) for image, label in zip(images, labels, strict=False)]}
@@ -57,7 +59,8 @@ def draw_batch(
 class AttentionPictures(pl.Callback):
     """Writes pictures of the first validation samples (training samples, where there is no validation) while training.
 
-    They lie in `pictures/` under the trainer's `default_root_dir`, one PNG each `every_n_steps` and one at the end.
+    They lie in `pictures/` under the trainer's `default_root_dir`, one PNG each `every_n_steps` and one at the end. The
+    module needs a `forward(images)` that returns what `draw_batch` asks for.
 
     Args:
         every_n_steps: Optimiser steps between two pictures.
@@ -75,6 +78,14 @@ class AttentionPictures(pl.Callback):
         self.log_images = log_images
         self._batch: Any = None
         self._drawn = -1
+
+    @override
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "fit" and not is_overridden("forward", pl_module):
+            raise LgadError(
+                f"AttentionPictures draws what the module predicts: give {type(pl_module).__name__} a forward(images)"
+                " that returns logits (B, K, H, W), or leave the pictures out"
+            )
 
     @override
     def on_validation_batch_end(
@@ -106,6 +117,13 @@ class AttentionPictures(pl.Callback):
 
     @override
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._reset()
+
+    @override
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._reset()  # there is no teardown after an exception
+
+    def _reset(self) -> None:
         self._batch, self._drawn = None, -1
 
     @rank_zero_only
