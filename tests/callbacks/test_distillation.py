@@ -1,3 +1,6 @@
+import csv
+from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from .distillation_toys import (
     WEIGHT,
     ManualModule,
     Module,
+    TwoOptimizers,
     explicit_distance,
     loader,
     make_batches,
@@ -153,6 +157,26 @@ def test_a_layer_without_gradient_is_named_and_a_frozen_one_is_not():
     assert train(lgad(teacher), frozen).recorder.seen
 
 
+def test_training_step_may_be_called_in_validation():
+    class Borrowing(Module):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            losses.append(float(self.training_step(batch, batch_idx)))
+
+        def on_train_epoch_end(self) -> None:
+            with torch.no_grad():
+                losses.append(float(self.training_step(make_batches(1)[0], 0)))
+
+    net, teacher = make_pair()
+    losses: list[float] = []
+    image, label = make_batches(1)[0]
+    with torch.no_grad():
+        plain = nn.functional.cross_entropy(net(image), label).item()
+    batches = loader(make_batches(1))
+    make_trainer(lgad(teacher), num_sanity_val_steps=1).fit(Borrowing(net), batches, batches)
+    assert len(losses) == 3
+    assert losses[0] == pytest.approx(plain)  # the task's alone
+
+
 def test_dataloader_iter_is_refused():
     class Odd(Module):
         def training_step(self, dataloader_iter: Any) -> Any:
@@ -234,7 +258,12 @@ def test_what_is_logged(tmp_path):
     assert "lgad/gradient_ratio/net.encoder.stage1" in (tmp_path / "lightning_logs/version_0/metrics.csv").read_text()
 
 
-def test_figures_are_left_out_of_most_steps():
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(Module, {}), (Module, {"accumulate_grad_batches": 3}), (TwoOptimizers, {})],
+    ids=["plain", "accumulating", "manual"],
+)
+def test_figures_are_those_of_the_steps_that_the_logger_writes(kind: type[Module], options: dict[str, int], tmp_path):
     calls = []
 
     class Spy(LabelGuidedAttentionDistillation):
@@ -243,9 +272,47 @@ def test_figures_are_left_out_of_most_steps():
             return super().compute_loss(student_features, teacher_features)
 
     _, teacher = make_pair()
-    make_trainer(Spy(teacher, LAYERS, TEACHER_LAYERS), log_every_n_steps=3).fit(Module(), loader(make_batches(7)))
-    assert calls.count(False) == 7
-    assert calls.count(True) == 3  # batches 0, 2 and 5
+    callback = Spy(teacher, LAYERS, TEACHER_LAYERS)
+    logger = CSVLogger(tmp_path)
+    trainer = make_trainer(callback, logger=logger, log_every_n_steps=2, max_epochs=2, **options)
+    trainer.fit(kind(), loader(make_batches(7)))
+    rows = rows_of(logger)
+    assert len(rows) == calls.count(True) == (3 if options else 7)
+    for row in rows:
+        assert row["lgad/loss"] == pytest.approx(sum(row[f"lgad/loss/{layer}"] for layer in LAYERS), rel=1e-4)
+        assert row["lgad/gradient_ratio/net.encoder.stage2"] > 0
+
+
+def rows_of(logger: CSVLogger) -> list[dict[str, float]]:
+    """What a logger has written, NaN for what it has not."""
+    with (Path(logger.log_dir) / "metrics.csv").open() as file:
+        return [{name: float(value or "nan") for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_nothing_stale_is_logged_while_the_weight_is_zero(tmp_path):
+    _, teacher = make_pair()
+    logger = CSVLogger(tmp_path)
+    callback = lgad(teacher, start=1, end=3)
+    make_trainer(callback, logger=logger, log_every_n_steps=1).fit(Module(), loader(make_batches(6)))
+    rows = rows_of(logger)
+    assert [row["lgad/weight"] for row in rows] == [0, WEIGHT, WEIGHT, 0, 0, 0]
+    figures = [name for name in rows[0] if name.startswith("lgad/") and name != "lgad/weight"]
+    assert len(figures) == 1 + 5 * len(LAYERS)
+    for figure in figures:
+        assert [isfinite(row[figure]) for row in rows] == [False, True, True, False, False, False], figure
+
+
+def test_figures_resume_after_a_gap(tmp_path):
+    class Pausing(LabelGuidedAttentionDistillation):
+        def weight_at(self, step: int) -> float:
+            return float(step != 1)
+
+    _, teacher = make_pair()
+    logger = CSVLogger(tmp_path)
+    callback = Pausing(teacher, LAYERS, TEACHER_LAYERS)
+    make_trainer(callback, logger=logger, log_every_n_steps=1).fit(Module(), loader(make_batches(3)))
+    for figure in ("loss", "loss/net.encoder.stage1", "gradient_ratio/net.encoder.stage1"):
+        assert [isfinite(row[f"lgad/{figure}"]) for row in rows_of(logger)] == [True, False, True], figure
 
 
 def test_saturation_is_warned_of_once():
@@ -257,6 +324,24 @@ def test_saturation_is_warned_of_once():
     ) as said:
         train(lgad(teacher, normalisation="softmax"), Module(net), log_every_n_steps=1)
     assert sum("cells" in str(warning.message) for warning in said) == 1
+
+
+def test_each_kind_of_warning_is_given():
+    class Alternating(ManualModule):
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            loss = self.net(batch[0]).square().mean()
+            if batch_idx % 2:
+                loss.backward()
+            else:
+                self.manual_backward(loss)
+
+    net, teacher = make_pair()
+    with torch.no_grad():
+        teacher.encoder.stage2[1].weight.fill_(100.0)
+    with pytest.warns(UserWarning, match="cells") as said:
+        train(lgad(teacher, normalisation="softmax"), Alternating(net), log_every_n_steps=1)
+    for kind in ("cells", "nothing was distilled"):
+        assert sum(kind in str(warning.message) for warning in said) == 1
 
 
 def test_the_default_form_does_not_saturate(recwarn: pytest.WarningsRecorder):

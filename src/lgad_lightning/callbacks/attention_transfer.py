@@ -90,8 +90,8 @@ class AttentionTransfer(FeatureDistillation):
 
     @override
     @torch.no_grad()
-    def _log_figures(self, student: list[Tensor], teacher: list[Tensor]) -> None:
-        fit, figures = self._running, {}
+    def _figures(self, student: list[Tensor], teacher: list[Tensor]) -> dict[str, Tensor]:
+        fit, figures = self._running, dict[str, Tensor]()
         distances = self._distances(student, teacher)
         for label, s, t, distance in zip(fit.labels, self._maps(student), self._maps(teacher), distances, strict=True):
             spreads = {
@@ -104,8 +104,9 @@ class AttentionTransfer(FeatureDistillation):
                 figures[f"{side}_perplexity/{label}"] = spread
                 if spread < _SATURATED:
                     fit.warn_once(
+                        "saturated",
                         f"{type(self).__name__}: at {label} the {side}'s attention is all on {spread:.1f} of"
                         f" {s[0].numel()} cells. normalisation={self.normalisation!r} saturates, and nothing useful can"
-                        " be learnt from it: take 'l2' or 'zscore', or raise the temperature"
+                        " be learnt from it: take 'l2' or 'zscore', or raise the temperature",
                     )
-        fit.module.log_dict({f"{self.name}/{figure}": value for figure, value in figures.items()})
+        return figures

@@ -149,14 +149,20 @@ class FeatureDistillation(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        self._running.looking = every > 0 and (batch_idx == 0 or (batch_idx + 1) % every == 0)
+        # The steps that the trainer counts for its loggers: of optimisers, or of batches with manual optimisation.
+        steps = trainer.global_step if pl_module.automatic_optimization else trainer.fit_loop.total_batch_idx
+        completes_step = trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        self._running.looking = every > 0 and completes_step and (steps + 1) % every == 0
 
     @override
     def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        ratios = self._running.gradient_ratios
-        if ratios is not None:
-            pl_module.log_dict({f"{self.name}/gradient_ratio/{label}": ratio for label, ratio in ratios.ratios.items()})
-            self._running.gradient_ratios = None
+        fit = self._running
+        if fit.figures:
+            ratios = {} if fit.gradient_ratios is None else fit.gradient_ratios.ratios
+            ratios = {f"gradient_ratio/{label}": ratio for label, ratio in ratios.items()}
+            figures = fit.gaps | fit.figures | ratios
+            pl_module.log_dict({f"{self.name}/{figure}": value for figure, value in figures.items()})
+            fit.figures, fit.gaps, fit.gradient_ratios = {}, dict.fromkeys(figures, float("nan")), None
 
     @override
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -209,6 +215,8 @@ class FeatureDistillation(pl.Callback):
         return when * total
 
     def _around_training_step(self, step: Callable[..., Any], batch: Any, *args: Any, **kwargs: Any) -> Any:
+        if not (self._running.module.trainer.training and torch.is_grad_enabled()):
+            return step(batch, *args, **kwargs)  # called by a validation step, say
         fit = self._ready()
         with record_features(fit.layers, owner="the student") as features:
             fit.pending = batch, features
@@ -235,15 +243,17 @@ class FeatureDistillation(pl.Callback):
         student = features.maps(names)
         fit.check_gradients(names, student)
         weight = self.weight_at(fit.module.trainer.global_step)
+        if fit.looking:
+            fit.figures["weight"] = weight
         if weight == 0:
+            fit.module.log(f"{self.name}/loss", float("nan"))
             return None
         teacher = self._target_features(fit, batch, features)
         loss = self.compute_loss(student, teacher)
         fit.module.log(f"{self.name}/loss", loss.detach())
         weighted = weight * loss
         if fit.looking:
-            fit.module.log(f"{self.name}/weight", weight)
-            self._log_figures(student, teacher)
+            fit.figures |= self._figures(student, teacher)
             fit.gradient_ratios = self._gradient_ratios(student, teacher, weighted, weight)
         return weighted
 
@@ -267,8 +277,9 @@ class FeatureDistillation(pl.Callback):
         gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
         return GradientRatios(self._running.labels, student, gradients, weighted)
 
-    def _log_figures(self, student: list[Tensor], teacher: list[Tensor]) -> None:
-        """Log what more there is to know of the distillation, in the steps that the trainer logs."""
+    def _figures(self, student: list[Tensor], teacher: list[Tensor]) -> dict[str, Tensor]:
+        """What more there is to log of the distillation in the steps that the trainer logs."""
+        return {}
 
 
 def _add(output: Any, loss: Tensor | None) -> Any:

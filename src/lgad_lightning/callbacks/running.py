@@ -29,9 +29,11 @@ class RunningFit:
         layers: The student's layers that are recorded, by name.
         teacher: The working copy of the teacher, made when it is first needed.
         pending: The batch of the training step that is running and what has been recorded in it.
-        looking: Whether the figures of this step are logged.
-        gradient_ratios: Those of the step whose backward pass is to come.
-        warned: Whether the user has been told what can be told but once.
+        looking: Whether the figures of this batch are logged.
+        figures: What is logged after the backward pass to come, by name; empty unless `looking`.
+        gaps: NaN for each figure that has been logged: Lightning would repeat the last values of those left out.
+        gradient_ratios: Those of the backward pass to come.
+        warned: The kinds of warnings that the user has been given.
     """
 
     module: pl.LightningModule
@@ -41,8 +43,10 @@ class RunningFit:
     teacher: FrozenTeacher | None = None
     pending: tuple[Any, RecordedFeatures] | None = None
     looking: bool = False
+    figures: dict[str, Tensor | float] = field(default_factory=dict)
+    gaps: dict[str, float] = field(default_factory=dict)
     gradient_ratios: GradientRatios | None = None
-    warned: bool = False
+    warned: set[str] = field(default_factory=set)
 
     @property
     def labels(self) -> list[str]:
@@ -50,15 +54,16 @@ class RunningFit:
         count = Counter(student for student, _ in self.pairs)
         return [student if count[student] == 1 else f"{student}<{teacher}" for student, teacher in self.pairs]
 
-    def warn_once(self, message: str) -> None:
-        """Warn, but not a second time in this fit.
+    def warn_once(self, kind: str, message: str) -> None:
+        """Warn, but not a second time of the same in this fit.
 
         Args:
+            kind: What is warned of.
             message: What to say.
         """
-        if not self.warned:
+        if kind not in self.warned:
             rank_zero_warn(message)
-            self.warned = True
+            self.warned.add(kind)
 
     def forget_traces(self) -> None:
         """Have compiled code traced again, because `torch.compile` does not notice hooks that come or go."""
@@ -96,8 +101,9 @@ class RunningFit:
         """
         if any(isinstance(output, Tensor) and output.requires_grad for output in features.outputs.values()):
             self.warn_once(
+                "not distilled",
                 "the student's layers ran, but no self.manual_backward(loss) of this step went through them, so nothing"
-                " was distilled: call it instead of loss.backward()"
+                " was distilled: call it instead of loss.backward()",
             )
 
     def close(self) -> None:
