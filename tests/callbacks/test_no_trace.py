@@ -1,9 +1,11 @@
 """What a distillation callback must not leave behind, in memory, in checkpoints and in copies."""
 
+import gc
 import pickle
 import signal
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -48,7 +50,7 @@ class Spy(LabelGuidedAttentionDistillation):
         return super().teacher_inputs(batch)
 
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        self.seen = [weakref.ref(features) for features in student_features + teacher_features]
+        self.seen += [weakref.ref(features) for features in student_features + teacher_features]
         return super().compute_loss(student_features, teacher_features)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -148,8 +150,21 @@ def test_no_feature_outlives_its_step(compiled: bool):
         net.compile(backend="aot_eager")
     callback, alive = Spy(teacher), []
     watcher = Watcher(lambda trainer, module: alive.append(sum(ref() is not None for ref in callback.seen)))
-    make_trainer(callback, watcher, log_every_n_steps=2).fit(Module(net), loader(make_batches()))
+    trainer = make_trainer(callback, watcher, log_every_n_steps=2)
+    with without_garbage_collection():
+        trainer.fit(Module(net), loader(make_batches()))
     assert alive == [0, 0, 0, 0]
+    assert len(callback.seen) == (4 + 2) * 2 * len(LAYERS)
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """What is freed meanwhile was in no reference cycle."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @pytest.fixture
