@@ -10,13 +10,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 import yaml
-from hydra.utils import instantiate
 from lightning.pytorch.cli import LightningCLI
-from omegaconf import OmegaConf
+from omegaconf import MISSING
 
-from .distillation_toys import Module, Net, loader, make_batches, make_trainer
+from lgad_lightning.fit import build
+
+from .distillation_toys import LabelNet, Module, Net, loader, make_batches, make_trainer, one_hot
 
 DOCS = Path(__file__).parents[2] / "docs"
+
+
+class TrainedTeacher(LabelNet):
+    """As many channels as the student."""
+
+    def __init__(self) -> None:
+        super().__init__(width=4)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +39,7 @@ def _modules(blocks: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "my_distillation.py").write_text(blocks["python"][0])
     monkeypatch.syspath_prepend(tmp_path)
     networks = type(sys)("my_networks")
-    networks.TrainedTeacher = type("TrainedTeacher", (Net,), {"__module__": "my_networks"})
+    networks.TrainedTeacher = TrainedTeacher
     monkeypatch.setitem(sys.modules, "my_networks", networks)
     yield
     sys.modules.pop("my_distillation", None)
@@ -48,7 +56,7 @@ def check(callback: Any) -> None:
     assert (callback.weight, callback.temperature, callback.start) == (3.0, 2.0, 0.1)
     net = Net()
     image, label = make_batches(1)[0]
-    wanted = explicit(net.encoder(image), callback.teacher.encoder(image), 2.0)
+    wanted = explicit(net.encoder(image), callback.teacher.encoder(one_hot(label)), 2.0)
     callback.student_layers, callback.teacher_layers, callback.start = ["net.encoder.stage2"], ["encoder.stage2"], 0
     trainer = make_trainer(callback)
     trainer.fit(Module(net), loader([(image, label)]))
@@ -62,16 +70,16 @@ def test_example_is_fifteen_lines(blocks: dict[str, list[str]]):
 
 def test_from_python(blocks: dict[str, list[str]]):
     source = next(line for line in blocks["python"][1].splitlines() if line.startswith("callback ="))
-    names = {"ChannelDistillation": import_module("my_distillation").ChannelDistillation, "teacher": Net()}
+    names = {"ChannelDistillation": import_module("my_distillation").ChannelDistillation, "teacher": TrainedTeacher()}
     exec(source, names)
     check(names["callback"])
 
 
 def test_from_hydra(blocks: dict[str, list[str]]):
-    config = OmegaConf.create(
-        {"it": yaml.safe_load(blocks["yaml"][0]), "teacher": {"_target_": "my_networks.TrainedTeacher"}}
-    )
-    check(instantiate(config.it, _convert_="all"))
+    config = yaml.safe_load(blocks["yaml"][0])
+    assert config["teacher"] == MISSING  # by which lgad-fit knows that it is to fill it in
+    check(build(config, teacher=TrainedTeacher()))
+    check(build(config | {"teacher": {"_target_": "my_networks.TrainedTeacher"}}))
 
 
 def test_from_lightning_cli(blocks: dict[str, list[str]], tmp_path: Path):
