@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-import lightning.pytorch as pl
+import lightning as L
 import torch
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from lgad_lightning.frozen import FrozenTeacher
 from lgad_lightning.shadow import ShadowedMethod
 
 
-class FeatureDistillation(pl.Callback):
+class FeatureDistillation(L.Callback):
     """Adds a weighted loss between layers of the student and of a frozen teacher to every training step.
 
     A subclass overrides `compute_loss` and, where it must, `teacher_inputs` and `weight_at`. The callback keeps nothing
@@ -112,7 +112,7 @@ class FeatureDistillation(pl.Callback):
         # The first step of a rise and the last of a fall count, so that a ramp of 1 is none.
         return self.weight * min(1.0, (step - start + 1) / max(ramp, 1), (end - step) / max(ramp, 1))
 
-    def check_layers(self, module: pl.LightningModule) -> None:
+    def check_layers(self, module: L.LightningModule) -> None:
         """Look the layers up as a fit would, before anything long that comes ahead of it.
 
         Args:
@@ -124,7 +124,7 @@ class FeatureDistillation(pl.Callback):
         self._resolve(RunningFit(module))
 
     @override
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage != "fit":
             return
         if is_param_in_hook_signature(pl_module.training_step, "dataloader_iter", explicit=True):
@@ -140,13 +140,13 @@ class FeatureDistillation(pl.Callback):
         ]
 
     @override
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._ready()
         self.weight_at(0)  # fails for a fraction of an endless training
 
     @override
     def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         # The steps that the trainer counts for its loggers: of optimisers, or of batches with manual optimisation.
@@ -155,7 +155,7 @@ class FeatureDistillation(pl.Callback):
         self._running.looking = every > 0 and completes_step and (steps + 1) % every == 0
 
     @override
-    def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_after_backward(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         fit = self._running
         if fit.figures:
             ratios = {} if fit.gradient_ratios is None else fit.gradient_ratios.ratios
@@ -165,11 +165,11 @@ class FeatureDistillation(pl.Callback):
             fit.figures, fit.gaps, fit.gradient_ratios = {}, dict.fromkeys(figures, float("nan")), None
 
     @override
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self._detach()
 
     @override
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self._detach()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import lightning.pytorch as pl
+import lightning as L
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.cli import OptimizerCallable
@@ -79,7 +79,7 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
             self._optimizer.load_state_dict(state_dict["optimizer"])
 
     @override
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
             self.teacher.to(trainer.strategy.root_device).train()

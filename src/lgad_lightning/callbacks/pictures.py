@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
+import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.model_helpers import is_overridden
@@ -22,7 +22,7 @@ from lgad_lightning.features import record_features
 
 @torch.no_grad()
 def draw_batch(
-    module: pl.LightningModule, batch: Any, distillations: Sequence[FeatureDistillation] = (), count: int = 4
+    module: L.LightningModule, batch: Any, distillations: Sequence[FeatureDistillation] = (), count: int = 4
 ) -> Picture:
     """Draw a row for each sample: image, ground truth, prediction, and per pair the two attention maps.
 
@@ -56,7 +56,7 @@ def draw_batch(
     )
 
 
-class AttentionPictures(pl.Callback):
+class AttentionPictures(L.Callback):
     """Writes pictures of the first validation samples (training samples, where there is no validation) while training.
 
     They lie in `pictures/` under the trainer's `default_root_dir`, one PNG each `every_n_steps` and one at the end. The
@@ -69,7 +69,7 @@ class AttentionPictures(pl.Callback):
             plates: think of where the logger sends them.
 
     Example:
-        >>> trainer = pl.Trainer(callbacks=[AttentionPictures(every_n_steps=200)], logger=False)
+        >>> trainer = L.Trainer(callbacks=[AttentionPictures(every_n_steps=200)], logger=False)
     """
 
     def __init__(self, every_n_steps: int = 500, count: int = 4, log_images: bool = False) -> None:
@@ -80,7 +80,7 @@ class AttentionPictures(pl.Callback):
         self._drawn = -1
 
     @override
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage == "fit" and not is_overridden("forward", pl_module):
             raise LgadError(
                 f"AttentionPictures draws what the module predicts: give {type(pl_module).__name__} a forward(images)"
@@ -90,8 +90,8 @@ class AttentionPictures(pl.Callback):
     @override
     def on_validation_batch_end(
         self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
         outputs: Any,
         batch: Any,
         batch_idx: int,
@@ -102,7 +102,7 @@ class AttentionPictures(pl.Callback):
 
     @override
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._batch is None:
             self._batch = batch
@@ -111,25 +111,25 @@ class AttentionPictures(pl.Callback):
             self._draw(trainer, pl_module)
 
     @override
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._batch is not None and trainer.global_step > self._drawn:
             self._draw(trainer, pl_module)
 
     @override
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self._reset()
 
     @override
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self._reset()  # there is no teardown after an exception
 
     def _reset(self) -> None:
         self._batch, self._drawn = None, -1
 
     @rank_zero_only
-    def _draw(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def _draw(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._drawn = trainer.global_step
-        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         distillations = [callback for callback in callbacks if isinstance(callback, FeatureDistillation)]
         picture = draw_batch(module, self._batch, distillations, self.count)
         write_picture(Path(trainer.default_root_dir) / "pictures" / f"step-{self._drawn:07d}.png", picture)
@@ -142,7 +142,7 @@ class AttentionPictures(pl.Callback):
 
 
 def _look(
-    module: pl.LightningModule, batch: Any, distillations: Sequence[FeatureDistillation]
+    module: L.LightningModule, batch: Any, distillations: Sequence[FeatureDistillation]
 ) -> tuple[Any, dict[str, Tensor]]:
     image = image_of(batch).to(module.dtype)
     output: Any = None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import lightning.pytorch as pl
+import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
@@ -36,7 +36,7 @@ class RunningFit:
         warned: The kinds of warnings that the user has been given.
     """
 
-    module: pl.LightningModule
+    module: L.LightningModule
     shadows: list[ShadowedMethod] = field(default_factory=list)
     pairs: list[tuple[str, str]] = field(default_factory=list)
     layers: dict[str, nn.Module] = field(default_factory=dict)
