@@ -38,7 +38,7 @@ def test_student_and_teacher_of_two_kinds_are_paired_by_themselves(precision: An
     )
     teacher = LaneTeacher(ERFNet(in_channels=5, input_size=SIZE))
     callback = LabelGuidedAttentionDistillation(teacher)
-    trainer = make_trainer(callback, precision=precision)
+    trainer = make_trainer(callback, precision=precision, log_every_n_steps=1)
     trainer.fit(student, loader([make_batch()] * 2))
     pairs = {key.removeprefix("lgad/loss/") for key in trainer.callback_metrics if key.startswith("lgad/loss/")}
     assert pairs == set(STAGES)
