@@ -48,7 +48,10 @@ def test_the_distilled_student_opens_with_weights_only(student: Path) -> None:
 @pytest.mark.parametrize("command", ["validate", "test", "predict"])
 def test_validates_tests_and_predicts_a_checkpoint(folder: Path, student: Path, command: str) -> None:
     result = run("lgad-cli", command, "--config", "student.yaml", "--ckpt_path", str(student), folder=folder)
-    if command != "predict":
+    if command == "predict":
+        written = folder / "outputs" / "culane_erfnet_student" / "predictions"
+        assert len(list(written.rglob("*.lines.txt"))) == 9
+    else:
         assert "f1" in result.stdout
 
 

@@ -1,8 +1,10 @@
 """`lgad-fit` through its console script, on a tiny generated data set."""
 
+import contextlib
 import csv
 import json
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -74,7 +76,9 @@ def test_reuses_a_teacher_that_the_same_configuration_trained(first_run: Path, t
     arguments = (*TINY, f"data.root={tiny_root}", "trainer.max_epochs=1")
     again = run("lgad-fit", *arguments, "hydra.run.dir=again", folder=first_run)
     assert "reused from" in again.stdout
-    assert not (first_run / "again" / "teacher").exists()
+    kept = Path("teacher", "checkpoints", "last.ckpt")
+    assert_equal_weights(first_run / "again" / kept, first_run / "run" / kept)
+    assert not (first_run / "again" / "teacher" / "version_0").exists()
     other = run(
         "lgad-fit", *arguments, "teacher.module.optimizer.lr=0.001", "stage=student", folder=first_run, fails=True
     )
@@ -175,8 +179,12 @@ def test_an_interrupted_run_says_how_to_go_on(tiny_root: Path, tmp_path: Path) -
     while not (tmp_path / "run" / "student" / "checkpoints" / "last.ckpt").is_file():
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    stdout, _ = process.communicate(timeout=60)
+    for _ in range(10):  # an interrupt that hits a destructor is lost
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+            break
+    stdout, _ = process.communicate(timeout=10)
     assert process.returncode != 0
     assert f"lgad-fit resume={tmp_path / 'run'}" in stdout
 
@@ -188,3 +196,54 @@ def test_wandb_stays_offline_without_a_key_and_gives_each_stage_its_run(tiny_roo
     for stage in ("teacher", "student"):
         (kept,) = (tmp_path / "run" / stage / "wandb").glob("offline-run-*")
         assert list(kept.glob("*.wandb"))
+
+
+def test_a_mistake_in_the_distillation_shows_before_the_teacher_is_trained(tiny_root: Path, tmp_path: Path) -> None:
+    arguments = (*TINY, f"data.root={tiny_root}", "hydra.run.dir=run")
+    failed = run(
+        "lgad-fit", *arguments, "distillation.student_layers=[network.encoder.stag1]", folder=tmp_path, fails=True
+    )
+    assert "network.encoder.stage1" in failed.stderr
+    assert not (tmp_path / "run" / "teacher").exists()
+
+
+def test_a_mistake_inside_a_node_is_told_without_a_traceback(tiny_root: Path, tmp_path: Path) -> None:
+    network = "network:{_target_:lgad_lightning.ERFNet}"
+    node = f"distillation.teacher={{_target_:lgad_lightning.load_teacher,checkpoint:missing.ckpt,{network}}}"
+    failed = run("lgad-fit", *TINY, f"data.root={tiny_root}", node, folder=tmp_path, fails=True)
+    assert "Traceback" not in failed.stderr
+    assert "missing.ckpt" in failed.stderr
+
+
+@pytest.mark.parametrize("distillation", ["joint", "sad", "label_attention"])
+def test_every_distillation_trains(tiny_root: Path, tmp_path: Path, distillation: str) -> None:
+    arguments = (
+        *TINY,
+        f"data.root={tiny_root}",
+        "trainer.max_epochs=1",
+        "callbacks=pictures",
+        "logger=none",
+        "hydra.run.dir=run",
+    )
+    small = ["distillation.teacher.network.channels=[8,16,24]"] if distillation == "joint" else []
+    run("lgad-fit", *arguments, f"distillation={distillation}", *small, folder=tmp_path)
+    assert len(list((tmp_path / "run" / "pictures").glob("*.png"))) == 2
+    assert not (tmp_path / "run" / "teacher").exists()
+
+
+def test_the_last_weights_of_a_training_counted_in_steps_are_validated(tiny_root: Path, tmp_path: Path) -> None:
+    steps = ("trainer.max_epochs=-1", "+trainer.max_steps=6", "+trainer.val_check_interval=3")
+    arguments = (*TINY, f"data.root={tiny_root}", *steps, "+trainer.check_val_every_n_epoch=null", "distillation=none")
+    run("lgad-fit", *arguments, "hydra.run.dir=run", folder=tmp_path)
+    with (tmp_path / "run" / "student" / "version_0" / "metrics.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file) if row["val/f1"]] == ["2", "5"]
+
+
+def test_relative_paths_hold_when_a_run_is_resumed_elsewhere(first_run: Path, tiny_root: Path, tmp_path: Path) -> None:
+    teacher = first_run / "run" / "teacher" / "checkpoints" / "last.ckpt"
+    (tmp_path / "teacher.ckpt").symlink_to(teacher)
+    arguments = (*TINY, f"data.root={tiny_root}", "teacher.checkpoint=teacher.ckpt", "trainer.max_epochs=1")
+    run("lgad-fit", *arguments, "hydra.run.dir=run", folder=tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    run("lgad-fit", f"resume={tmp_path / 'run'}", folder=elsewhere)

@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,3 +31,14 @@ def whole_file(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """Copies a file so that nobody ever sees half of it.
+
+    Args:
+        source: The file to copy.
+        target: Where to; its folder is made where it is missing, and a file that is there is replaced.
+    """
+    with whole_file(target) as part:
+        shutil.copyfile(source, part)

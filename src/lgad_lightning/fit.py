@@ -1,7 +1,7 @@
 """`lgad-fit`: trains a teacher on label maps, distils a student, tests it. Composed by Hydra."""
 
 import logging
-import shutil
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +12,7 @@ import lightning as L
 import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.fabric.utilities import move_data_to_device
@@ -19,16 +20,17 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from lgad_lightning.atomic import whole_file
-from lgad_lightning.cache import fingerprint
+from lgad_lightning.atomic import copy_whole
 from lgad_lightning.callbacks import FeatureDistillation, draw_batch
 from lgad_lightning.configs import CONFIG_DIR
 from lgad_lightning.data import LaneBatch, LaneDataModule
 from lgad_lightning.data.dataset import collate
 from lgad_lightning.drawing import write_picture
 from lgad_lightning.errors import LgadError
-from lgad_lightning.modules import LaneStudent, LaneTeacher, load_teacher
+from lgad_lightning.modules import LaneStudent, LaneTeacher
+from lgad_lightning.modules.teacher import load_weights
 from lgad_lightning.report import print_results, write_json
+from lgad_lightning.teacher_cache import cached_teacher
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ def resume_arguments(arguments: list[str]) -> list[str]:
     folders = [argument.removeprefix("resume=") for argument in arguments if argument.startswith("resume=")]
     if not folders or folders[-1] in ("", "null"):
         return arguments
-    folder = Path(folders[-1].strip("'\"")).resolve()
+    folder = Path(folders[-1].strip("'\"")).expanduser().resolve()
     if not (folder / ".hydra" / "config.yaml").is_file():
         raise LgadError(f"resume={folder} is no run folder of lgad-fit: it holds no .hydra/config.yaml.")
     others = [argument for argument in arguments if not argument.startswith(("resume=", "hydra."))]
@@ -74,8 +76,11 @@ def run(cfg: DictConfig) -> float:
     """Hydra's task: `fit`, with errors that the user can mend told in one message."""
     try:
         return fit(cfg)
-    except LgadError as error:
-        print(f"lgad-fit: {error}", file=sys.stderr)
+    except (LgadError, InstantiationException) as error:
+        cause = error.__cause__ if isinstance(error, InstantiationException) else error
+        if not isinstance(cause, LgadError):
+            raise
+        print(f"lgad-fit: {cause}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit):  # the trainer shuts down by the latter
         log.info("Interrupted. To go on: lgad-fit resume=%s", cfg.run_dir)
@@ -99,24 +104,36 @@ def fit(cfg: DictConfig) -> float:
     """
     resume = cfg.resume is not None
     if resume:
-        cfg = DictConfig(OmegaConf.load(Path(cfg.resume) / ".hydra" / "config.yaml"))
+        saved_by_hydra = Path(cfg.resume) / ".hydra"
+        cfg = DictConfig(OmegaConf.load(saved_by_hydra / "config.yaml"))
+        started_in = Path(OmegaConf.load(saved_by_hydra / "hydra.yaml").hydra.runtime.cwd)
+        if started_in.is_dir():
+            os.chdir(started_in)  # where its relative paths begin
         log.info("Resuming the run in %s.", cfg.run_dir)
     if cfg.stage not in ("all", "teacher", "student"):
         raise LgadError(f"stage={cfg.stage} is unknown: choose all, teacher or student.")
     settings = resolve(cfg, "student")
-
     data: LaneDataModule = build(settings["data"])
     rank_zero_only(data.prepare_data)()  # tells what is missing before anything is built
     rank_zero_only(OmegaConf.save)(cfg, Path(cfg.run_dir) / "config.yaml", resolve=True)
 
     distillation = settings["distillation"] or {}
-    open_teacher = distillation.get("teacher") == MISSING  # `teacher: ???` is filled in by this run
-    teacher = obtain_teacher(resolve(cfg, "teacher"), data, resume) if open_teacher or cfg.stage == "teacher" else None
+    asks_for_teacher = distillation.get("teacher") == MISSING  # by `teacher: ???`
+    teacher = build_module(settings, "teacher") if asks_for_teacher or cfg.stage == "teacher" else None
     if cfg.stage == "teacher":
+        obtain_teacher(teacher, resolve(cfg, "teacher"), data, resume)
         trainer = build_trainer(resolve(cfg, "teacher"), [])
         return float(trainer.validate(teacher, data, verbose=False)[0]["val/iou"])
-    callbacks = [build(distillation, **({"teacher": teacher} if open_teacher else {}))] if distillation else []
-    return fit_student(settings, data, callbacks, resume)
+
+    # All is built before the teacher is trained, so that a mistake shows at once.
+    L.seed_everything(settings["seed"], workers=True, verbose=False)
+    callbacks = [build(distillation, **({"teacher": teacher} if asks_for_teacher else {}))] if distillation else []
+    student = build_module(settings, "student")
+    for callback in callbacks:
+        callback.check_layers(student)
+    if teacher is not None:
+        obtain_teacher(teacher, resolve(cfg, "teacher"), data, resume)
+    return fit_student(student, settings, data, callbacks, resume)
 
 
 def resolve(cfg: DictConfig, phase: str) -> dict[str, Any]:
@@ -132,44 +149,54 @@ def build(node: Mapping[str, Any], **objects: Any) -> Any:
     return instantiate(settings, _partial_=True, _convert_="all")(**objects)
 
 
-def obtain_teacher(settings: dict[str, Any], data: LaneDataModule, resume: bool) -> LaneTeacher:
-    """The trained teacher: from `teacher.checkpoint`, from the cache, or trained now."""
-    options = settings["teacher"]
+def build_module(settings: dict[str, Any], phase: str) -> Any:
+    """The untrained module of a phase; equal for equal seeds."""
     L.seed_everything(settings["seed"], workers=True, verbose=False)
-    network = build(settings["network"] | options["network"])
-    if options["checkpoint"] is not None:
-        log.info("Teacher: loaded from %s.", options["checkpoint"])
-        return load_teacher(options["checkpoint"], network)
-    cached = cached_teacher(settings, data)
+    network = build(settings["network"] | settings[phase]["network"])
+    return build(settings[phase]["module"], network=network)
+
+
+def obtain_teacher(teacher: LaneTeacher, settings: dict[str, Any], data: LaneDataModule, resume: bool) -> None:
+    """Gives the teacher its trained weights: from `teacher.checkpoint`, from the cache, or by training it now."""
+    checkpoint = settings["teacher"]["checkpoint"]
+    if checkpoint is not None:
+        log.info("Teacher: loaded from %s.", checkpoint)
+        load_weights(teacher, checkpoint)
+        return
+    cached = cached_teacher(settings, data.identity)
+    kept = Path(settings["run_dir"], "teacher", "checkpoints", "last.ckpt")
     if cached is not None and cached.is_file():
         log.info("Teacher: this configuration has trained it before; reused from %s.", cached)
-        return load_teacher(cached, network)
+        load_weights(teacher, cached)
+        rank_zero_only(copy_whole)(cached, kept)
+        return
     if settings["stage"] == "student":
         raise LgadError(
             "stage=student needs a trained teacher, and the cache holds none that this configuration trained. Set "
             "teacher.checkpoint=PATH, run stage=teacher first, or train without a teacher: distillation=none."
         )
-    teacher: LaneTeacher = build(options["module"], network=network)
     trainer = build_trainer(settings, [])
-    trainer.fit(teacher, data, ckpt_path=last_checkpoint(settings) if resume else None)
+    trainer.fit(teacher, data, ckpt_path=kept if resume and kept.is_file() else None)
     if cached is not None and trainer.is_global_zero and (last := saved(trainer, None)):
-        with whole_file(cached) as part:
-            shutil.copyfile(last, part)
-    return teacher
+        copy_whole(Path(last), cached)
 
 
 def fit_student(
-    settings: dict[str, Any], data: LaneDataModule, distillation: list[FeatureDistillation], resume: bool
+    student: LaneStudent,
+    settings: dict[str, Any],
+    data: LaneDataModule,
+    distillation: list[FeatureDistillation],
+    resume: bool,
 ) -> float:
     """Trains the student, tests its best weights and reports."""
-    L.seed_everything(settings["seed"], workers=True, verbose=False)
-    student: LaneStudent = build(settings["student"]["module"], network=build(settings["network"]))
     trainer = build_trainer(settings, distillation)
-    trainer.fit(student, data, ckpt_path=last_checkpoint(settings) if resume else None)
+    last = Path(settings["run_dir"], "student", "checkpoints", "last.ckpt")
+    trainer.fit(student, data, ckpt_path=last if resume and last.is_file() else None)
     trainer.test(student, data, ckpt_path=saved(trainer, settings["monitor"]) or None, verbose=False)
     if trainer.is_global_zero:
         report(student, data, trainer, distillation, Path(settings["run_dir"]))
-    return float(student.test_results["total"][settings["monitor"].removeprefix("val/")])
+    total = student.test_results["total"]
+    return float(total["f1"] if "f1" in total else total["accuracy"])
 
 
 def build_trainer(settings: dict[str, Any], callbacks: list[FeatureDistillation]) -> L.Trainer:
@@ -179,7 +206,7 @@ def build_trainer(settings: dict[str, Any], callbacks: list[FeatureDistillation]
     configured = phase["callbacks"] | settings["callbacks"]  # `last` after `best`, whose state it is to hold
     trainer: L.Trainer = build(
         settings["trainer"] | phase["trainer"],
-        callbacks=[build(node) for node in configured.values()] + callbacks,
+        callbacks=[build(node) for node in configured.values() if node] + callbacks,
         logger=[build(node) for node in settings["logger"].values()],
     )
     launcher = trainer.strategy.launcher
@@ -197,31 +224,10 @@ def finish_wandb() -> None:
         sys.modules["wandb"].finish()
 
 
-def last_checkpoint(settings: dict[str, Any]) -> Path | None:
-    """The last epoch's checkpoint of a phase, if there is one."""
-    checkpoint = Path(settings["run_dir"], settings["phase"], "checkpoints", "last.ckpt")
-    return checkpoint if checkpoint.is_file() else None
-
-
 def saved(trainer: L.Trainer, monitor: str | None) -> str:
     """The checkpoint that a trainer has kept by a monitored figure, or by none; empty if it has kept none."""
     callbacks = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
     return next((callback.best_model_path for callback in callbacks if callback.monitor == monitor), "")
-
-
-def cached_teacher(settings: dict[str, Any], data: LaneDataModule) -> Path | None:
-    """Where the cache keeps the teacher that these settings train on this data set; None without a cache."""
-    options = settings["teacher"]
-    if options["cache_dir"] is None:
-        return None
-    depends_on = {
-        "seed": settings["seed"],
-        "network": settings["network"] | options["network"],
-        "module": options["module"],
-        "trainer": settings["trainer"] | options["trainer"] | {"default_root_dir": None},
-        "data": settings["data"] | {"root": data.identity, "num_workers": None},
-    }
-    return Path(options["cache_dir"]).expanduser() / f"{fingerprint(depends_on)}.ckpt"
 
 
 def report(

@@ -1,7 +1,10 @@
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lgad_lightning.data import LaneBatch
@@ -28,13 +31,20 @@ def encode_label(label: Tensor, num_classes: int) -> Tensor:
     return (label.unsqueeze(-1) == classes).float().permute(0, 3, 1, 2)  # channels-last, which convolutions like
 
 
+ADAM = partial(torch.optim.Adam, lr=1e-3)
+"""Leaves the plateau of an all-background output many times sooner than the students' SGD."""
+
+
 class LaneTeacher(LaneModule):
     """The teacher of LGAD: it sees the lane label map and learns to reproduce it (Liu & Zhu 2021).
 
     Any lane network will do, given one input channel for each class. After its training it supervises a student
     through `LabelGuidedAttentionDistillation`, and is then thrown away.
 
-    The arguments are those of `LaneModule`.
+    Args:
+        network: Maps `(B, K, H, W)` to a `LaneOutput` of K classes.
+        optimizer: Builds the optimiser from the parameters.
+        kwargs: The other arguments of `LaneModule`.
 
     Example:
         >>> from lgad_lightning.networks import ERFNet
@@ -42,6 +52,9 @@ class LaneTeacher(LaneModule):
         >>> teacher(torch.zeros(2, 64, 160, dtype=torch.long)).logits.shape
         torch.Size([2, 5, 64, 160])
     """
+
+    def __init__(self, network: nn.Module, optimizer: OptimizerCallable = ADAM, **kwargs: Any) -> None:
+        super().__init__(network, optimizer=optimizer, **kwargs)
 
     def forward(self, label: Tensor) -> LaneOutput:
         """Reproduces a label map.
@@ -73,6 +86,21 @@ def load_teacher(checkpoint: str | Path, network: nn.Module) -> LaneTeacher:
     Raises:
         LgadError: If the file is missing or holds the weights of another network.
     """
+    teacher = LaneTeacher(network)
+    load_weights(teacher, checkpoint)
+    return teacher.eval()
+
+
+def load_weights(teacher: LaneTeacher, checkpoint: str | Path) -> None:
+    """Gives a teacher the weights of a checkpoint.
+
+    Args:
+        teacher: The teacher, changed in place.
+        checkpoint: A checkpoint that the training of a `LaneTeacher` wrote.
+
+    Raises:
+        LgadError: If the file is missing or holds the weights of another network.
+    """
     if not Path(checkpoint).is_file():
         raise LgadError(
             f"The teacher's checkpoint {checkpoint} does not exist. Give the path of one that teacher training wrote, "
@@ -82,11 +110,9 @@ def load_teacher(checkpoint: str | Path, network: nn.Module) -> LaneTeacher:
         weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     except (KeyError, RuntimeError, UnpicklingError, EOFError) as error:
         raise LgadError(f"{checkpoint} is no checkpoint of a training: {error}") from error
-    teacher = LaneTeacher(network)
     try:
         teacher.load_state_dict(weights)
     except RuntimeError as error:
         raise LgadError(
             f"The checkpoint {checkpoint} does not fit the network given for the teacher. {error}"
         ) from error
-    return teacher.eval()

@@ -1,0 +1,59 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lgad_lightning.teacher_cache import cached_teacher
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    return {
+        "seed": 1,
+        "run_dir": "/runs/1",
+        "network": {"channels": [8, 16, 24]},
+        "trainer": {"max_epochs": 12, "default_root_dir": "/runs/1"},
+        "callbacks": {"last": {"dirpath": "/runs/1/teacher"}},
+        "data": {"root": "/data", "num_workers": 2, "batch_size": 8},
+        "teacher": {
+            "cache_dir": "/cache",
+            "module": {"optimizer": {"lr": 0.1}},
+            "network": {"in_channels": 5},
+            "trainer": {"max_epochs": 4},
+            "callbacks": {},
+        },
+    } | changes
+
+
+def test_a_run_elsewhere_finds_the_same_teacher() -> None:
+    elsewhere = settings(
+        run_dir="/runs/2",
+        trainer={"max_epochs": 50, "default_root_dir": "/runs/2", "enable_progress_bar": False},
+        callbacks={"last": {"dirpath": "/runs/2/teacher"}},
+        data={"root": "/other/place", "num_workers": 8, "batch_size": 8},
+    )
+    assert cached_teacher(elsewhere, "CULane-1") == cached_teacher(settings(), "CULane-1")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 2},
+        {"network": {"channels": [16, 32, 64]}},
+        {"trainer": {"max_epochs": 12, "precision": "bf16-mixed"}},
+        {"callbacks": {"ema": {"decay": 0.9}}},
+        {"data": {"root": "/data", "num_workers": 2, "batch_size": 16}},
+        {"teacher": settings()["teacher"] | {"module": {"optimizer": {"lr": 0.2}}}},
+        {"teacher": settings()["teacher"] | {"trainer": {"max_epochs": 5}}},
+        {"teacher": settings()["teacher"] | {"callbacks": {"ema": {"decay": 0.9}}}},
+    ],
+)
+def test_what_changes_the_weights_changes_the_place(changes: dict[str, Any]) -> None:
+    assert cached_teacher(settings(**changes), "CULane-1") != cached_teacher(settings(), "CULane-1")
+
+
+def test_data_sets_and_cache_folders_are_told_apart() -> None:
+    assert cached_teacher(settings(), "CULane-2") != cached_teacher(settings(), "CULane-1")
+    place = cached_teacher(settings(), "CULane-1")
+    assert place is not None
+    assert place.parent == Path("/cache")
+    assert cached_teacher(settings(teacher=settings()["teacher"] | {"cache_dir": None}), "CULane-1") is None
