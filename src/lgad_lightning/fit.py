@@ -117,17 +117,14 @@ def fit(cfg: DictConfig) -> float:
     rank_zero_only(data.prepare_data)()  # tells what is missing before anything is built
     rank_zero_only(OmegaConf.save)(cfg, Path(cfg.run_dir) / "config.yaml", resolve=True)
 
-    distillation = settings["distillation"] or {}
-    asks_for_teacher = distillation.get("teacher") == MISSING  # by `teacher: ???`
-    teacher = build_module(settings, "teacher") if asks_for_teacher or cfg.stage == "teacher" else None
     if cfg.stage == "teacher":
-        obtain_teacher(teacher, resolve(cfg, "teacher"), data, resume)
-        trainer = build_trainer(resolve(cfg, "teacher"), [])
-        return float(trainer.validate(teacher, data, verbose=False)[0]["val/iou"])
+        return fit_teacher(resolve(cfg, "teacher"), data, resume)
 
     # All is built before the teacher is trained, so that a mistake shows at once.
+    distillation = settings["distillation"] or {}
+    teacher = build_module(settings, "teacher") if distillation.get("teacher") == MISSING else None  # `teacher: ???`
     L.seed_everything(settings["seed"], workers=True, verbose=False)
-    callbacks = [build(distillation, **({"teacher": teacher} if asks_for_teacher else {}))] if distillation else []
+    callbacks = [build(distillation, **({} if teacher is None else {"teacher": teacher}))] if distillation else []
     student = build_module(settings, "student")
     for callback in callbacks:
         callback.check_layers(student)
@@ -154,6 +151,13 @@ def build_module(settings: dict[str, Any], phase: str) -> Any:
     L.seed_everything(settings["seed"], workers=True, verbose=False)
     network = build(settings["network"] | settings[phase]["network"])
     return build(settings[phase]["module"], network=network)
+
+
+def fit_teacher(settings: dict[str, Any], data: LaneDataModule, resume: bool) -> float:
+    """Trains the teacher alone; its mean lane IoU on the validation split."""
+    teacher: LaneTeacher = build_module(settings, "teacher")
+    obtain_teacher(teacher, settings, data, resume)
+    return float(build_trainer(settings, []).validate(teacher, data, verbose=False)[0]["val/iou"])
 
 
 def obtain_teacher(teacher: LaneTeacher, settings: dict[str, Any], data: LaneDataModule, resume: bool) -> None:
