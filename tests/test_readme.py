@@ -95,3 +95,7 @@ def test_every_link_of_the_readme_leads_somewhere() -> None:
 def test_ci_runs_the_readmes_test_command() -> None:
     (command,) = [line for line in COMMANDS if "nox" in line]
     assert command in (CHECKOUT / ".ci" / "run").read_text()
+
+
+def test_nothing_is_left_to_fill_in() -> None:
+    assert not re.findall(r"\b(?:TIME|OUTPUT|RUNS|TABLE)\b", README)
