@@ -1,10 +1,8 @@
 """`lgad-fit` through its console script, on a tiny generated data set."""
 
-import contextlib
 import csv
 import json
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -179,12 +177,8 @@ def test_an_interrupted_run_says_how_to_go_on(tiny_root: Path, tmp_path: Path) -
     while not (tmp_path / "run" / "student" / "checkpoints" / "last.ckpt").is_file():
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
-    for _ in range(10):  # an interrupt that hits a destructor is lost
-        process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
-            break
-    stdout, _ = process.communicate(timeout=10)
+    process.send_signal(signal.SIGINT)
+    stdout, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert f"lgad-fit resume={tmp_path / 'run'}" in stdout
 

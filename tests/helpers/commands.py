@@ -1,6 +1,7 @@
 """Runs the package's console scripts as a user does, on a data set so small that a run takes seconds."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,11 @@ def environment(folder: Path) -> dict[str, str]:
     return kept | own | {"COLUMNS": "160"}
 
 
+def heed_interrupts() -> None:
+    """Undoes what a shell does to the commands that it runs in the background: they ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(name: str, *arguments: str, folder: Path) -> "subprocess.Popen[str]":
     """Starts a console script in a folder."""
     return subprocess.Popen(
@@ -38,6 +44,7 @@ def start(name: str, *arguments: str, folder: Path) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
 
 
