@@ -18,8 +18,8 @@ Picture = NDArray[Any]
 _WIDTH, _GAP, _HEADER = 280, 6, 26
 _PAPER, _INK = (250, 250, 250), (40, 40, 48)
 _IGNORED = (150, 150, 150)
-# One for each class after the background, and round again.
-_COLOURS = np.array([(230, 85, 65), (60, 170, 110), (60, 120, 220), (240, 180, 50), (160, 95, 200), (60, 190, 200)])
+COLOURS = np.array([(230, 85, 65), (60, 170, 110), (60, 120, 220), (240, 180, 50), (160, 95, 200), (60, 190, 200)])
+"""One (red, green, blue) for each class after the background, and round again."""
 
 
 def draw_image(image: Tensor) -> Picture:
@@ -49,7 +49,7 @@ def draw_label(image: Tensor, label: Tensor) -> Picture:
     """
     grey = draw_image(image).mean(2, keepdims=True) / 2 + 30
     classes = _resized(label[None], "nearest-exact").astype(int)
-    colours = np.where(classes == IGNORE_INDEX, _IGNORED, _COLOURS[(classes[..., 0] - 1) % len(_COLOURS)])
+    colours = np.where(classes == IGNORE_INDEX, _IGNORED, COLOURS[(classes[..., 0] - 1) % len(COLOURS)])
     picture: Picture = np.where(classes > 0, colours, grey).astype(np.uint8)
     return picture
 

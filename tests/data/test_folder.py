@@ -66,7 +66,7 @@ def test_any_number_of_slots_when_they_are_given(tmp_path: Path) -> None:
 
 def test_stroke_is_a_share_of_the_width(lines: Path) -> None:
     thin, thick = (
-        np.count_nonzero(module(lines, stroke=share).source("train").label(0, Frame(60, 120), (60, 120)))
+        np.count_nonzero(module(lines, stroke=share).open("train").label(0, Frame(60, 120), (60, 120)))
         for share in (1 / 120, 8 / 120)
     )
     assert thick > 3 * thin

@@ -2,15 +2,16 @@ import multiprocessing
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+from lightning.pytorch.trainer.states import TrainerFn
 
-from lgad_lightning.data import CULaneDataModule, TuSimpleDataModule
-from lgad_lightning.data.label_cache import LabelCache, build_label_cache, decode_runs, encode_runs
+from lgad_lightning.data import CULaneDataModule, LaneFolderDataModule, TuSimpleDataModule
+from lgad_lightning.data.dataset import LaneDataset
+from lgad_lightning.data.label_cache import LabelCache, build_label_cache
 from lgad_lightning.errors import LgadError
 
 SIZE = (36, 80)
@@ -25,11 +26,6 @@ def sources(folder: Path, count: int = 3) -> list[Path]:
     for path in paths:
         path.touch()
     return paths
-
-
-@given(arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20)), elements=st.sampled_from([0, 1, 4, 255])))
-def test_runs_keep_everything(label: np.ndarray) -> None:
-    assert np.array_equal(decode_runs(encode_runs(label), label.shape), label)
 
 
 def test_labels_come_back(tmp_path: Path) -> None:
@@ -108,14 +104,47 @@ def test_batches_are_the_same_with_a_cache(roads: Path, tmp_path: Path) -> None:
         assert np.array_equal(plain["image"], cached["image"])
 
 
-def test_masks_are_not_read_again(roads: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(roads, tmp_path / "copy"))
-    data = CULaneDataModule(copy, input_size=SIZE, num_workers=0, batch_size=4, label_cache=tmp_path / "cache")
+def test_masks_are_not_read_again(roads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(path: Path, num_slots: int) -> np.ndarray:
+        raise AssertionError(f"{path} is read")
+
+    data = CULaneDataModule(roads, input_size=SIZE, num_workers=0, batch_size=4, label_cache=tmp_path / "cache")
     data.prepare_data()
-    shutil.rmtree(copy / "laneseg_label_w16")
-    (copy / "laneseg_label_w16").mkdir()
+    monkeypatch.setattr("lgad_lightning.data.culane.read_mask", read)
+    data.prepare_data()
     data.setup("fit")
     assert len(list(data.train_dataloader())) == 3
+
+
+def test_changed_annotations_replace_the_cache(roads: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(roads, tmp_path / "copy"))
+    cache = tmp_path / "cache"
+    before = batches(copy, cache, augmentation=False)
+    for path in (copy / "laneseg_label_w16").rglob("*.png"):
+        cv2.imwrite(str(path), np.zeros((118, 328), np.uint8))
+    after = batches(copy, cache, augmentation=False)
+    assert before[0]["label"].any()
+    assert not any(batch["label"].any() for batch in after[:4])  # training and validation
+    assert len(list(cache.glob("*.labels"))) == 3
+
+
+def test_a_wider_stroke_has_a_cache_of_its_own(roads: Path, tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        image = sorted(roads.rglob(f"{split}_000.MP4/*.jpg"))[1]
+        target = tmp_path / "own" / split / "a.jpg"
+        target.parent.mkdir(parents=True)
+        shutil.copyfile(image, target)
+        shutil.copyfile(image.with_suffix(".lines.txt"), target.with_suffix(".lines.txt"))
+    pixels = []
+    for stroke in (0.01, 0.05):
+        data = LaneFolderDataModule(
+            tmp_path / "own", stroke=stroke, input_size=SIZE, num_workers=0, label_cache=tmp_path / "cache"
+        )
+        data.prepare_data()
+        data.setup("validate")
+        (batch,) = data.val_dataloader()
+        pixels.append(int((batch["label"] > 0).sum()))
+    assert pixels[1] > 2 * pixels[0]
 
 
 def test_geometries_have_caches_of_their_own(roads: Path, tmp_path: Path) -> None:
@@ -144,6 +173,11 @@ def test_real_tusimple_labels_are_cached(shared_dir: Path, tmp_path: Path) -> No
         shared_dir / "real/tusimple",
         labels={split: ["label_data_subset.json"] for split in ("train", "val")},
         label_cache=tmp_path,
+        input_size=SIZE,
+        num_workers=0,
     )
-    data.check(["train", "val"])
-    assert data.source("train").label_path(0).name == "label_data_subset.json"
+    data.trainer = SimpleNamespace(state=SimpleNamespace(fn=TrainerFn.FITTING), world_size=1, global_rank=0)  # type: ignore[assignment]
+    data.prepare_data()
+    data.setup("fit")
+    cached, drawn = data.datasets["val"], LaneDataset(data.open("val"), SIZE)
+    assert all(np.array_equal(cached[index]["label"], drawn[index]["label"]) for index in range(len(drawn)))

@@ -1,3 +1,4 @@
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -7,11 +8,13 @@ import pytest
 import torch
 
 from lgad_lightning.commands.data import main
-from lgad_lightning.data import CULaneDataModule, StreamLaneDataModule
-from lgad_lightning.data.stream import pack
+from lgad_lightning.data import CULaneDataModule, LaneDataModule, LaneFolderDataModule, TuSimpleDataModule
+from lgad_lightning.data import pack as packing
+from lgad_lightning.data.pack import pack
 from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Lane, write_lines
 
-SETTINGS: dict[str, Any] = {"input_size": (36, 80), "batch_size": 4}
+SETTINGS: dict[str, Any] = {"input_size": (36, 80), "batch_size": 4, "num_workers": 0}
 
 pytestmark = pytest.mark.zoo
 
@@ -22,28 +25,29 @@ def test_without_litdata_the_extra_is_named(roads: Path, tmp_path: Path, monkeyp
     with pytest.raises(LgadError, match=r"lgad-lightning\[stream\]"):
         pack(CULaneDataModule(roads), tmp_path / "packed")
     with pytest.raises(LgadError, match=r"lgad-lightning\[stream\]"):
-        StreamLaneDataModule(str(tmp_path)).prepare_data()
+        CULaneDataModule("s3://roads/culane").prepare_data()
 
 
 def test_a_label_cache_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LgadError, match="label_cache"):
-        StreamLaneDataModule(str(tmp_path), label_cache=tmp_path)
+        CULaneDataModule("s3://roads/culane", label_cache=tmp_path).prepare_data()
+
+
+def command(*arguments: object) -> object:
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    return end.value.code
 
 
 @pytest.fixture(scope="module")
 def packed(roads: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("litdata", reason="needs the extra `stream`")
     folder = tmp_path_factory.mktemp("stream") / "packed"
-    with pytest.raises(SystemExit) as end:
-        main(["pack", str(roads), str(folder), "--workers", "2"])
-    assert end.value.code == 0
+    assert command("pack", roads, folder, "--workers", 2) == 0
     return folder
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_batches_are_those_of_the_files(roads: Path, packed: Path, workers: int) -> None:
-    files = CULaneDataModule(roads, num_workers=0, **SETTINGS)
-    streamed = StreamLaneDataModule(str(packed), num_workers=workers, **SETTINGS)
+def assert_same_batches(files: LaneDataModule, streamed: LaneDataModule) -> None:
     streamed.prepare_data()
     for data in (files, streamed):
         data.setup()
@@ -56,9 +60,65 @@ def test_batches_are_those_of_the_files(roads: Path, packed: Path, workers: int)
             assert plain.get("evaluation") == other.get("evaluation")
 
 
-def test_identity_is_that_of_the_packed_data(packed: Path) -> None:
-    one, same, other = (StreamLaneDataModule(str(packed), input_size=size) for size in ((36, 80), (36, 80), (40, 80)))
-    assert one.identity == same.identity != other.identity
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_are_those_of_the_files(roads: Path, packed: Path, workers: int) -> None:
+    files = CULaneDataModule(roads, **SETTINGS, crop_top=20)
+    assert_same_batches(files, CULaneDataModule(packed, **(SETTINGS | {"num_workers": workers}), crop_top=20))
+
+
+@pytest.mark.parametrize("stroke", [0.01, 0.05])
+def test_labels_are_drawn_from_packed_lanes_as_from_the_files(roads: Path, tmp_path: Path, stroke: float) -> None:
+    pytest.importorskip("litdata", reason="needs the extra `stream`")
+    for split in ("train", "val", "test"):
+        frames = sorted(roads.rglob(f"{split}_000.MP4/*.jpg"))[1:3]
+        for number, image in enumerate(frames):
+            target = tmp_path / "own" / split / f"{number}.jpg"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(image, target)
+            shutil.copyfile(image.with_suffix(".lines.txt"), target.with_suffix(".lines.txt"))
+    pack(LaneFolderDataModule(tmp_path / "own", num_slots=2), tmp_path / "packed", workers=0)
+    assert_same_batches(
+        *(LaneFolderDataModule(tmp_path / name, num_slots=2, stroke=stroke, **SETTINGS) for name in ("own", "packed"))
+    )
+
+
+def test_tusimple_keeps_its_rows(tmp_path: Path, roads: Path) -> None:
+    pytest.importorskip("litdata", reason="needs the extra `stream`")
+    root = tmp_path / "tusimple"
+    image = sorted(roads.rglob("train_000.MP4/*.jpg"))[0]
+    for label in ("label_data_0313", "label_data_0601", "label_data_0531", "test_label"):
+        frame = {
+            "raw_file": f"clips/{label}/20.jpg",
+            "h_samples": [40, 60, 80],
+            "lanes": [[50, 30, -2], [200, 230, 260]],
+        }
+        (root / frame["raw_file"]).parent.mkdir(parents=True)
+        shutil.copyfile(image, root / frame["raw_file"])
+        (root / f"{label}.json").write_text(json.dumps(frame) + "\n")
+    pack(TuSimpleDataModule(root), tmp_path / "packed", workers=0)
+    settings = SETTINGS | {"batch_size": 1}
+    assert_same_batches(*(TuSimpleDataModule(folder, **settings) for folder in (root, tmp_path / "packed")))
+
+
+def test_identity_is_that_of_the_files(roads: Path, packed: Path) -> None:
+    files, one, other = (
+        CULaneDataModule(root, input_size=size).identity
+        for root, size in ((roads, (36, 80)), (packed, (36, 80)), (packed, (40, 80)))
+    )
+    assert files == one != other
+
+
+def test_other_readers_and_slots_are_refused(packed: Path) -> None:
+    with pytest.raises(LgadError, match="packed by CULaneDataModule"):
+        TuSimpleDataModule(packed, num_slots=4).prepare_data()
+
+    class Six(CULaneDataModule):
+        pass
+
+    reader = Six(packed)
+    reader.num_slots = 6
+    with pytest.raises(LgadError, match="packed with 4 lane slots; num_slots is 6"):
+        reader.prepare_data()
 
 
 def test_a_folder_in_use_is_refused(roads: Path, packed: Path) -> None:
@@ -66,18 +126,70 @@ def test_a_folder_in_use_is_refused(roads: Path, packed: Path) -> None:
         pack(CULaneDataModule(roads), packed)
 
 
-def test_a_damaged_image_ends_the_packing(roads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_packing_goes_on(
+    roads: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("litdata", reason="needs the extra `stream`")
-
+    monkeypatch.setattr(packing, "_PART", 5)
     copy = Path(shutil.copytree(roads, tmp_path / "copy"))
-    path = next(copy.rglob("train_000.MP4/00002.jpg"))
-    path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(LgadError, match=r"00002\.jpg"):
-        pack(CULaneDataModule(copy), tmp_path / "packed", workers=2)
+    path = next(copy.rglob("train_000.MP4/00007.jpg"))
+    content = path.read_bytes()
+    path.write_bytes(content[:-500])
+    with pytest.raises(LgadError, match=r"00007\.jpg"):
+        pack(CULaneDataModule(copy), tmp_path / "packed", workers=0)
     assert not (tmp_path / "packed").exists()
+    path.write_bytes(content)
+    first = next(copy.rglob("train_000.MP4/00000.jpg"))
+    first.rename(first.with_suffix(".gone"))  # it is in the first part, which need not be made again
+    pack(CULaneDataModule(copy), tmp_path / "packed", workers=0)
+    assert "types" not in capfd.readouterr().out
+    assert_same_batches(CULaneDataModule(roads, **SETTINGS), CULaneDataModule(tmp_path / "packed", **SETTINGS))
 
 
 def test_a_missing_stream_is_named(tmp_path: Path) -> None:
     pytest.importorskip("litdata", reason="needs the extra `stream`")
     with pytest.raises(LgadError, match="holds no packed lanes"):
-        StreamLaneDataModule(str(tmp_path / "nothing")).prepare_data()
+        CULaneDataModule(f"file://{tmp_path}/nothing").prepare_data()
+
+
+def test_a_missing_chunk_is_named(packed: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(packed, tmp_path / "copy"))
+    next((copy / "val").glob("chunk*.bin")).unlink()
+    with pytest.raises(LgadError, match=r"Image 0 of .*copy/val cannot be read"):
+        CULaneDataModule(copy, **SETTINGS).prepare_data()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_chunk_is_named_or_skipped(packed: Path, tmp_path: Path, workers: int) -> None:
+    copy = Path(shutil.copytree(packed, tmp_path / "copy"))
+    (chunk,) = (copy / "val").glob("chunk*.bin")
+    before, start, rest = chunk.read_bytes().rpartition(b"\xff\xd8\xff")
+    chunk.write_bytes(before + b"\0" * len(start) + rest)
+    settings = SETTINGS | {"num_workers": workers}
+    data = CULaneDataModule(copy, **settings)
+    data.prepare_data()
+    data.setup("validate")
+    with pytest.raises(LgadError, match=r"val_000\.MP4/00003\.jpg is no image"):
+        list(data.val_dataloader())
+    data = CULaneDataModule(copy, **settings, on_error="skip")
+    data.setup("validate")
+    (batch,) = data.val_dataloader()
+    assert len(batch["name"]) == 3
+    assert len(data.skipped) == 1
+
+
+def test_packed_data_can_be_checked_and_counted(packed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    assert command("check", packed, "--json", out, "--workers", 2) == 0
+    assert json.loads(out.read_text())["findings"] == {}
+    assert command("stats", packed, "--json", out, "--workers", 2) == 0
+    assert json.loads(out.read_text())["images"] == 12
+
+
+def test_points_far_outside_are_kept(tmp_path: Path, roads: Path) -> None:
+    pytest.importorskip("litdata", reason="needs the extra `stream`")
+    copy = Path(shutil.copytree(roads, tmp_path / "copy"))
+    path = next(copy.rglob("val_000.MP4/00000.lines.txt"))
+    write_lines(path, [Lane([[-1e4, 117], [3.1234567890123, 40]], (118, 328))])
+    pack(CULaneDataModule(copy), tmp_path / "packed", workers=0)
+    assert_same_batches(CULaneDataModule(copy, **SETTINGS), CULaneDataModule(tmp_path / "packed", **SETTINGS))

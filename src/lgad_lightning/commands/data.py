@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 from rich.console import Console
 from rich.table import Table
 
 from lgad_lightning.data import LaneAugmentation, LaneDataModule
-from lgad_lightning.data.base import SPLITS
-from lgad_lightning.data.check import check_data, open_data
-from lgad_lightning.data.pictures import Image, contact_sheet, data_statistics
-from lgad_lightning.data.stream import pack
+from lgad_lightning.data.check import check_data
+from lgad_lightning.data.layouts import open_data
+from lgad_lightning.data.pack import pack
+from lgad_lightning.data.preview import contact_sheet
+from lgad_lightning.data.source import SPLITS
+from lgad_lightning.data.statistics import MEASURES, data_statistics
 from lgad_lightning.data.synthetic import SyntheticData, generate
+from lgad_lightning.drawing import Picture, write_picture
 from lgad_lightning.errors import LgadError
 from lgad_lightning.report import write_json
+
+_CAPTION = "mean ± deviation; " + "; ".join(f"{name}: {meaning}" for name, meaning in MEASURES.items())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except LgadError as error:
         sys.exit(f"lgad-data: {error}")
     except KeyboardInterrupt:
-        sys.exit("lgad-data: interrupted")
+        sys.exit("lgad-data: interrupted; the same command goes on from here")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,6 +139,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _stats(options: argparse.Namespace) -> int:
+    _check_picture(options.picture)
     module = _open(options, input_size=options.input_size, crop_top=options.crop_top)
     figures, picture = data_statistics(module, options.split, options.workers)
     if options.json is not None:
@@ -142,14 +147,12 @@ def _stats(options: argparse.Namespace) -> int:
     if options.picture is not None:
         _write_picture(options.picture, picture)
     console = Console()
-    slots = Table(
-        "class", "share of pixels", "mean column at its bottom", "mean share of rows", title=f"{options.split}"
-    )
-    slots.add_row("background", f"{figures['class_share'][0]:.4f}", "", "")
+    slots = Table("class", "share of pixels", *MEASURES, title=f"{options.split}", caption=_CAPTION)
+    slots.add_row("background", f"{figures['class_share'][0]:.4f}")
     for slot, share in enumerate(figures["class_share"][1:], start=1):
-        bottom, length = figures["bottom"][str(slot)], figures["length"][str(slot)]
-        placed = ("-", "-") if bottom is None else (f"{bottom:.0f}", f"{length:.2f}")
-        slots.add_row(str(slot), f"{share:.4f}", *placed)
+        measured = (figures["geometry"][str(slot)] or {}).values()
+        shown = (f"{value['mean']:.4g} ± {value['deviation']:.2g}" for value in measured)
+        slots.add_row(str(slot), f"{share:.4f}", *shown)
     console.print(slots)
     patterns = Table("existence", "images", "share")
     for pattern, count in figures["existence"].items():
@@ -160,6 +163,7 @@ def _stats(options: argparse.Namespace) -> int:
 
 
 def _preview(options: argparse.Namespace) -> int:
+    _check_picture(options.out)
     augmentation = LaneAugmentation(options.flip, options.rotate, options.zoom)
     module = _open(options, input_size=options.input_size, crop_top=options.crop_top, augmentation=augmentation)
     _write_picture(options.out, contact_sheet(module, options.split, options.images))
@@ -167,9 +171,14 @@ def _preview(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write_picture(path: Path, picture: Image) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg") or not cv2.imwrite(str(path), picture):
-        raise LgadError(
-            f"{path} cannot be written: give a name that ends in .png or .jpg, in a folder you may write to."
-        )
+def _write_picture(path: Path, picture: Picture) -> None:
+    try:
+        write_picture(path, picture)
+    except OSError as error:
+        raise LgadError(f"The picture cannot be written: {error}.") from error
+
+
+def _check_picture(path: Path | None) -> None:
+    """Refuses other names than `.png` before the long work."""
+    if path is not None and path.suffix.lower() != ".png":
+        raise LgadError(f"{path} is no name of a picture: it must end in .png.")

@@ -6,7 +6,6 @@ from lgad_lightning.data.culane import CULaneDataModule
 from lgad_lightning.data.dataset import LaneBatch
 from lgad_lightning.data.folder import LaneFolderDataModule
 from lgad_lightning.data.source import LaneSource
-from lgad_lightning.data.stream import StreamLaneDataModule
 from lgad_lightning.data.synthetic import SyntheticLaneDataModule
 from lgad_lightning.data.tusimple import TuSimpleDataModule
 
@@ -18,7 +17,6 @@ __all__ = [
     "LaneFlip",
     "LaneFolderDataModule",
     "LaneSource",
-    "StreamLaneDataModule",
     "SyntheticLaneDataModule",
     "TuSimpleDataModule",
 ]

@@ -17,13 +17,11 @@ from lgad_lightning.data.dataset import LaneBatch, LaneDataset, collate
 from lgad_lightning.data.label_cache import LabelCache, build_label_cache
 from lgad_lightning.data.loader import LaneLoader
 from lgad_lightning.data.sampler import EpochSampler
-from lgad_lightning.data.source import LaneSource
+from lgad_lightning.data.source import SPLITS, LaneSource, Split
+from lgad_lightning.data.stream import StreamSource, is_packed
 from lgad_lightning.errors import LgadError
 
 log = logging.getLogger(__name__)
-
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 class LaneDataModule(L.LightningDataModule):
@@ -33,7 +31,8 @@ class LaneDataModule(L.LightningDataModule):
     its augmentation are functions of seed, epoch and sample, whatever the number of workers or the point of resuming.
 
     Args:
-        root: Folder of the data set.
+        root: Folder of the data set; or folder or address (`s3://...`, `gs://...`) of what `lgad-data pack` has made
+            of it.
         num_slots: Number of lane slots; classes are one more.
         input_size: Height and width of the network's input in pixels.
         crop_top: Rows to cut off the top of every image, before resizing.
@@ -80,6 +79,7 @@ class LaneDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         self.root = Path(root).expanduser()
+        self.url = str(root).rstrip("/") if "://" in str(root) else None
         self.num_slots = num_slots
         self.input_size = (int(input_size[0]), int(input_size[1]))
         self.crop_top = crop_top
@@ -98,7 +98,7 @@ class LaneDataModule(L.LightningDataModule):
 
     @abstractmethod
     def source(self, split: Split) -> LaneSource:
-        """The images and labels of a split.
+        """The images and labels of a split, from the files of the data set. To be overridden; `open` is for use.
 
         Args:
             split: `train`, `val` or `test`.
@@ -106,6 +106,24 @@ class LaneDataModule(L.LightningDataModule):
         Raises:
             LgadError: If they cannot be found.
         """
+
+    def open(self, split: Split) -> LaneSource:
+        """The images and labels of a split: from the files, or from what `lgad-data pack` has made of them.
+
+        Args:
+            split: `train`, `val` or `test`.
+
+        Raises:
+            LgadError: If they cannot be found, or if the packed data set is another one than this.
+        """
+        if self.packed is None:
+            return self.source(split)
+        return StreamSource(f"{self.packed}/{split}", self.num_slots, [kind.__name__ for kind in type(self).__mro__])
+
+    @property
+    def packed(self) -> str | None:
+        """Address of the packed data set, None where `root` is a folder of files."""
+        return self.url or (str(self.root) if is_packed(self.root) else None)
 
     def check(self, splits: Iterable[Split] = SPLITS) -> None:
         """Looks whether the data set is there: quickly, before anything is trained.
@@ -117,11 +135,13 @@ class LaneDataModule(L.LightningDataModule):
             LgadError: If something is missing. Says the folder looked in, the layout expected, the key to set and how
                 to go on without data.
         """
+        if self.packed and self.label_cache:
+            raise LgadError(f"{self.packed} is packed, and has its label maps at hand: set label_cache to null.")
         for split in splits:
-            source = self.source(split)
+            source = self.open(split)
             if not len(source):
                 raise LgadError(f"{source.root} has no images for {split}.")
-            for index in (0, len(source) - 1):
+            for index in () if self.packed else (0, len(source) - 1):
                 if not (path := source.root / source.names[index]).is_file():
                     raise LgadError(f"The first or last image of {split} is missing: {path}. {self.advice}")
 
@@ -142,13 +162,13 @@ class LaneDataModule(L.LightningDataModule):
     def identity(self) -> str:
         """A short text that differs between data sets, and between geometries of one.
 
-        Two modules with equal identity give equal label maps of equal images in training, but for augmentation.
+        Two modules with equal identity give equal label maps of equal images in training, but for augmentation; a data
+        set has the same one before and after packing. See `LaneSource.fingerprint` for what is looked at.
         """
         digest = hashlib.sha256(f"{self.input_size} {self.crop_top} {self.num_slots}".encode())
         for split in SPLITS[:2]:
-            source = self.source(split)
-            made_from = source.label_path(0).suffix if len(source) else ""
-            digest.update("\n".join([made_from, *source.names]).encode())
+            source = self.open(split)
+            digest.update(f"{source.stroke} {source.fingerprint()}".encode())
         return f"{type(self).__name__}-{digest.hexdigest()[:12]}"
 
     def prepare_data(self) -> None:
@@ -164,7 +184,8 @@ class LaneDataModule(L.LightningDataModule):
         for split in splits if self.label_cache else ():
             dataset = self._dataset(split)
             sources = [dataset.source.label_path(index) for index in range(len(dataset))]
-            build_label_cache(self._label_cache_path(split), sources, dataset.label, skip=self.on_error == "skip")
+            path = self._label_cache_path(split, dataset.source)
+            build_label_cache(path, sources, dataset.label, skip=self.on_error == "skip")
 
     def setup(self, stage: str | None = None) -> None:
         """Opens the splits.
@@ -196,22 +217,26 @@ class LaneDataModule(L.LightningDataModule):
         return {name: error for dataset in self.datasets.values() for name, error in dataset.skipped.items()}
 
     def _dataset(self, split: Split, cached: bool = False, **options: Any) -> LaneDataset:
+        source = self.open(split)
+        cache = None
+        if cached and self.label_cache:
+            cache = LabelCache(self._label_cache_path(split, source), self.input_size)
         return LaneDataset(
-            self.source(split),
+            source,
             self.input_size,
             self.crop_top,
             seed=self.seed,
             reduced_decode=self.reduced_decode,
-            label_cache=LabelCache(self._label_cache_path(split), self.input_size)
-            if cached and self.label_cache
-            else None,
+            label_cache=cache,
             on_error=self.on_error,
             **options,
         )
 
-    def _label_cache_path(self, split: Split) -> Path:
+    def _label_cache_path(self, split: Split, source: LaneSource) -> Path:
         assert self.label_cache is not None
-        return self.label_cache / f"{self.identity}-{split}.labels"
+        geometry = f"{self.root.resolve()} {self.input_size} {self.crop_top} {self.num_slots} {source.stroke}"
+        digest = hashlib.sha256(geometry.encode()).hexdigest()
+        return self.label_cache / f"{type(self).__name__}-{digest[:12]}-{split}.labels"
 
     def train_dataloader(self) -> DataLoader[LaneBatch]:
         """Batches in a new order every epoch; a last one of less than `batch_size` is left to other epochs."""

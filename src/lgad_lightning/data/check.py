@@ -1,21 +1,21 @@
 """Looks at every file of a data set for what would spoil a training."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import combinations
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lgad_lightning.data.base import SPLITS, LaneDataModule
-from lgad_lightning.data.culane import CULaneDataModule, CULaneSource, read_list
-from lgad_lightning.data.folder import LaneFolderDataModule
-from lgad_lightning.data.parallel import map_parallel
-from lgad_lightning.data.source import LaneSource
+from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.culane import CULaneSource, read_list
+from lgad_lightning.data.layouts import LAYOUTS
+from lgad_lightning.data.resumable import accumulate
+from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.data.synthetic.generate import MANIFEST
-from lgad_lightning.data.tusimple import TuSimpleDataModule, TuSimpleSource
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SIZE, Frame, Lane
 
@@ -28,7 +28,9 @@ ERRORS = {
 """Kinds of finding with which training or testing would fail or go wrong."""
 
 WARNINGS = {
-    "bits": "the existence bits of the list are not those of the mask",
+    "damaged": "an image decodes, but parts of it may be garbage",
+    "twice": "an image is listed twice, in one split or in two",
+    "bits": "the existence bits of the list are not those of the label map",
     "disagree": "mask and lanes show other places: annotations from before April 2018, or another image's",
     "duplicate": "two lanes of an image lie upon each other",
     "outside": "a lane has points far outside its image",
@@ -38,10 +40,25 @@ WARNINGS = {
 """Kinds of finding that a person should look at."""
 
 OFFICIAL: dict[str, dict[str, tuple[int, int | None]]] = {
-    "culane": {"train": (88_880, None), "val": (9_675, 32_682), "test": (34_680, 104_886)},
+    "culane": {
+        "train": (88_880, None),
+        "val": (9_675, 32_682),
+        "test": (34_680, 104_886),
+        "test: normal": (9_621, 32_777),
+        "test: crowd": (8_113, 28_003),
+        "test: hlight": (486, None),
+        "test: shadow": (930, None),
+        "test: noline": (4_067, None),
+        "test: arrow": (890, None),
+        "test: curve": (422, None),
+        "test: cross": (3_122, 0),
+        "test: night": (7_029, None),
+    },
     "tusimple": {"train": (3_268, 13_219), "val": (358, 1_118), "test": (2_782, 9_947)},
 }
-"""Images and annotated lanes of the official splits."""
+"""Images and annotated lanes of the official splits, and of the scenarios in CULane's test split."""
+
+_EXAMPLES = 5  # of each kind of finding
 
 
 class Finding(NamedTuple):
@@ -56,16 +73,18 @@ class ImageReport(NamedTuple):
     """What was found out about one image.
 
     Attributes:
+        groups: The split, and the scenario where there is one.
         lanes: Number of annotated lanes.
         findings: What is wrong.
     """
 
+    groups: list[str]
     lanes: int
     findings: list[Finding]
 
 
 def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, Any]:
-    """Reads every file of a data set once.
+    """Reads every file of a data set once; goes on where an interrupted call has stopped.
 
     Args:
         module: The data set.
@@ -73,70 +92,119 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
 
     Returns:
         `{"ok": bool, "splits": {split: {"images", "lanes", "official_images", "official_lanes"}}, "findings":
-        {kind: {"severity", "meaning", "count", "examples"}}}`; ok if there are no errors.
+        {kind: {"severity", "meaning", "count", "examples"}}}`; ok if there are no errors. Scenarios of the test split
+        are listed beside the splits, as `test: night`.
     """
-    splits: dict[str, dict[str, int | None]] = {}
-    findings: list[Finding] = []
+    state: dict[str, Any] = {"images": {}, "lanes": {}, "counts": {}, "examples": {}}
+    early: list[Finding] = []
+    sources: dict[Split, LaneSource] = {}
     for split in SPLITS:
         try:
-            source = module.source(split)
+            sources[split] = module.open(split)
         except LgadError as error:
-            findings.append(Finding("split", split, str(error)))
-            continue
-        work = partial(check_image, source, _bits(source, split))
-        reports = map_parallel(work, range(len(source)), f"Checking {split}", workers)
-        findings += [finding for report in reports for finding in report.findings]
-        images, lanes = len(reports), sum(report.lanes for report in reports)
-        official = _official(source, split)
-        splits[split] = {
+            early.append(Finding("split", split, str(error)))
+    items = [(split, index) for split, source in sources.items() for index in range(len(source))]
+    bits = {split: found for split, source in sources.items() if (found := _bits(source, split))}
+    state = accumulate(
+        partial(check_image, sources, bits),
+        items,
+        _add,
+        state,
+        "Checking images",
+        workers,
+        key=f"check {module.packed or module.root.resolve()} {type(module).__name__} {module.num_slots}",
+        files=lambda item: sources[item[0]].files(item[1]),
+    )
+    groups = {group: (count, state["lanes"][group]) for group, count in state["images"].items()}
+    official = {group: _official(module, group) for group in groups}
+    late = [*_listed_twice(sources), *_compare(groups, official)]
+    for finding in [*early, *late]:
+        _count(state, finding)
+    splits = {
+        group: {
             "images": images,
             "lanes": lanes,
-            "official_images": official[0],
-            "official_lanes": official[1],
+            "official_images": official[group][0],
+            "official_lanes": official[group][1],
         }
-        findings += _compare(split, (images, lanes), official)
-    return {"ok": not any(f.kind in ERRORS for f in findings), "splits": splits, "findings": _summary(findings)}
+        for group, (images, lanes) in groups.items()
+    }
+    return {"ok": not state["counts"].keys() & ERRORS.keys(), "splits": splits, "findings": _summary(state)}
 
 
-def check_image(source: LaneSource, bits: Sequence[str] | None, index: int) -> ImageReport:
+def check_image(
+    sources: Mapping[Split, LaneSource], bits: Mapping[Split, Sequence[str]], item: tuple[Split, int]
+) -> ImageReport:
     """Looks at the image, the lanes and the label map of one sample.
 
     Args:
-        source: The split.
-        bits: Existence bits by image, like `1110`, where a list has them.
-        index: Number of the image.
+        sources: The splits.
+        bits: Existence bits by image, like `1110`, of the splits whose list has them.
+        item: Split and number of the image.
     """
+    split, index = item
+    source = sources[split]
     name = source.names[index]
+    groups: list[str] = [split]
+    if isinstance(source, CULaneSource) and (scenario := source.scenario(index)):
+        groups.append(f"{split}: {scenario}")
     findings: list[Finding] = []
     lanes: list[Lane] = []
     height, width = CULANE_SIZE
     try:
-        height, width = source.image(index).shape[:2]
+        with _decoder_complaints() as complaints:
+            height, width = source.image(index).shape[:2]
+        if complaints:
+            findings.append(Finding("damaged", name, f"{name}: {complaints[0]}"))
     except LgadError as error:
         findings.append(Finding("image", name, str(error)))
     try:
         lanes = source.lanes(index, (height, width))
     except LgadError as error:
         findings.append(Finding("lanes", name, str(error)))
-    if findings:
-        return ImageReport(len(lanes), findings)
+    if any(finding.kind in ERRORS for finding in findings):
+        return ImageReport(groups, len(lanes), findings)
     findings += [Finding(kind, name, f"{name}: {detail}") for kind, detail in _look_at_lanes(lanes)]
-    frame = Frame(height, width)
+    findings += _look_at_label(source, index, (height, width), bits.get(split))
+    return ImageReport(groups, len(lanes), findings)
+
+
+@contextmanager
+def _decoder_complaints() -> Iterator[list[str]]:
+    """What is printed about a JPEG: all that the decoder does about damage inside of it."""
+    complaints: list[str] = []
+    standard_error = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield complaints
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
+            file.seek(0)
+            complaints += [line for line in file.read().decode(errors="replace").splitlines() if "JPEG" in line]
+
+
+def _look_at_label(
+    source: LaneSource, index: int, image_size: tuple[int, int], bits: Sequence[str] | None
+) -> Iterable[Finding]:
+    name, frame = source.names[index], Frame(*image_size)
     try:
-        label = source.label(index, frame, (height, width))
+        mask = source.mask(index, image_size)
     except LgadError as error:
-        return ImageReport(len(lanes), [*findings, Finding("label", name, str(error))])
+        yield Finding("label", name, str(error))
+        return
+    drawn = source.drawn_label(index, frame, image_size)
+    label = drawn if mask is None else mask
     if bits is not None:
         shown = "".join(str(int((label == slot).any())) for slot in range(1, source.num_slots + 1))
         if shown != bits[index]:
-            findings.append(Finding("bits", name, f"{name}: the list says {bits[index]}, the mask shows {shown}"))
-    if isinstance(source, CULaneSource) and source.masks is not None:
-        drawn = LaneSource.label(source, index, frame, (height, width)) > 0
-        union = np.count_nonzero(drawn | (label > 0))
-        overlap = np.count_nonzero(drawn & (label > 0)) / union if union else 1.0
+            yield Finding("bits", name, f"{name}: the list says {bits[index]}, the label map shows {shown}")
+    if mask is not None:
+        union = np.count_nonzero((drawn > 0) | (mask > 0))
+        overlap = np.count_nonzero((drawn > 0) & (mask > 0)) / union if union else 1.0
         if overlap < 0.5:
-            findings.append(Finding("disagree", name, f"{name}: mask and lanes share {overlap:.0%} of their pixels"))
-    return ImageReport(len(lanes), findings)
+            yield Finding("disagree", name, f"{name}: mask and lanes share {overlap:.0%} of their pixels")
 
 
 def _look_at_lanes(lanes: Sequence[Lane]) -> Iterable[tuple[str, str]]:
@@ -160,63 +228,61 @@ def _look_at_lanes(lanes: Sequence[Lane]) -> Iterable[tuple[str, str]]:
 def _bits(source: LaneSource, split: str) -> list[str] | None:
     """The existence bits in CULane's list of a split."""
     path = source.root / "list" / f"{split}_gt.txt"
-    if not isinstance(source, CULaneSource) or source.masks is None or not path.is_file():
+    if not isinstance(source, CULaneSource) or not path.is_file():
         return None
     bits = ["".join(line.split()[2:]) for line in path.read_text().splitlines() if line.strip()]
     return bits if all(len(text) == source.num_slots for text in bits) and len(read_list(path)) == len(bits) else None
 
 
-def _official(source: LaneSource, split: str) -> tuple[int | None, int | None]:
-    if (source.root / MANIFEST).is_file():
+def _official(module: LaneDataModule, group: str) -> tuple[int | None, int | None]:
+    layout = next((name for name, (kind, _) in LAYOUTS.items() if isinstance(module, kind)), None)
+    if layout not in OFFICIAL or module.packed or (module.root / MANIFEST).is_file():
         return None, None
-    layout = {CULaneSource: "culane", TuSimpleSource: "tusimple"}.get(type(source))
-    return OFFICIAL[layout][split] if layout else (None, None)
+    return OFFICIAL[layout].get(group, (None, None))
 
 
-def _compare(split: str, found: tuple[int, int], official: tuple[int | None, int | None]) -> list[Finding]:
-    hint = " (92,946 is what annotations from before April 2018 have)" if found[1] == 92_946 else ""
-    return [
-        Finding("count", split, f"{split} has {number:,} {what}, the official one {expected:,}{hint}")
-        for what, number, expected in zip(("images", "lanes"), found, official, strict=True)
-        if expected is not None and number != expected
-    ]
+def _compare(
+    found: Mapping[str, tuple[int, int]], official: Mapping[str, tuple[int | None, int | None]]
+) -> Iterable[Finding]:
+    for group, counts in found.items():
+        hint = " (92,946 is what annotations from before April 2018 have)" if counts[1] == 92_946 else ""
+        for what, number, expected in zip(("images", "lanes"), counts, official[group], strict=True):
+            if expected is not None and number != expected:
+                yield Finding("count", group, f"{group} has {number:,} {what}, the official one {expected:,}{hint}")
 
 
-def _summary(findings: Sequence[Finding]) -> dict[str, dict[str, Any]]:
-    counts = Counter(finding.kind for finding in findings)
+def _listed_twice(sources: Mapping[Split, LaneSource]) -> Iterable[Finding]:
+    seen: dict[str, str] = {}
+    for split, source in sources.items():
+        for name in source.names:
+            if name in seen:
+                yield Finding("twice", name, f"{name} is in {seen[name]} and again in {split}")
+            seen[name] = split
+
+
+def _add(state: dict[str, Any], report: ImageReport) -> None:
+    for group in report.groups:
+        state["images"][group] = state["images"].get(group, 0) + 1
+        state["lanes"][group] = state["lanes"].get(group, 0) + report.lanes
+    for finding in report.findings:
+        _count(state, finding)
+
+
+def _count(state: dict[str, Any], finding: Finding) -> None:
+    state["counts"][finding.kind] = state["counts"].get(finding.kind, 0) + 1
+    examples = state["examples"].setdefault(finding.kind, [])
+    if len(examples) < _EXAMPLES:
+        examples.append(finding.detail)
+
+
+def _summary(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         kind: {
             "severity": "error" if kind in ERRORS else "warning",
             "meaning": meaning,
-            "count": counts[kind],
-            "examples": [finding.detail for finding in findings if finding.kind == kind][:5],
+            "count": state["counts"][kind],
+            "examples": state["examples"][kind],
         }
         for kind, meaning in (ERRORS | WARNINGS).items()
-        if kind in counts
+        if kind in state["counts"]
     }
-
-
-def open_data(root: Path, layout: str = "auto", **options: Any) -> LaneDataModule:
-    """The data module for a folder.
-
-    Args:
-        root: Folder of the data set.
-        layout: `culane`, `tusimple`, `folder`, or `auto` to look.
-        options: Arguments of the data module.
-
-    Raises:
-        LgadError: If the folder has none of the layouts.
-    """
-    signs: dict[str, tuple[type[LaneDataModule], list[str]]] = {
-        "culane": (CULaneDataModule, ["list/*.txt"]),
-        "tusimple": (TuSimpleDataModule, ["label_data_*.json", "train_set", "test_set"]),
-        "folder": (LaneFolderDataModule, ["train", "train.jsonl", "test", "test.jsonl"]),
-    }
-    for name, (module, patterns) in signs.items():
-        if layout == name or (layout == "auto" and any(any(root.glob(pattern)) for pattern in patterns)):
-            made: LaneDataModule = module(root, **options)
-            return made
-    raise LgadError(
-        f"{root} has none of the known layouts: list/*.txt (CULane), label_data_*.json or train_set/ (TuSimple), "
-        "train/ or train.jsonl (a folder of one's own). Check the path, or name the layout with --layout."
-    )

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lgad_lightning.data.base import LaneDataModule, Split
-from lgad_lightning.data.source import LaneSource, read_mask
+from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.source import LaneSource, Split, read_mask
 from lgad_lightning.data.strings import Strings
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import Frame, Lane, culane_slots, read_lines
+from lgad_lightning.lanes import Lane, culane_slots, read_lines
 from lgad_lightning.lanes.slots import CULANE_SLOTS
 
 MASKS: dict[Split, str] = {"train": "laneseg_label_w16", "val": "laneseg_label_w16", "test": "laneseg_label_w16_test"}
@@ -52,28 +51,35 @@ class CULaneSource(LaneSource):
             for lane in culane_slots(lanes)
         ]
 
-    def label(self, index: int, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """The label map, from the mask where there are masks."""
+    def mask(self, index: int, image_size: tuple[int, int]) -> NDArray[np.uint8] | None:
+        """The official mask, where there are masks."""
         if self.masks is None:
-            return super().label(index, frame, size)
+            return None
         path = self.label_path(index)
         mask = read_mask(path, self.num_slots)
-        if mask.shape != (frame.height, frame.width):
+        if mask.shape != image_size:
             raise LgadError(
                 f"{path} has {mask.shape[0]} x {mask.shape[1]} pixels (height x width), its image "
-                f"{frame.height} x {frame.width}. Restore both from the data set's archive."
+                f"{image_size[0]} x {image_size[1]}. Restore both from the data set's archive."
             )
-        resized = cv2.resize(mask[frame.crop_top :], size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        return resized.astype(np.uint8, copy=False)
+        return mask
 
     def label_path(self, index: int) -> Path:
         """The mask, or the `.lines.txt` where there are no masks."""
         return super().label_path(index) if self.masks is None else (self.masks / self.names[index]).with_suffix(".png")
 
+    def files(self, index: int) -> list[Path]:
+        """The image, the mask where there are masks, and the `.lines.txt`."""
+        return list(dict.fromkeys([*super().files(index), super().label_path(index)]))
+
+    def scenario(self, index: int) -> str | None:
+        """The test scenario of an image, None where the test splits are not listed."""
+        return None if self._scenario is None else self.scenarios[self._scenario[index]]
+
     def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
-        """Keyword arguments of `CULaneF1.update`, with the scenario where the test splits are listed."""
-        scenario = {} if self._scenario is None else {"scenarios": self.scenarios[self._scenario[index]]}
-        return super().evaluation(index, image_size) | scenario
+        """Keyword arguments of `CULaneF1.update`, with the scenario where there is one."""
+        scenario = self.scenario(index)
+        return super().evaluation(index, image_size) | ({"scenarios": scenario} if scenario else {})
 
 
 class CULaneDataModule(LaneDataModule):

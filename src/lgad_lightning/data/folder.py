@@ -3,8 +3,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lgad_lightning.data.base import LaneDataModule, Split
-from lgad_lightning.data.source import LaneSource
+from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.data.strings import Strings
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, read_lines, tusimple_slots
@@ -103,16 +103,18 @@ class LaneFolderDataModule(LaneDataModule):
     def source(self, split: Split) -> LaneSource:
         """The images and lanes of a split."""
         path = self.root / f"{split}.jsonl"
-        source: LaneSource
         if path.is_file():
-            source = JsonLinesSource(self.root, path, self.num_slots)
-        elif (self.root / split).is_dir():
-            source = FolderSource(self.root, split, self.num_slots)
-        else:
-            raise LgadError(
-                f"{self.root} has neither a folder {split}/ (images, each with its .lines.txt) nor a file "
-                f"{split}.jsonl. {self.advice}"
-            )
+            return JsonLinesSource(self.root, path, self.num_slots)
+        if (self.root / split).is_dir():
+            return FolderSource(self.root, split, self.num_slots)
+        raise LgadError(
+            f"{self.root} has neither a folder {split}/ (images, each with its .lines.txt) nor a file {split}.jsonl. "
+            f"{self.advice}"
+        )
+
+    def open(self, split: Split) -> LaneSource:
+        """The images and labels of a split, lanes to be drawn with `stroke`."""
+        source = super().open(split)
         source.stroke = self.stroke
         return source
 

@@ -13,7 +13,9 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from lgad_lightning.atomic import whole_file
+from lgad_lightning.data.file_state import file_state
 from lgad_lightning.data.parallel import map_parallel
+from lgad_lightning.data.runs import decode_runs, encode_runs
 from lgad_lightning.errors import LgadError
 
 _MAGIC = b"lgad labels 1\n"
@@ -94,39 +96,6 @@ class LabelCache:
         return LgadError(f"The label cache {self.path} is damaged: remove it, and it is made anew.")
 
 
-def encode_runs(label: NDArray[np.uint8]) -> bytes:
-    """A label map as compressed run lengths, with a checksum.
-
-    Args:
-        label: Any array of uint8.
-
-    Example:
-        >>> label = np.eye(4, dtype=np.uint8)
-        >>> bool((decode_runs(encode_runs(label), (4, 4)) == label).all())
-        True
-    """
-    flat = label.ravel()
-    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    lengths = np.diff(starts, append=len(flat)).astype("<u4")
-    return zlib.compress(lengths.tobytes() + flat[starts].tobytes(), 9)
-
-
-def decode_runs(record: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """What `encode_runs` was given.
-
-    Args:
-        record: The compressed run lengths.
-        size: Height and width of the label map.
-
-    Raises:
-        ValueError: If the runs do not fill the size.
-        zlib.error: If the record is damaged.
-    """
-    content = zlib.decompress(record)
-    lengths = np.frombuffer(content, "<u4", len(content) // 5)
-    return np.repeat(np.frombuffer(content, np.uint8, offset=4 * len(lengths)), lengths).reshape(size)
-
-
 def _record(make: Callable[[int], NDArray[np.uint8]], skip: bool, index: int) -> bytes:
     try:
         return encode_runs(make(index))
@@ -159,10 +128,5 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
 def _stamp(sources: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in sources:
-        try:
-            state = path.stat()
-        except FileNotFoundError:
-            digest.update(f"{path} is missing\n".encode())
-        else:
-            digest.update(f"{path} {state.st_size} {state.st_mtime_ns}\n".encode())
+        digest.update(file_state(path).encode())
     return digest.hexdigest()

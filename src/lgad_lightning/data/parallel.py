@@ -44,7 +44,11 @@ def map_parallel(
 
 
 def iterate_parallel(
-    function: Callable[[Item], Result], items: Sequence[Item], description: str, workers: int | None = None
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    description: str,
+    workers: int | None = None,
+    start: int = 0,
 ) -> Iterator[Result]:
     """Like `map_parallel`, but gives results as they come, in order, for those that do not fit into memory together.
 
@@ -53,11 +57,14 @@ def iterate_parallel(
         items: What to work on.
         description: Text before the bar.
         workers: Number of processes; None for one per core, 0 for this process.
+        start: Number of items at the front that are done already; the bar begins behind them.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        results = _run(function, items, cores() if workers is None else workers)
-        yield from progress.track(results, total=len(items), description=description)
+        task = progress.add_task(description, total=len(items), completed=start)
+        for result in _run(function, items[start:], cores() if workers is None else workers):
+            yield result
+            progress.advance(task)
 
 
 def cores() -> int:

@@ -1,9 +1,10 @@
 """Where images and labels come from: the part that every data set writes anew."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -14,6 +15,11 @@ from lgad_lightning.lanes import IGNORE_INDEX, Frame, Lane, rasterise
 
 Image = NDArray[Any]
 """uint8 `(H, W, 3)`, blue-green-red."""
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+_SAMPLED = 64  # annotation files of a split that its fingerprint reads
 
 
 class LaneSource(ABC):
@@ -59,6 +65,18 @@ class LaneSource(ABC):
             `num_slots` lanes or None.
         """
 
+    def mask(self, index: int, image_size: tuple[int, int]) -> NDArray[np.uint8] | None:
+        """The annotated label map of an image, or None (the default) where it is to be drawn from the lanes.
+
+        Args:
+            index: Number of the image.
+            image_size: Height and width of the image in pixels, those of the map to return.
+
+        Raises:
+            LgadError: If the mask cannot be read; names the file.
+        """
+        return None
+
     def label(self, index: int, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
         """The label map of an image: 0 background, then the slots.
 
@@ -67,6 +85,14 @@ class LaneSource(ABC):
             frame: Size of the image, and the rows to cut off.
             size: Height and width of the map to return.
         """
+        mask = self.mask(index, (frame.height, frame.width))
+        if mask is None:
+            return self.drawn_label(index, frame, size)
+        resized = cv2.resize(mask[frame.crop_top :], size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        return resized.astype(np.uint8, copy=False)
+
+    def drawn_label(self, index: int, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """The label map as the lanes show it, whether or not there is a mask; arguments as for `label`."""
         slots = self.slots(index, self.lanes(index, (frame.height, frame.width)))
         cropped = [lane and lane.cropped(frame.crop_top) for lane in slots]
         return rasterise(cropped, size, width=max(1, round(size[1] * self.stroke)))
@@ -78,6 +104,23 @@ class LaneSource(ABC):
             index: Number of the image.
         """
         return (self.root / self.names[index]).with_suffix(".lines.txt")
+
+    def fingerprint(self) -> str:
+        """Hexadecimal digits that stand for the images' paths and, by a sample of 64 files, for their annotations."""
+        digest = hashlib.sha256("\n".join(self.names).encode())
+        sample = range(0, len(self), max(1, len(self) // _SAMPLED))
+        for path in dict.fromkeys(map(self.label_path, sample)):
+            digest.update(path.name.encode())
+            digest.update(path.read_bytes() if path.is_file() else b"")
+        return digest.hexdigest()
+
+    def files(self, index: int) -> list[Path]:
+        """The files that hold what is known of an image.
+
+        Args:
+            index: Number of the image.
+        """
+        return [self.root / self.names[index], self.label_path(index)]
 
     stroke: float = 16 / 1640
     """Thickness of a drawn lane as a share of the image's width."""

@@ -2,8 +2,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lgad_lightning.data.base import LaneDataModule, Split
-from lgad_lightning.data.source import LaneSource
+from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.data.strings import Strings
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, read_tusimple, tusimple_slots

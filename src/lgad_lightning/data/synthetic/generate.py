@@ -12,9 +12,9 @@ import numpy as np
 from filelock import FileLock
 
 from lgad_lightning.atomic import whole_file
-from lgad_lightning.data.base import SPLITS, Split
 from lgad_lightning.data.culane import MASKS
 from lgad_lightning.data.parallel import map_parallel
+from lgad_lightning.data.source import SPLITS, Split
 from lgad_lightning.data.synthetic.render import render
 from lgad_lightning.data.synthetic.scene import REFERENCE_SIZE, SCENARIOS, sample_scene
 from lgad_lightning.errors import LgadError

@@ -1,0 +1,118 @@
+"""Packs a data set into large chunks that litdata reads: see `StreamSource`."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from filelock import FileLock
+
+from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.parallel import iterate_parallel
+from lgad_lightning.data.runs import encode_runs
+from lgad_lightning.data.source import SPLITS, LaneSource
+from lgad_lightning.data.stream import INDEX, import_litdata
+from lgad_lightning.errors import LgadError
+
+_PART = 1024  # images that an interruption loses at most
+_RANK = "DATA_OPTIMIZER_GLOBAL_RANK"  # by this variable litdata's writers learn which of several they are
+
+
+def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk_bytes: str = "64MB") -> None:
+    """Writes a data set as chunks; the same data module reads them, given this folder, or where it was copied, as root.
+
+    Images keep their bytes; masks are kept at the images' size. The chunks go to a hidden folder beside, which is
+    renamed when all is written: an interrupted call is continued by the next one.
+
+    Args:
+        module: The data set.
+        folder: Where to write: new or empty.
+        workers: Number of processes, as for `map_parallel`.
+        chunk_bytes: Size of a chunk.
+
+    Raises:
+        LgadError: If the folder is in use, litdata is missing, or a file cannot be read or written.
+    """
+    import_litdata()
+    if module.packed:
+        raise LgadError(f"{module.packed} is packed already: copy it.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise LgadError(f"{folder} exists and is not empty: give a new folder.")
+    partly = folder.with_name(f".{folder.name}.{module.identity}.partly")
+    try:
+        partly.mkdir(parents=True, exist_ok=True)
+        with FileLock(partly.with_suffix(".lock")):
+            for split in SPLITS:
+                source = module.open(split)
+                facts = {
+                    "module": type(module).__name__,
+                    "num_slots": source.num_slots,
+                    "stroke": source.stroke,
+                    "fingerprint": source.fingerprint(),
+                }
+                _pack_split(source, json.dumps(facts), partly / split, f"Packing {split}", workers, chunk_bytes)
+            partly.replace(folder)
+    except OSError as error:
+        raise LgadError(
+            f"The data set cannot be packed into {folder}: {error}. What is written so far is kept and continued."
+        ) from error
+
+
+def _pack_split(
+    source: LaneSource, facts: str, folder: Path, description: str, workers: int | None, chunk_bytes: str
+) -> None:
+    """Writes part after part, as litdata's own parallel writers do, and merges their indices."""
+    cache = partial(import_litdata().streaming.Cache, str(folder), chunk_bytes=chunk_bytes)
+    if (folder / INDEX).is_file():
+        return
+    parts = -(-len(source) // _PART)
+    done = next((part for part in range(parts) if not _is_whole(folder / f"{part}.{INDEX}")), parts)
+    items = iterate_parallel(partial(_item, source, facts), range(len(source)), description, workers, done * _PART)
+    for part in range(done, parts):
+        with _rank(part):
+            writer = cache(msg_queue=SimpleQueue())  # else it prints which types it has found
+            for index, item in enumerate(islice(items, _PART)):
+                writer[index] = item
+            writer.done()
+    cache().merge(parts)
+
+
+def _is_whole(index: Path) -> bool:
+    try:
+        return bool(json.loads(index.read_text()))
+    except (OSError, ValueError):
+        return False
+
+
+@contextmanager
+def _rank(part: int) -> Iterator[None]:
+    os.environ[_RANK] = str(part)
+    try:
+        yield
+    finally:
+        del os.environ[_RANK]
+
+
+def _item(source: LaneSource, facts: str, index: int) -> dict[str, Any]:
+    size = source.image(index).shape[:2]
+    lanes = source.lanes(index, size)
+    slots = [
+        lane and {"points": lane.points.tolist(), "image_size": lane.image_size} for lane in source.slots(index, lanes)
+    ]
+    mask = source.mask(index, size)
+    evaluation = source.evaluation(index, size)
+    del evaluation["target"]
+    return {
+        "name": source.names[index],
+        "image": (source.root / source.names[index]).read_bytes(),
+        "mask": b"" if mask is None else encode_runs(mask),
+        "lanes": json.dumps([lane.points.tolist() for lane in lanes]),
+        "slots": json.dumps(slots),
+        "evaluation": json.dumps(evaluation),
+        "facts": facts,
+    }

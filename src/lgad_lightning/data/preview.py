@@ -1,0 +1,66 @@
+"""A contact sheet of what the network sees."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.dataset import Failure, LaneDataset
+from lgad_lightning.data.sampler import Key
+from lgad_lightning.data.source import Image, Split
+from lgad_lightning.drawing import COLOURS, Picture
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import IGNORE_INDEX
+
+
+def overlay(image: Image, label: NDArray[np.uint8]) -> Picture:
+    """An image with its label map drawn over it, grey where it is ignored.
+
+    Args:
+        image: `(H, W, 3)` uint8, blue-green-red.
+        label: `(H, W)` classes.
+
+    Returns:
+        A picture of the same size.
+
+    Example:
+        >>> overlay(np.zeros((1, 2, 3), np.uint8), np.array([[0, 1]], np.uint8)).tolist()
+        [[[0, 0, 0], [138, 51, 39]]]
+    """
+    table = COLOURS[(np.arange(256) - 1) % len(COLOURS)]
+    table[IGNORE_INDEX] = 128
+    pixels = image[..., ::-1]
+    picture: Picture = np.where((label > 0)[..., None], 0.4 * pixels + 0.6 * table[label], pixels).astype(np.uint8)
+    return picture
+
+
+def contact_sheet(module: LaneDataModule, split: Split, count: int = 8) -> Picture:
+    """What the network sees: labels drawn over images, a row each; for training, twice more after augmentation.
+
+    Args:
+        module: The data set.
+        split: Which images; they are picked evenly.
+        count: Number of rows.
+
+    Raises:
+        LgadError: If an image or its label cannot be read.
+    """
+    module.setup("test" if split == "test" else "fit")
+    dataset = module.datasets[split]
+    plain = LaneDataset(module.open(split), module.input_size, module.crop_top)
+    rows = []
+    for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int).tolist():
+        samples: list[Any] = [plain[index]]
+        if dataset.augment is not None:
+            samples += [dataset[Key(index, epoch)] for epoch in (0, 1)]
+        failed = [sample for sample in samples if isinstance(sample, Failure)]
+        if failed:
+            raise LgadError(failed[0].message)
+        row = np.hstack([overlay(sample["image"], sample["label"]) for sample in samples])
+        text = f"{plain.source.names[index]}  {samples[0]['existence'].astype(int).tolist()}"
+        cv2.putText(row, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 3, cv2.LINE_AA)
+        cv2.putText(row, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+        rows.append(row)
+    return np.vstack(rows)
