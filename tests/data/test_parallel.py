@@ -1,4 +1,7 @@
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -54,3 +57,24 @@ class CountsPickles:
 
 def test_the_function_is_sent_once_to_each_worker() -> None:
     assert len(set(map_parallel(CountsPickles(), range(40), "", 2))) <= 2
+
+
+ENDLESS = """
+import os, time
+from lgad_lightning.data.parallel import map_parallel
+def say_and_wait(number):
+    print(os.getpid(), flush=True)
+    time.sleep(0.2)
+map_parallel(say_and_wait, range(1000), "", 2)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_when_their_parent_is_killed(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
+        assert parent.stdout is not None
+        workers: set[int] = set()
+        while len(workers) < 2:
+            workers.add(int(parent.stdout.readline()))
+        parent.send_signal(number)
+        parent.communicate(timeout=20)  # returns when no worker holds the pipe any longer

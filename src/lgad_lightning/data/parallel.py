@@ -1,6 +1,9 @@
 """Work on many files at once, with a progress bar."""
 
+import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -97,6 +100,16 @@ def _start_worker(function: Callable[[Any], Any]) -> None:
     global _function
     _function = function
     cv2.setNumThreads(0)  # no threads of OpenCV in a worker; 1 waits for ever, now and then, in a forked one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent sees to it
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """Ends a worker whose parent was killed; it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _call(item: Any) -> Any:

@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,13 +75,14 @@ def accumulate(
             done += 1
             whole = True
             if time.monotonic() - saved > _SECONDS:
-                _save(path, done, digest.hexdigest(), state)
-                saved = time.monotonic()
+                kept = _save(path, done, digest.hexdigest(), state)
+                saved = time.monotonic() if kept else float("inf")
     except BaseException:
         if done and whole:  # not in the midst of adding a result
             _save(path, done, digest.hexdigest(), state)
         raise
-    path.unlink(missing_ok=True)
+    with suppress(OSError):
+        path.unlink()
     return state
 
 
@@ -97,9 +99,12 @@ def _load(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def _save(path: Path, done: int, files: str, state: dict[str, Any]) -> None:
+def _save(path: Path, done: int, files: str, state: dict[str, Any]) -> bool:
+    """Returns whether it is saved."""
     try:
         with whole_file(path) as part:
             torch.save({"done": done, "files": files, "state": state}, part)
     except (OSError, RuntimeError) as error:  # torch's writer knows full disks as RuntimeError
         log.warning("What is done so far cannot be kept in %s (%s): an interruption would lose it.", path, error)
+        return False
+    return True
