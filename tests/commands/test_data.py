@@ -1,5 +1,11 @@
 import json
+import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -7,7 +13,9 @@ import numpy as np
 import pytest
 
 from lgad_lightning.commands.data import main
+from lgad_lightning.data.check import _compare
 from lgad_lightning.lanes import Lane, write_lines
+from tests.helpers.commands import SCRIPTS, heed_interrupts
 
 
 def run(*arguments: object) -> object:
@@ -99,6 +107,73 @@ def test_warnings_do_not_fail(copy: Path) -> None:
     code, result = check(copy)
     assert code == 0
     assert set(result["findings"]) == {"bits", "duplicate", "short", "outside", "disagree"}
+
+
+def test_damage_inside_an_image_is_noticed(copy: Path) -> None:
+    path = first(copy, "train_000.MP4/*.jpg")
+    content = path.read_bytes()
+    half = len(content) // 2
+    path.write_bytes(content[:half] + content[half + 500 :])
+    code, result = check(copy)
+    assert code == 0  # it decodes
+    assert set(result["findings"]) == {"damaged"}
+    assert "00000.jpg: Corrupt JPEG data" in result["findings"]["damaged"]["examples"][0]
+
+
+def test_an_image_listed_twice_is_told(copy: Path) -> None:
+    lists = copy / "list"
+    name = (lists / "train_gt.txt").read_text().split()[0]
+    (lists / "val_gt.txt").write_text((lists / "val_gt.txt").read_text() + f"{name} {name} 1 1 1 1\n")
+    result = check(copy)[1]
+    assert result["findings"]["twice"]["examples"] == [f"{name[1:]} is in train and again in val"]
+
+
+def test_counts_are_compared_with_the_official_ones_but_for_generated_data(copy: Path) -> None:
+    (copy / "synthetic.json").unlink()
+    code, result = check(copy)
+    assert code == 0
+    assert set(result["findings"]) == {"count"}
+    assert result["splits"]["test: normal"]["official_lanes"] == 32_777
+    assert "train has 6 images, the official one 88,880" in result["findings"]["count"]["examples"]
+
+
+def test_stale_test_annotations_are_known_by_their_number() -> None:
+    (finding,) = _compare({"test": (34_680, 92_946)}, {"test": (34_680, 104_886)})
+    assert "before April 2018" in finding.detail
+
+
+def test_culane_has_four_slots(copy: Path) -> None:
+    assert "4 lane slots" in str(run("check", copy, "--slots", 6))
+    assert run("check", copy, "--slots", 4, "--workers", 0) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_check_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+    roads = tmp_path / "roads"
+    assert run("synth", roads, "--train", 400, "--val", 1, "--test", 9, "--size", "820x295", "--workers", 2) == 0
+    environment = os.environ | {"LGAD_CACHE": str(tmp_path / "cache")}
+    out = tmp_path / "check.json"
+    command = [str(SCRIPTS / "lgad-data"), "check", str(roads), "--json", str(out), "--workers", "1"]
+    script = f"from lgad_lightning.data import resumable; resumable._SECONDS = 0.1; {MAIN}"
+    first_run = [sys.executable, "-c", script, *command[1:]]
+    with subprocess.Popen(first_run, stderr=subprocess.PIPE, env=environment, preexec_fn=heed_interrupts) as process:
+        while not list(tmp_path.glob("cache/unfinished/*.pt")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+        message = process.communicate(timeout=30)[1].decode()
+    assert process.returncode not in (None, 0)
+    assert not out.exists()
+    if number == signal.SIGINT:
+        assert "the same command goes on from here" in message
+    rest = subprocess.run(command, capture_output=True, env=environment, text=True, check=True)
+    assert re.search(r"going on after \d+ of 410", rest.stderr)
+    assert json.loads(out.read_text())["splits"]["train"]["images"] == 400
+    assert not list(tmp_path.glob("cache/unfinished/*.pt"))
+
+
+MAIN = "from lgad_lightning.commands.data import main; main()"
 
 
 def test_other_layouts_are_recognised(tmp_path: Path) -> None:

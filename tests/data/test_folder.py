@@ -92,13 +92,30 @@ def test_a_garbled_line_is_named(tmp_path: Path, record: object) -> None:
         module(tmp_path).source("train")
 
 
-@given(content=st.recursive(st.none() | st.floats() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3)))
-def test_random_values_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: object) -> None:
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 3) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3),
+)
+
+
+@given(lanes=json_values, slots=json_values)
+def test_random_values_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, lanes: Any, slots: Any) -> None:
     root = tmp_path_factory.getbasetemp()
-    (root / "train.jsonl").write_text(json.dumps({"image": "a.png", "lanes": content}))
+    (root / "train.jsonl").write_text(json.dumps({"image": "a.png", "lanes": lanes, "slots": slots}))
     with contextlib.suppress(LgadError):
         source = module(root).source("train")
-        assert len(source.lanes(0, (60, 120))) == len(content)  # type: ignore[arg-type]
+        read = source.lanes(0, (60, 120))
+        assert len(read) == len(lanes)
+        assert all(np.isfinite(lane.points).all() for lane in read)
+        assert len(source.slots(0, read)) == 2
+
+
+@given(content=st.binary(max_size=100))
+def test_random_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    root = tmp_path_factory.getbasetemp()
+    (root / "train.jsonl").write_bytes(content + b"?")
+    with pytest.raises(LgadError, match=r"train\.jsonl"):
+        module(root).source("train")
 
 
 def test_missing_data_says_what_is_expected(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 
 from lgad_lightning.data import resumable
 from lgad_lightning.data.resumable import accumulate
+from tests.helpers.commands import heed_interrupts
 
 
 @pytest.fixture
@@ -134,10 +135,9 @@ resumable.accumulate(slowly, range(100), add, {"sum": 0}, "", 2, key="slow", fil
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_process_loses_little(tmp_path: Path, number: signal.Signals) -> None:
     environment = os.environ | {"LGAD_CACHE": str(tmp_path)}
-    restore = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
     command = [sys.executable, "-c", SCRIPT]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True, preexec_fn=restore
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True, preexec_fn=heed_interrupts
     ) as process:
         assert process.stdout is not None
         while int(process.stdout.readline()) < 60:

@@ -145,3 +145,62 @@ def test_malformed_tusimple_lines_name_file_and_line(tmp_path, line, message):
     path.write_text(f'{{"raw_file": "a.jpg", "lanes": [], "h_samples": []}}\n{line}\n')
     with pytest.raises(LgadError, match=rf"label\.json:2: .*{message}"):
         read_tusimple(path)
+
+
+@given(st.one_of(st.binary(max_size=200), st.text(alphabet="0123456789 .-+eE\n\t,x", max_size=80).map(str.encode)))
+def test_random_bytes_are_lanes_or_refused_by_name(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("noise") / "a.lines.txt"
+    path.write_bytes(content)
+    for strict in (True, False):
+        lanes = read_or_refuse(read_lines, path, strict=strict)
+        if lanes is not None:
+            assert len(lanes) == len(content.split(b"\n")) - (content.endswith(b"\n") or not content)
+            assert all(np.isfinite(lane.points).all() for lane in lanes)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=8,
+)
+keys = ("raw_file", "lanes", "h_samples")
+almost_frames = st.fixed_dictionaries({}, optional=dict.fromkeys(keys, json_values))
+
+
+@given(st.one_of(st.binary(max_size=100), almost_frames.map(json.dumps).map(str.encode)))
+def test_random_bytes_are_frames_or_refused_by_name(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("noise") / "label.json"
+    path.write_bytes(content)
+    for frame in read_or_refuse(read_tusimple, path) or ():
+        assert isinstance(frame.raw_file, str)
+        assert all(np.isfinite(lane.points).all() for lane in frame.lanes)
+
+
+def read_or_refuse(read, path, **options):
+    """What a reader gives, None where it refuses the file by its name; any other error fails the test."""
+    refused = None
+    try:
+        return read(path, **options)
+    except LgadError as error:
+        refused = str(error)
+    assert str(path) in refused
+    return None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"raw_file": null, "lanes": []}',
+        '{"raw_file": "", "lanes": []}',
+        '{"raw_file": "a.jpg", "lanes": [[NaN]], "h_samples": [10]}',
+        '{"raw_file": "a.jpg", "lanes": [[Infinity]], "h_samples": [10]}',
+        '{"raw_file": "a.jpg", "lanes": [[true]], "h_samples": [10]}',
+        '{"raw_file": "a.jpg", "lanes": [[1' + "0" * 400 + ']], "h_samples": [10]}',
+        '{"raw_file": "a.jpg", "lanes": [[1' + "0" * 5000 + ']], "h_samples": [10]}',
+        "[" * 100_000,
+    ],
+)
+def test_json_that_is_no_frame_is_refused(tmp_path, line):
+    (tmp_path / "label.json").write_text(line)
+    with pytest.raises(LgadError, match=r"label\.json:1: "):
+        read_tusimple(tmp_path / "label.json")

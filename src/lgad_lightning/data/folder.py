@@ -8,7 +8,7 @@ from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.data.strings import Strings
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, read_lines, tusimple_slots
-from lgad_lightning.lanes.files import read_json_lines
+from lgad_lightning.lanes.files import is_coordinate, read_json_lines
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -121,8 +121,9 @@ class LaneFolderDataModule(LaneDataModule):
 
 def _check_record(record: Any, where: str) -> dict[str, Any]:
     match record:
-        case {"image": str(), "lanes": list(lanes)} if all(map(_is_polyline, lanes)):
-            if len(record.get("slots", lanes)) == len(lanes):
+        case {"image": str(image), "lanes": list(lanes)} if image and all(map(_is_polyline, lanes)):
+            slots = record.get("slots", list(range(len(lanes))))
+            if isinstance(slots, list) and len(slots) == len(lanes) and all(type(slot) is int for slot in slots):
                 return dict(record)
     raise LgadError(
         f'{where}: expected {{"image": "path.jpg", "lanes": [[[x, y], ...], ...]}}, with as many slots as lanes if '
@@ -132,6 +133,5 @@ def _check_record(record: Any, where: str) -> dict[str, Any]:
 
 def _is_polyline(lane: object) -> bool:
     return isinstance(lane, list) and all(
-        isinstance(point, list) and len(point) == 2 and all(isinstance(number, int | float) for number in point)
-        for point in lane
+        isinstance(point, list) and len(point) == 2 and all(map(is_coordinate, point)) for point in lane
     )

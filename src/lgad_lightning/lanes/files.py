@@ -184,6 +184,8 @@ def read_json_lines(path: str | Path) -> list[Any]:
             values.append(json.loads(line))
         except json.JSONDecodeError as error:
             raise LgadError(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}") from error
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
+            raise LgadError(f"{path}:{number}: not JSON of a sensible size: {error}") from error
     return values
 
 
@@ -213,6 +215,8 @@ def _frame(record: Any, where: str, image_size: tuple[int, int]) -> TuSimpleFram
     for key in ("raw_file", "lanes"):
         if not isinstance(record, dict) or key not in record:
             raise LgadError(f"{where}: '{key}' is missing; a frame has 'raw_file', 'lanes' and 'h_samples'")
+    if not isinstance(record["raw_file"], str) or not record["raw_file"]:
+        raise LgadError(f"{where}: 'raw_file' must be the path of an image")
     rows = record.get("h_samples", TUSIMPLE_ROWS)
     if not isinstance(record["lanes"], list) or not _are_numbers(rows):
         raise LgadError(f"{where}: 'lanes' must be a list of lanes and 'h_samples' one of numbers")
@@ -227,7 +231,20 @@ def _frame(record: Any, where: str, image_size: tuple[int, int]) -> TuSimpleFram
 
 
 def _are_numbers(values: Any) -> bool:
-    return isinstance(values, list | tuple) and all(isinstance(value, int | float) for value in values)
+    return isinstance(values, list | tuple) and all(map(is_coordinate, values))
+
+
+def is_coordinate(value: Any) -> bool:
+    """Whether a JSON value is a finite number.
+
+    Args:
+        value: Anything.
+
+    Example:
+        >>> [is_coordinate(value) for value in (-2, 1.5, float("nan"), True, "1")]
+        [True, True, False, False, False]
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _FLOAT_MAX
 
 
 def _whole(value: float) -> float | int:
