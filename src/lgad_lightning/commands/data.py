@@ -21,7 +21,8 @@ from lgad_lightning.drawing import Picture, write_picture
 from lgad_lightning.errors import LgadError
 from lgad_lightning.report import write_json
 
-_CAPTION = "mean ± deviation; " + "; ".join(f"{name}: {meaning}" for name, meaning in MEASURES.items())
+_MEANINGS = "; ".join(f"{name}: {meaning}" for name, meaning in MEASURES.items())
+_CAPTION = f"pixels: share of them; then mean ± deviation of {_MEANINGS}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -147,11 +148,13 @@ def _stats(options: argparse.Namespace) -> int:
     if options.picture is not None:
         _write_picture(options.picture, picture)
     console = Console()
-    slots = Table("class", "share of pixels", *MEASURES, title=f"{options.split}", caption=_CAPTION)
+    slots = Table("class", "pixels", *MEASURES, title=f"{options.split}", caption=_CAPTION)
+    for column in slots.columns[2:]:
+        column.no_wrap = True
     slots.add_row("background", f"{figures['class_share'][0]:.4f}")
     for slot, share in enumerate(figures["class_share"][1:], start=1):
         measured = (figures["geometry"][str(slot)] or {}).values()
-        shown = (f"{value['mean']:.4g} ± {value['deviation']:.2g}" for value in measured)
+        shown = (f"{value['mean']:.3g} ± {value['deviation']:.2g}" for value in measured)
         slots.add_row(str(slot), f"{share:.4f}", *shown)
     console.print(slots)
     patterns = Table("existence", "images", "share")

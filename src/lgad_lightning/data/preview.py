@@ -60,7 +60,9 @@ def contact_sheet(module: LaneDataModule, split: Split, count: int = 8) -> Pictu
             raise LgadError(failed[0].message)
         row = np.hstack([overlay(sample["image"], sample["label"]) for sample in samples])
         text = f"{plain.source.names[index]}  {samples[0]['existence'].astype(int).tolist()}"
-        cv2.putText(row, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 3, cv2.LINE_AA)
-        cv2.putText(row, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+        font, size, thickness = cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1
+        (width, _), _ = cv2.getTextSize(text, font, size, thickness)
+        cv2.rectangle(row, (0, 0), (width + 12, 22), (0, 0, 0), -1)
+        cv2.putText(row, text, (6, 16), font, size, (255, 255, 255), thickness, cv2.LINE_AA)
         rows.append(row)
     return np.vstack(rows)
