@@ -8,7 +8,7 @@ from lgad_lightning.callbacks import (
     LabelGuidedAttentionDistillation,
     SelfAttentionDistillation,
 )
-from lgad_lightning.data import CULaneDataModule, SyntheticLaneDataModule, TuSimpleDataModule
+from lgad_lightning.data import CULaneDataModule, LaneFolderDataModule, SyntheticLaneDataModule, TuSimpleDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneStudent, LaneTeacher, load_teacher
 from lgad_lightning.networks import ENet, ERFNet
@@ -22,6 +22,7 @@ __all__ = [
     "JointLabelGuidedAttentionDistillation",
     "LabelAttention",
     "LabelGuidedAttentionDistillation",
+    "LaneFolderDataModule",
     "LaneStudent",
     "LaneTeacher",
     "LgadError",

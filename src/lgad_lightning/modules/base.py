@@ -74,6 +74,22 @@ class LaneModule(L.LightningModule):
         self.lane_iou = MulticlassJaccardIndex(num_classes, average=None, ignore_index=IGNORE_INDEX)
         self.existence_accuracy = BinaryAccuracy()
 
+    def setup(self, stage: str) -> None:
+        """Compares the network's classes with the data's, before anything is computed.
+
+        Args:
+            stage: Not used.
+
+        Raises:
+            LgadError: If they differ.
+        """
+        found = getattr(getattr(self.trainer, "datamodule", None), "num_classes", self.num_classes)
+        if found != self.num_classes:
+            raise LgadError(
+                f"The network has {self.num_classes} classes, the data {found} (its lane slots and the background). "
+                "Set num_classes for lgad-fit, the network's num_classes elsewhere, or the data's num_slots."
+            )
+
     @abstractmethod
     def network_input(self, batch: LaneBatch) -> Tensor:
         """What the network is called with for a batch, `(B, C, H, W)`."""
