@@ -1,3 +1,4 @@
+import re
 import tempfile
 from pathlib import Path
 
@@ -43,6 +44,18 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests; those that need torchvision skip here."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]")
+    session.run("pytest", "-n", "2", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def minima(session: nox.Session) -> None:
+    """All tests with the oldest releases that pyproject.toml allows; not in CI, since it fetches another torch."""
+    dependencies = nox.project.load_toml("pyproject.toml")["project"]["dependencies"]
+    bounds = [re.match(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", dependency).groups() for dependency in dependencies]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
+        constraints.write("".join(f"{name}=={version}.*\n" for name, version in bounds))
+        constraints.flush()
+        install(session, "-c", constraints.name, "-e", ".[dev]")
     session.run("pytest", "-n", "2", *session.posargs, env=ONE_THREAD)
 
 

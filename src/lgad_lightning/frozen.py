@@ -127,6 +127,7 @@ def _watch(
             pairs.append((convolution, module))
 
     with ExitStack() as handles, record_features(wanted, True, "the teacher") as features:
+        handles.enter_context(torch.compiler.set_stance("force_eager"))  # one run; torch 2.6 cannot compile the hooks
         for module in network.modules():
             if isinstance(module, _Convolution):
                 handles.callback(module.register_forward_hook(after_convolution).remove)

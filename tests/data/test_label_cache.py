@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import resource
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,14 +67,18 @@ def test_a_file_cut_off_is_noticed(tmp_path: Path, share: float) -> None:
         _ = [LabelCache(path, SIZE)[index] for index in range(3)]
 
 
-def test_a_full_disk_leaves_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Path, target: Path) -> Path:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(LgadError, match="No space left"):
-        build_label_cache(tmp_path / "a.labels", sources(tmp_path), make, workers=0)
-    assert not (tmp_path / "a.labels").exists()
+def test_a_full_disk_keeps_the_old_cache_and_nothing_half_written(tmp_path: Path) -> None:
+    files, path = sources(tmp_path, count=200), tmp_path / "cache" / "a.labels"
+    build_label_cache(path, files[:2], make, workers=0)
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, unlimited[1]))  # as good as a full disk
+    try:
+        with pytest.raises(LgadError, match=r"a\.labels cannot be written: .*File too large.*label_cache"):
+            build_label_cache(path, files, make, workers=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert LabelCache(path, SIZE)[1].max() == 1
+    assert {file.name for file in path.parent.iterdir()} == {"a.labels", "a.lock"}
 
 
 def test_several_processes_may_build_at_once(tmp_path: Path) -> None:
