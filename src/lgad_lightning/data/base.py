@@ -17,6 +17,7 @@ from lgad_lightning.data.dataset import LaneBatch, LaneDataset, collate
 from lgad_lightning.data.label_cache import LabelCache, build_label_cache
 from lgad_lightning.data.loader import LaneLoader
 from lgad_lightning.data.sampler import EpochSampler
+from lgad_lightning.data.settings import check_settings
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.data.stream import StreamSource, is_packed
 from lgad_lightning.errors import LgadError
@@ -49,7 +50,10 @@ class LaneDataModule(L.LightningDataModule):
         label_cache: Folder to keep label maps of the input size in, so that masks are decoded once; None for none. It
             is made anew when a mask (or lane file) has changed.
         on_error: What to do with an image whose files are missing or damaged: `raise`, or `skip` it, log it and count
-            it in `skipped`.
+            it in `skipped`; in training the next image takes its place.
+
+    Raises:
+        LgadError: If a setting is out of its range.
 
     Example:
         >>> class Notes(LaneDataModule):
@@ -81,12 +85,12 @@ class LaneDataModule(L.LightningDataModule):
         self.root = Path(root).expanduser()
         self.url = str(root).rstrip("/") if "://" in str(root) else None
         self.num_slots = num_slots
-        self.input_size = (int(input_size[0]), int(input_size[1]))
+        self.input_size = _as_tuple(input_size)
         self.crop_top = crop_top
         self.batch_size = batch_size
         self.num_workers = num_workers
-        self.mean = tuple(mean)
-        self.std = tuple(std)
+        self.mean = _as_tuple(mean)
+        self.std = _as_tuple(std)
         self.channels = channels
         self.pixel_range = pixel_range
         self.augmentation = LaneAugmentation() if augmentation is True else augmentation or None
@@ -95,6 +99,7 @@ class LaneDataModule(L.LightningDataModule):
         self.label_cache = Path(label_cache).expanduser() if label_cache is not None else None
         self.on_error = on_error
         self.datasets: dict[str, LaneDataset] = {}
+        check_settings(self)
 
     @abstractmethod
     def source(self, split: Split) -> LaneSource:
@@ -181,11 +186,13 @@ class LaneDataModule(L.LightningDataModule):
         }
         splits = needed.get(self.trainer and self.trainer.state.fn, SPLITS)
         self.check(splits)
-        for split in splits if self.label_cache else ():
+        if self.label_cache is None or (self.trainer and self.trainer.state.fn == TrainerFn.PREDICTING):
+            return
+        for split in splits:
             dataset = self._dataset(split)
-            sources = [dataset.source.label_path(index) for index in range(len(dataset))]
+            files = [dataset.source.files(index) for index in range(len(dataset))]
             path = self._label_cache_path(split, dataset.source)
-            build_label_cache(path, sources, dataset.label, skip=self.on_error == "skip")
+            build_label_cache(path, files, dataset.label, skip=self.on_error == "skip")
 
     def setup(self, stage: str | None = None) -> None:
         """Opens the splits.
@@ -299,6 +306,10 @@ class LaneDataModule(L.LightningDataModule):
         std = torch.tensor(self.std, device=image.device).view(3, 1, 1)
         mean = torch.tensor(self.mean, device=image.device).view(3, 1, 1)
         return pixels.float().mul_(self.pixel_range / 255 / std).sub_(mean / std)
+
+
+def _as_tuple(values: Any) -> Any:
+    return tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else (values,)
 
 
 def _no_threads(worker: int) -> None:

@@ -12,7 +12,7 @@ from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.source import LaneSource, Split, read_mask
 from lgad_lightning.data.strings import Strings
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import Lane, culane_slots, read_lines
+from lgad_lightning.lanes import CULANE_SIZE, Lane, culane_slots, read_lines
 from lgad_lightning.lanes.slots import CULANE_SLOTS
 
 MASKS: dict[Split, str] = {"train": "laneseg_label_w16", "val": "laneseg_label_w16", "test": "laneseg_label_w16_test"}
@@ -44,12 +44,9 @@ class CULaneSource(LaneSource):
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
         """Four slots by the rule of CULane's own mask generator.
 
-        Lanes lose their uppermost point: in the official masks they end one row (10 px) lower than in `.lines.txt`.
+        In the official masks lanes end one row (10 px) lower than in `.lines.txt`, and so they do here.
         """
-        return [
-            lane and Lane(lane.points[lane.points[:, 1] > lane.points[:, 1].min()], lane.image_size)
-            for lane in culane_slots(lanes)
-        ]
+        return [lane and _without_top(lane) for lane in culane_slots(lanes)]
 
     def mask(self, index: int, image_size: tuple[int, int]) -> NDArray[np.uint8] | None:
         """The official mask, where there are masks."""
@@ -114,6 +111,14 @@ class CULaneDataModule(LaneDataModule):
             ) from error
 
 
+def _without_top(lane: Lane) -> Lane:
+    """The lane without its uppermost 10 rows of 590."""
+    top = lane.points[:, 1].min() + 10 / CULANE_SIZE[0] * lane.image_size[0]
+    below = lane.points[lane.points[:, 1] > top + 0.01]
+    end = lane.x_at([top])
+    return Lane(np.concatenate([below, np.column_stack([end, [top]])[np.isfinite(end)]]), lane.image_size)
+
+
 def read_list(path: Path) -> Strings:
     """The images that a CULane list names.
 
@@ -128,7 +133,11 @@ def read_list(path: Path) -> Strings:
         LgadError: If a line is none of these; names file and line.
     """
     names = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), start=1):
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise LgadError(f"{path}: cannot read the list ({error.strerror}).") from error
+    for number, line in enumerate(text.split("\n"), start=1):
         fields = line.split()
         if not fields:
             continue
@@ -147,7 +156,11 @@ def _scenarios(root: Path, names: Sequence[str]) -> tuple[list[str], NDArray[np.
     if not lists:
         return [], None
     scenarios = [re.sub(r"^test\d+_", "", path.stem) for path in lists]
-    number_of = {name: number for number, path in enumerate(lists) for name in read_list(path)}
+    number_of: dict[str, int] = {}
+    for number, path in enumerate(lists):
+        for name in read_list(path):
+            if number_of.setdefault(name, number) != number:
+                raise LgadError(f"{name} is in {lists[number_of[name]]} and in {path}: an image has one scenario.")
     missing = [name for name in names if name not in number_of]
     if missing:
         raise LgadError(

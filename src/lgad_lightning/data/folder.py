@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.data.strings import Strings
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, read_lines, tusimple_slots
-from lgad_lightning.lanes.files import is_coordinate, read_json_lines
+from lgad_lightning.lanes.files import is_coordinate, iterate_json_lines
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -23,7 +24,13 @@ class FolderSource(LaneSource):
     """
 
     def __init__(self, root: Path, split: str, num_slots: int) -> None:
-        paths = sorted(path for path in (root / split).rglob("*") if path.suffix.lower() in IMAGES)
+        _check_even(num_slots)
+        paths = sorted(
+            Path(folder, name)
+            for folder, _, names in os.walk(root / split, followlinks=True)
+            for name in names
+            if Path(name).suffix.lower() in IMAGES
+        )
         super().__init__(root, Strings(path.relative_to(root).as_posix() for path in paths), num_slots)
 
     def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
@@ -47,22 +54,22 @@ class JsonLinesSource(LaneSource):
     """
 
     def __init__(self, root: Path, path: Path, num_slots: int) -> None:
-        records = list(map(_check_record, read_json_lines(path), (f"{path}:{n}" for n in range(1, 2**31))))
         self.path = path
-        self._records = Strings(map(json.dumps, records))  # one string each, for the sake of memory
-        super().__init__(root, Strings(record["image"] for record in records), num_slots)
-        for number, record in enumerate(records, start=1):
-            slots = record.get("slots", [])
-            if any(not 1 <= slot <= num_slots for slot in slots) or len(set(slots)) < len(slots):
-                raise LgadError(f"{path}:{number}: slots {slots} must be different numbers from 1 to {num_slots}.")
+        lines, images = [], []
+        for number, (line, record) in enumerate(iterate_json_lines(path), start=1):
+            _check_record(record, f"{path}:{number}", num_slots)
+            lines.append(line)
+            images.append(record["image"])
+        self._lines = Strings(lines)
+        super().__init__(root, Strings(images), num_slots)
 
     def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
         """The lanes in the image's line."""
-        return [Lane(points, image_size) for points in json.loads(self._records[index])["lanes"]]
+        return [Lane(points, image_size) for points in json.loads(self._lines[index])["lanes"]]
 
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
         """The slots that the line gives, or those that the slopes give."""
-        given = json.loads(self._records[index]).get("slots")
+        given = json.loads(self._lines[index]).get("slots")
         if given is None:
             return tusimple_slots(lanes, self.num_slots)
         chosen = dict(zip(given, lanes, strict=True))
@@ -119,16 +126,30 @@ class LaneFolderDataModule(LaneDataModule):
         return source
 
 
-def _check_record(record: Any, where: str) -> dict[str, Any]:
+def _check_record(record: Any, where: str, num_slots: int) -> None:
     match record:
         case {"image": str(image), "lanes": list(lanes)} if image and all(map(_is_polyline, lanes)):
-            slots = record.get("slots", list(range(len(lanes))))
-            if isinstance(slots, list) and len(slots) == len(lanes) and all(type(slot) is int for slot in slots):
-                return dict(record)
-    raise LgadError(
-        f'{where}: expected {{"image": "path.jpg", "lanes": [[[x, y], ...], ...]}}, with as many slots as lanes if '
-        "slots are given."
-    )
+            pass
+        case _:
+            raise LgadError(f'{where}: expected {{"image": "path.jpg", "lanes": [[[x, y], ...], ...]}}.')
+    if "slots" not in record:
+        _check_even(num_slots, f"{where}: without slots for the lanes, ")
+        return
+    slots = record["slots"]
+    known = isinstance(slots, list) and all(type(slot) is int and 1 <= slot <= num_slots for slot in slots)
+    if not known or len(slots) != len(lanes) or len(set(slots)) < len(slots):
+        raise LgadError(
+            f"{where}: slots {slots} must be different numbers from 1 to {num_slots}, one for each of the "
+            f"{len(lanes)} lanes."
+        )
+
+
+def _check_even(num_slots: int, where: str = "") -> None:
+    if num_slots % 2:
+        raise LgadError(
+            f"{where}num_slots={num_slots} must be even: lanes get their slots by their slope, half of the slots on "
+            "either side. With a JSON-lines file that gives the slots, any number will do."
+        )
 
 
 def _is_polyline(lane: object) -> bool:

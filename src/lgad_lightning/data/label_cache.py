@@ -18,12 +18,13 @@ from lgad_lightning.data.parallel import map_parallel
 from lgad_lightning.data.runs import decode_runs, encode_runs
 from lgad_lightning.errors import LgadError
 
-_MAGIC = b"lgad labels 1\n"
+_MAGIC = b"lgad labels 2\n"
+_FAILED = b"!"  # begins a record that says why there is no label map; others begin as zlib does, with "x"
 
 
 def build_label_cache(
     path: Path,
-    sources: Sequence[Path],
+    sources: Sequence[Sequence[Path]],
     make: Callable[[int], NDArray[np.uint8]],
     skip: bool = False,
     workers: int | None = None,
@@ -34,24 +35,29 @@ def build_label_cache(
 
     Args:
         path: The cache file.
-        sources: For each label map the file that it is made from; size and time of change tell whether it has changed.
+        sources: For each label map the files that it is made from; size and time of change tell whether one has
+            changed.
         make: Makes the label map of a number; must be picklable.
-        skip: Whether to leave out label maps that cannot be made, instead of raising.
+        skip: Whether to leave out label maps that cannot be made, instead of raising; they are tried again by the next
+            call.
         workers: Number of processes, as for `map_parallel`.
 
     Raises:
         LgadError: If the file cannot be written, or a label map cannot be made.
     """
+    stamp = _stamp(sources)
+    if _is_current(path, stamp):
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
-            stamp = _stamp(sources)
             if _is_current(path, stamp):
                 return
             encode = partial(_record, make, skip)
             records = map_parallel(encode, range(len(sources)), f"Caching labels in {path.name}", workers)
             offsets = np.cumsum([0, *map(len, records)], dtype=np.int64).tobytes()
-            header = {"stamp": stamp, "count": len(sources), "crc": zlib.crc32(offsets)}
+            whole = not any(record.startswith(_FAILED) for record in records)
+            header = {"stamp": stamp, "count": len(sources), "crc": zlib.crc32(offsets), "whole": whole}
             with whole_file(path) as part, part.open("wb") as file:
                 file.writelines([_MAGIC, json.dumps(header).encode() + b"\n", offsets, *records])
     except OSError as error:
@@ -85,10 +91,11 @@ class LabelCache:
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         start, end = np.frombuffer(self._offsets, np.int64, 2, 8 * index) + self._records
-        if start == end:
-            raise LgadError(f"The label of image {index} could not be made when {self.path} was written.")
+        record = self._bytes[start:end].tobytes()
+        if record.startswith(_FAILED):
+            raise LgadError(record[len(_FAILED) :].decode())
         try:
-            return decode_runs(self._bytes[start:end].tobytes(), self.size)
+            return decode_runs(record, self.size)
         except (zlib.error, ValueError) as error:
             raise self._damaged() from error
 
@@ -99,17 +106,18 @@ class LabelCache:
 def _record(make: Callable[[int], NDArray[np.uint8]], skip: bool, index: int) -> bytes:
     try:
         return encode_runs(make(index))
-    except LgadError:
+    except LgadError as error:
         if skip:
-            return b""
+            return _FAILED + str(error).encode(errors="replace")
         raise
 
 
 def _is_current(path: Path, stamp: str) -> bool:
     try:
-        return bool(_header(path)[0]["stamp"] == stamp)
-    except LgadError:
+        header = _header(path)[0]
+    except (LgadError, OSError):
         return False
+    return bool(header["stamp"] == stamp and header["whole"])
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
@@ -117,7 +125,9 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     try:
         with path.open("rb") as file:
             if file.readline() == _MAGIC:
-                return json.loads(file.readline()), file.tell()
+                header = json.loads(file.readline())
+                if isinstance(header, dict) and header.keys() == {"stamp", "count", "crc", "whole"}:
+                    return header, file.tell()
     except FileNotFoundError as error:
         raise LgadError(f"There is no label cache {path}: prepare_data makes it.") from error
     except ValueError:
@@ -125,8 +135,8 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     raise LgadError(f"{path} is no label cache of this version: remove it, and it is made anew.")
 
 
-def _stamp(sources: Sequence[Path]) -> str:
+def _stamp(sources: Sequence[Sequence[Path]]) -> str:
     digest = hashlib.sha256()
-    for path in sources:
-        digest.update(file_state(path).encode())
+    for path in dict.fromkeys(path for files in sources for path in files):
+        digest.update(file_state(path).encode(errors="surrogatepass"))
     return digest.hexdigest()

@@ -88,7 +88,7 @@ def accumulate(
 
 def _add_files(digest: "hashlib._Hash", paths: Iterable[Path]) -> None:
     for path in paths:
-        digest.update(file_state(path).encode())
+        digest.update(file_state(path).encode(errors="surrogatepass"))
 
 
 def _load(path: Path) -> dict[str, Any] | None:

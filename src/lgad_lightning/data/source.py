@@ -107,7 +107,7 @@ class LaneSource(ABC):
 
     def fingerprint(self) -> str:
         """Hexadecimal digits that stand for the images' paths and, by a sample of 64 files, for their annotations."""
-        digest = hashlib.sha256("\n".join(self.names).encode())
+        digest = hashlib.sha256("\n".join(self.names).encode(errors="surrogatepass"))
         sample = range(0, len(self), max(1, len(self) // _SAMPLED))
         for path in dict.fromkeys(map(self.label_path, sample)):
             digest.update(path.name.encode())
@@ -190,7 +190,7 @@ def read_mask(path: Path, num_slots: int) -> NDArray[np.uint8]:
             f"{path} has the value {wrong[0]}: a mask holds 0, 1 to {num_slots}, and 255 for ignored "
             "pixels. Was it made for viewing, or resized with interpolation?"
         )
-    return mask.astype(np.uint8, copy=False)
+    return mask
 
 
 def _read(path: Path) -> bytes:
@@ -198,6 +198,8 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise LgadError(f"Cannot read {path}: {error.strerror}. Is the data set complete?") from error
+    except ValueError as error:  # a path that no file can have
+        raise LgadError(f"Cannot read {path!r}: {error}.") from error
 
 
 def _decode(content: bytes, name: str, flags: int) -> Image | None:
@@ -206,4 +208,7 @@ def _decode(content: bytes, name: str, flags: int) -> Image | None:
     # OpenCV 4 decodes a JPEG that was cut off without complaint, the missing part grey; OpenCV 5 does not.
     if content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[-1024:]:
         raise LgadError(f"{name} is cut off after {len(content)} bytes. Restore it from the data set's archive.")
-    return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:  # a header that speaks of thousands of millions of pixels
+        return None

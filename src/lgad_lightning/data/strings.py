@@ -20,7 +20,7 @@ class Strings(Sequence[str]):
     """
 
     def __init__(self, strings: Iterable[str]) -> None:
-        encoded = [string.encode() for string in strings]
+        encoded = [string.encode(errors="surrogatepass") for string in strings]
         self._bytes = np.frombuffer(b"".join(encoded), np.uint8)
         self._ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
 
@@ -34,7 +34,7 @@ class Strings(Sequence[str]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"{index} is out of range for {len(self)} strings")
         start, end = self._ends[index % len(self)], self._ends[index % len(self) + 1]
-        return self._bytes[start:end].tobytes().decode()
+        return self._bytes[start:end].tobytes().decode(errors="surrogatepass")
 
     def __len__(self) -> int:
         return len(self._ends) - 1

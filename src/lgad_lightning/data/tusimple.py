@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 from lgad_lightning.data.base import LaneDataModule
-from lgad_lightning.data.source import LaneSource, Split
+from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.data.strings import Strings
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, read_tusimple, tusimple_slots
@@ -92,13 +92,16 @@ class TuSimpleDataModule(LaneDataModule):
         self,
         root: str | Path,
         num_slots: int = TUSIMPLE_SLOTS,
-        labels: dict[str, list[str]] | None = None,
+        labels: dict[str, str | list[str]] | None = None,
         **options: Any,
     ) -> None:
         if num_slots not in (4, TUSIMPLE_SLOTS):
             raise LgadError(f"num_slots={num_slots}: TuSimple has 4 or 6 lane slots.")
         super().__init__(root, num_slots=num_slots, **options)
-        self.labels = LABELS | {split: tuple(names) for split, names in (labels or {}).items()}
+        if unknown := set(labels or {}) - set(SPLITS):
+            raise LgadError(f"labels has {sorted(unknown)}; the splits are {', '.join(SPLITS)}.")
+        given = {split: (names,) if isinstance(names, str) else tuple(names) for split, names in (labels or {}).items()}
+        self.labels = LABELS | given
 
     def source(self, split: Split) -> TuSimpleSource:
         """The frames and lanes of a split."""

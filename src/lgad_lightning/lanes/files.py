@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,7 +56,8 @@ def read_lines(path: str | Path, image_size: tuple[int, int] = CULANE_SIZE, *, s
         except ValueError:
             pass
         else:
-            if not (strict and any(len(line) % 2 for line in values)):
+            plain = all(abs(value) <= _FLOAT_MAX for line in values for value in line)
+            if plain and not (strict and any(len(line) % 2 for line in values)):
                 return [_lane(line, image_size) for line in values]
 
     lanes = []
@@ -167,7 +168,12 @@ def write_tusimple(path: str | Path, frames: Iterable[TuSimpleFrame]) -> None:
 
 
 def read_json_lines(path: str | Path) -> list[Any]:
-    """The values of a file with one JSON value a line.
+    """The values of a file with one JSON value a line; see `iterate_json_lines`."""
+    return [value for _, value in iterate_json_lines(path)]
+
+
+def iterate_json_lines(path: str | Path) -> Iterator[tuple[str, Any]]:
+    """The lines of a file with one JSON value a line, each with its value.
 
     Raises:
         LgadError: If there is no such file or a line is not JSON (a blank one is not); names file and line.
@@ -178,15 +184,13 @@ def read_json_lines(path: str | Path) -> list[Any]:
         raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
         raise LgadError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
-    values = []
     for number, line in enumerate(_split(text), start=1):
         try:
-            values.append(json.loads(line))
+            yield line, json.loads(line)
         except json.JSONDecodeError as error:
             raise LgadError(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}") from error
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
             raise LgadError(f"{path}:{number}: not JSON of a sensible size: {error}") from error
-    return values
 
 
 def _split(text: str) -> list[str]:

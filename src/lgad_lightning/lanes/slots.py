@@ -92,7 +92,7 @@ def tusimple_slots(lanes: Sequence[Lane], num_slots: int = TUSIMPLE_SLOTS) -> li
     """Assign lanes to slots around the middle by their slope, as the label generators for TuSimple do.
 
     Args:
-        lanes: The lanes of one image, in any order; points left of the image are not counted.
+        lanes: The lanes of one image, in any order.
         num_slots: Even number of slots, half of them on either side. With 6, ego-left is the third.
 
     Returns:
@@ -116,10 +116,9 @@ def tusimple_slots(lanes: Sequence[Lane], num_slots: int = TUSIMPLE_SLOTS) -> li
 
 def _angle(lane: Lane) -> float | None:
     """Direction from the lane's upper end to its lower end in degrees; below 90 it leans to the left."""
-    points = lane.points[lane.points[:, 0] >= 0]
-    if len(points) < 2:
+    if len(lane) < 2:
         return None
-    points = points[np.argsort(points[:, 1], kind="stable")]
+    points = lane.points[np.argsort(points[:, 1], kind="stable")]
     (x_top, y_top), (x_bottom, y_bottom) = points[0], points[-1]
     return float(np.degrees(np.arctan2(y_bottom - y_top, x_top - x_bottom)))
 
