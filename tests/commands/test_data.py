@@ -147,6 +147,40 @@ def test_culane_has_four_slots(copy: Path) -> None:
     assert run("check", copy, "--slots", 4, "--workers", 0) == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("check", "--workers", "-1"), "'-1' is no whole number of at least 0"),
+        (("stats", "--input-size", "abc"), "'abc' is no size"),
+        (("stats", "--input-size", "0x0"), "'0x0' is no size"),
+        (("preview", "--images", "0"), "at least 1"),
+        (("check", "--slots", "0"), "at least 1"),
+        (("check", "--json", "/proc/nothing/x.json"), "cannot be written"),
+    ],
+)
+def test_nonsense_arguments_are_told(
+    roads: Path, arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments[0], roads, *arguments[1:]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_empty_split_is_an_error(copy: Path) -> None:
+    (copy / "list/train_gt.txt").write_text("")
+    code, result = check(copy)
+    assert code == 1
+    assert "no images for train" in result["findings"]["split"]["examples"][0]
+    assert "no images for train" in str(run("preview", copy))
+
+
+def test_a_list_that_is_no_utf8_is_checked(copy: Path) -> None:
+    path = copy / "list/train_gt.txt"
+    path.write_bytes(path.read_bytes() + b"/\xe4.jpg /\xe4.png 0 0 0 0\n")
+    code, result = check(copy)
+    assert code == 1
+    assert result["findings"]["image"]["count"] == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_check_goes_on(tmp_path: Path, number: signal.Signals) -> None:

@@ -1,4 +1,5 @@
 import contextlib
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -146,3 +147,32 @@ def test_real_masks_and_lanes_agree(shared_dir: Path) -> None:
         differing += np.count_nonzero(mask != drawn)
         painted += np.count_nonzero(mask)
     assert differing / painted < 0.02
+
+
+def test_a_list_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf/a/1.jpg\r\n/a/2.jpg\r\n")
+    assert list(read_list(tmp_path / "list.txt")) == ["a/1.jpg", "a/2.jpg"]
+
+
+def test_names_that_are_no_utf8_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"/a/\xe4.jpg\n")
+    (name,) = read_list(tmp_path / "list.txt")
+    assert os.fsencode(name) == b"a/\xe4.jpg"
+
+
+def test_a_lane_of_two_points_has_a_label(copy: Path) -> None:
+    shutil.rmtree(copy / "laneseg_label_w16")
+    path = sorted(copy.rglob("train_000.MP4/*.lines.txt"))[0]
+    path.write_text("50 110 180 40\n")
+    source = CULaneSource(copy, "train")
+    label = source.label(0, Frame(118, 328), (118, 328))
+    rows = np.flatnonzero(label.any(axis=1))
+    assert 38 <= rows.min() < 46  # it ends 2 of 118 rows, and half the stroke, from its top
+    assert rows.max() >= 109
+
+
+def test_an_image_in_two_scenarios_is_an_error(copy: Path) -> None:
+    first, second = sorted((copy / "list/test_split").glob("*.txt"))[:2]
+    second.write_text(second.read_text() + first.read_text())
+    with pytest.raises(LgadError, match="an image has one scenario"):
+        CULaneSource(copy, "test")

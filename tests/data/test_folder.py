@@ -129,3 +129,12 @@ def test_an_image_without_lines_is_named(lines: Path) -> None:
     data.setup("fit")
     with pytest.raises(LgadError, match=r"b\.lines\.txt"):
         list(data.train_dataloader())
+
+
+def test_folders_behind_links_are_read(lines: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    for path in (lines / "train" / "deep").iterdir():
+        path.rename(elsewhere / path.name)
+    (lines / "train" / "linked").symlink_to(elsewhere)
+    (lines / "train" / "folder.jpg").mkdir()
+    assert list(module(lines).open("train").names) == ["train/b.png", "train/linked/a.jpg"]

@@ -13,6 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lgad_lightning.data import CULaneDataModule, LaneFolderDataModule, TuSimpleDataModule
 from lgad_lightning.data.dataset import LaneDataset
 from lgad_lightning.data.label_cache import LabelCache, build_label_cache
+from lgad_lightning.data.runs import encode_runs
 from lgad_lightning.errors import LgadError
 
 SIZE = (36, 80)
@@ -22,11 +23,11 @@ def make(index: int) -> np.ndarray:
     return np.full(SIZE, index, np.uint8)
 
 
-def sources(folder: Path, count: int = 3) -> list[Path]:
+def sources(folder: Path, count: int = 3) -> list[list[Path]]:
     paths = [folder / f"{number}.png" for number in range(count)]
     for path in paths:
         path.touch()
-    return paths
+    return [[path] for path in paths]
 
 
 def test_labels_come_back(tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ def test_made_once_and_anew_when_a_source_changes(tmp_path: Path) -> None:
     before = path.stat().st_mtime_ns
     build_label_cache(path, files, make, workers=0)
     assert path.stat().st_mtime_ns == before
-    os.utime(files[1], ns=(1, 1))
+    os.utime(files[1][0], ns=(1, 1))
     build_label_cache(path, files, lambda index: make(index + 7), workers=0)
     assert LabelCache(path, SIZE)[0].max() == 7
 
@@ -164,8 +165,80 @@ def test_a_missing_mask_ends_the_caching_or_is_skipped(roads: Path, tmp_path: Pa
     next(copy.rglob("train_000.MP4/00002.png")).unlink()
     with pytest.raises(LgadError, match=r"00002\.png"):
         batches(copy, tmp_path / "cache")
+    path = next((copy / "laneseg_label_w16").rglob("train_000.MP4")) / "00002.png"
     names = [name for batch in batches(copy, tmp_path / "cache", on_error="skip") for name in batch["name"]]
-    assert len(names) == 12 - 1 + 4 + 9
+    assert len(names) == 12 + 4 + 9  # in training another takes its place
+    assert not [name for name in names if name.endswith("train_000.MP4/00002.jpg")]
+    shutil.copyfile(path.with_name("00003.png"), path)
+    names = [name for batch in batches(copy, tmp_path / "cache", on_error="skip") for name in batch["name"]]
+    assert [name for name in names if name.endswith("train_000.MP4/00002.jpg")]  # mended, it is no longer skipped
+
+
+def test_what_could_not_be_cached_says_why(roads: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(roads, tmp_path / "copy"))
+    next(copy.rglob("train_000.MP4/00002.png")).unlink()
+    settings: dict = {"input_size": SIZE, "num_workers": 0, "label_cache": tmp_path / "cache", "on_error": "skip"}
+    data = CULaneDataModule(copy, **settings)
+    data.prepare_data()
+    data.setup("fit")
+    list(data.train_dataloader())
+    assert "00002.png" in next(iter(data.skipped.values()))
+
+
+def test_a_changed_image_size_replaces_drawn_labels(tmp_path: Path) -> None:
+    sums = []
+    for scale in (1, 2):
+        for split in ("train", "val", "test"):
+            (tmp_path / split).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / split / "a.png"), np.zeros((60 * scale, 120 * scale, 3), np.uint8))
+            if scale == 1:
+                (tmp_path / split / "a.lines.txt").write_text("10 59 50 10\n100 59 60 10\n")
+        data = LaneFolderDataModule(tmp_path, input_size=SIZE, num_workers=0, label_cache=tmp_path / "cache")
+        data.prepare_data()
+        data.setup("validate")
+        (batch,) = data.val_dataloader()
+        sums.append(int((batch["label"] > 0).sum()))
+    assert sums[1] < 0.8 * sums[0]
+
+
+@pytest.mark.parametrize("header", [b"[]", b"{}", b'{"stamp": 1}', b"7"])
+def test_a_damaged_header_is_noticed_and_the_cache_made_anew(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "a.labels"
+    build_label_cache(path, sources(tmp_path), make, workers=0)
+    magic, _, rest = path.read_bytes().split(b"\n", 2)
+    path.write_bytes(b"\n".join([magic, header, rest]))
+    with pytest.raises(LgadError, match="remove it"):
+        LabelCache(path, SIZE)
+    build_label_cache(path, sources(tmp_path), make, workers=0)
+    assert LabelCache(path, SIZE)[2].max() == 2
+
+
+def test_a_label_of_another_image_is_not_given(tmp_path: Path) -> None:
+    path = tmp_path / "a.labels"
+    build_label_cache(path, sources(tmp_path), make, workers=0)
+    content = path.read_bytes()
+    lengths = [len(encode_runs(make(number))) for number in range(3)]
+    offsets = np.cumsum([0, *lengths], dtype=np.int64)
+    assert content.count(offsets.tobytes()) == 1
+    path.write_bytes(content.replace(offsets.tobytes(), offsets[[1, 2, 2, 3]].tobytes()))
+    with pytest.raises(LgadError, match="damaged"):
+        LabelCache(path, SIZE)
+
+
+def test_a_cache_that_is_current_needs_no_writing(roads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = batches(roads, tmp_path)
+    monkeypatch.setattr("lgad_lightning.data.label_cache.FileLock", None)
+    assert np.array_equal(batches(roads, tmp_path)[0]["label"], expected[0]["label"])
+
+
+def test_predicting_needs_no_lanes_for_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    cv2.imwrite(str(tmp_path / "test" / "a.png"), np.zeros((60, 120, 3), np.uint8))
+    data = LaneFolderDataModule(tmp_path, input_size=SIZE, num_workers=0, label_cache=tmp_path / "cache")
+    data.trainer = SimpleNamespace(state=SimpleNamespace(fn=TrainerFn.PREDICTING), world_size=1, global_rank=0)  # type: ignore[assignment]
+    data.prepare_data()
+    data.setup("predict")
+    assert len(list(data.predict_dataloader())) == 1
 
 
 def test_opening_without_preparing_says_so(roads: Path, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ ENDLESS = """
 import os, time
 from lgad_lightning.data.parallel import map_parallel
 def say_and_wait(number):
-    print(os.getpid(), flush=True)
+    os.write(1, f'{os.getpid()}\\n'.encode())
     time.sleep(0.2)
 map_parallel(say_and_wait, range(1000), "", 2)
 """

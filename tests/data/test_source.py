@@ -1,3 +1,4 @@
+import zlib
 from pathlib import Path
 
 import cv2
@@ -58,3 +59,20 @@ def test_a_coloured_mask_is_refused(tmp_path: Path) -> None:
 
 def test_reduced_decoding_halves_the_size(tmp_path: Path) -> None:
     assert read_image(write(tmp_path / "a.jpg", np.zeros((59, 164, 3), np.uint8)), reduce=True).shape == (30, 82, 3)
+
+
+def test_a_header_of_impossible_size_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8))
+    content = bytearray(path.read_bytes())
+    content[16:24] = b"\x7f\xff\xff\xff" * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+    with pytest.raises(LgadError, match=r"huge\.png"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("name", ["a\0b.jpg", "\ud800.jpg"])
+def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LgadError, match="Cannot read"):
+        read_image(tmp_path / name)

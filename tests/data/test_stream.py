@@ -10,6 +10,7 @@ import torch
 from lgad_lightning.commands.data import main
 from lgad_lightning.data import CULaneDataModule, LaneDataModule, LaneFolderDataModule, TuSimpleDataModule
 from lgad_lightning.data import pack as packing
+from lgad_lightning.data.culane import CULaneSource
 from lgad_lightning.data.pack import pack
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, write_lines
@@ -139,11 +140,55 @@ def test_an_interrupted_packing_goes_on(
         pack(CULaneDataModule(copy), tmp_path / "packed", workers=0)
     assert not (tmp_path / "packed").exists()
     path.write_bytes(content)
-    first = next(copy.rglob("train_000.MP4/00000.jpg"))
-    first.rename(first.with_suffix(".gone"))  # it is in the first part, which need not be made again
+    made, make = [], packing._item
+    monkeypatch.setattr(packing, "_item", lambda *arguments: made.append(arguments[-1]) or make(*arguments))
     pack(CULaneDataModule(copy), tmp_path / "packed", workers=0)
+    assert made[:7] == [5, 6, 7, 8, 9, 10, 11]  # the first part of the training split is there already
     assert "types" not in capfd.readouterr().out
     assert_same_batches(CULaneDataModule(roads, **SETTINGS), CULaneDataModule(tmp_path / "packed", **SETTINGS))
+
+
+def test_what_has_changed_since_an_interruption_is_packed_anew(
+    roads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("litdata", reason="needs the extra `stream`")
+    monkeypatch.setattr(packing, "_PART", 5)
+    copy = Path(shutil.copytree(roads, tmp_path / "copy"))
+    last = next(copy.rglob("test_000.MP4/00008.jpg"))
+    content = last.read_bytes()
+    last.write_bytes(content[:-500])
+    with pytest.raises(LgadError, match=r"00008\.jpg"):
+        pack(CULaneDataModule(copy), tmp_path / "packed", workers=0)
+    last.write_bytes(content)
+    changed = next(copy.rglob("train_000.MP4/00007.jpg"))
+    shutil.copyfile(changed.with_name("00001.jpg"), changed)
+    pack(CULaneDataModule(copy), tmp_path / "packed", workers=0)
+    assert not list((tmp_path / "packed").glob("*.files"))
+    assert_same_batches(CULaneDataModule(copy, **SETTINGS), CULaneDataModule(tmp_path / "packed", **SETTINGS))
+
+
+def test_an_empty_split_is_refused(roads: Path, tmp_path: Path) -> None:
+    pytest.importorskip("litdata", reason="needs the extra `stream`")
+    copy = Path(shutil.copytree(roads, tmp_path / "copy"))
+    (copy / "list/val_gt.txt").write_text("")
+    with pytest.raises(LgadError, match="no images for val"):
+        pack(CULaneDataModule(copy), tmp_path / "packed", workers=0)
+
+
+class Inverted(CULaneSource):
+    def image(self, index: int, reduce: bool = False) -> Any:
+        return 255 - super().image(index, reduce)
+
+
+class InvertedDataModule(CULaneDataModule):
+    def source(self, split: Any) -> Inverted:
+        return Inverted(self.root, split)
+
+
+def test_images_read_in_ones_own_way_are_packed_so(roads: Path, tmp_path: Path) -> None:
+    pytest.importorskip("litdata", reason="needs the extra `stream`")
+    pack(InvertedDataModule(roads), tmp_path / "packed", workers=0)
+    assert_same_batches(*(InvertedDataModule(root, **SETTINGS) for root in (roads, tmp_path / "packed")))
 
 
 def test_a_missing_stream_is_named(tmp_path: Path) -> None:

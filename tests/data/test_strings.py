@@ -23,3 +23,8 @@ def test_refuses_an_index_outside(index: int) -> None:
 
 def test_counts_from_the_end() -> None:
     assert Strings(["a", "b"])[-1] == "b"
+
+
+def test_any_string_is_kept() -> None:
+    names = ["\udce4.jpg", "\ud800", "ä", ""]
+    assert list(Strings(names)) == names

@@ -117,3 +117,9 @@ def test_real_frames(shared_dir: Path) -> None:
         sample = dataset[index]
         assert sample["existence"][2:4].tolist() == [1, 1]
         assert 0.01 < (sample["label"] > 0).mean() < 0.1
+
+
+def test_label_files_may_be_named_one_by_one(tusimple: Path) -> None:
+    assert len(TuSimpleDataModule(tusimple, labels={"train": "label_data_0601.json"}).open("train")) == 1
+    with pytest.raises(LgadError, match="validation"):
+        TuSimpleDataModule(tusimple, labels={"validation": "a.json"})

@@ -68,7 +68,7 @@ def test_every_line_is_a_lane():
     assert parse_lines("1 2") == parse_lines("1 2\n")
 
 
-@pytest.mark.parametrize("line", ["1 2 3", "1 2 x", "1,2", "1 2 nan 3", "1 2 0x10 1"])
+@pytest.mark.parametrize("line", ["1 2 3", "1 2 x", "1,2", "1 2 nan 3", "1 2 0x10 1", "1 2 3 " + "9" * 400])
 def test_strict_reading_names_file_and_line(tmp_path, line):
     path = tmp_path / "a.lines.txt"
     path.write_text(f"1 2 3 4\n{line}\n")

@@ -98,16 +98,9 @@ def test_tusimple_slots(bottoms, num_slots, expected):
     assert tusimple_slots(list(reversed(lanes.values())), num_slots) == expected
 
 
-def test_tusimple_counts_points_left_of_the_image_for_nothing():
-    lane = tusimple_lane(200)
-    assert tusimple_slots([Lane([[-5, 700], [-5, 600], [10, 500]], TUSIMPLE), lane]) == [
-        None,
-        None,
-        lane,
-        None,
-        None,
-        None,
-    ]
+def test_a_lane_that_leaves_the_image_on_the_left_keeps_its_slot():
+    left, right = Lane([[-30, 700], [180, 300]], TUSIMPLE), Lane([[1000, 700], [700, 300]], TUSIMPLE)
+    assert tusimple_slots([right, left], 2) == [left, right]
 
 
 @pytest.mark.parametrize(("num_slots", "share"), [(6, 0.010), (4, 0.081)])

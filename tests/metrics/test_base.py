@@ -67,7 +67,7 @@ def run_process(rank, world_size, folder, uneven):
 
 @pytest.mark.parametrize("uneven", [False, True], ids=["padded sampler", "a process without images"])
 def test_two_processes_give_the_result_of_one(tmp_path, uneven):
-    mp.start_processes(run_process, args=(2, str(tmp_path), uneven), nprocs=2, start_method="fork")
+    mp.start_processes(run_process, args=(2, str(tmp_path), uneven), nprocs=2, start_method="spawn")
     for rank in range(2):
         for name, (results, computed) in torch.load(tmp_path / f"{rank}.pt").items():
             expected = single_process(name)

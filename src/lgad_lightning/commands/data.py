@@ -1,8 +1,10 @@
 """`lgad-data`: generates, checks, counts and shows data sets."""
 
 import argparse
+import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     defaults = SyntheticData()
     for split in SPLITS:
         number = getattr(defaults, split)
-        synth.add_argument(f"--{split}", type=int, default=number, metavar="N", help=f"images (default: {number})")
+        synth.add_argument(
+            f"--{split}", type=_whole(0), default=number, metavar="N", help=f"images (default: {number})"
+        )
     synth.add_argument("--size", type=_size, default="1640x590", metavar="WxH", help="size of the images")
-    synth.add_argument("--seed", type=int, default=0, help="seed of the scenes (default: 0)")
+    synth.add_argument("--seed", type=_whole(0), default=0, help="seed of the scenes (default: 0)")
 
     pack_ = commands.add_parser("pack", help="write large chunks to stream from (needs litdata: the extra `stream`)")
     pack_.set_defaults(run=_pack)
@@ -68,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument(
         "--out", type=Path, default=Path("preview.png"), metavar="OUT.png", help="default: preview.png"
     )
-    preview.add_argument("--images", type=int, default=8, metavar="N", help="number of images (default: 8)")
+    preview.add_argument("--images", type=_whole(1), default=8, metavar="N", help="number of images (default: 8)")
     preview.add_argument("--flip", type=float, default=0.5, help="probability of mirroring (default: 0.5)")
     preview.add_argument("--rotate", type=float, default=3.0, help="largest angle in degrees (default: 3)")
     preview.add_argument("--zoom", type=float, default=1.05, help="largest enlargement (default: 1.05)")
@@ -77,25 +81,52 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
         layouts = ("auto", "culane", "tusimple", "folder")
         command.add_argument("--layout", choices=layouts, default="auto", help="default: auto, which looks")
-        command.add_argument("--slots", type=int, metavar="N", help="lane slots (default: 4, TuSimple 6)")
+        command.add_argument("--slots", type=_whole(1), metavar="N", help="lane slots (default: 4, TuSimple 6)")
     pack_.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     for command in (stats, preview):
         command.add_argument("--split", choices=SPLITS, default="train", help="default: train")
         command.add_argument("--input-size", type=_size, default="800x288", metavar="WxH", help="default: 800x288")
         command.add_argument(
-            "--crop-top", type=int, default=0, metavar="ROWS", help="rows to cut off first (default: 0)"
+            "--crop-top", type=_whole(0), default=0, metavar="ROWS", help="rows to cut off first (default: 0)"
         )
     for command in (check, stats):
-        command.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON")
+        command.add_argument("--json", type=_json, metavar="OUT", help="write the figures as JSON")
     for command in (synth, pack_, check, stats):
-        command.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
+        command.add_argument(
+            "--workers", type=_whole(0), metavar="N", help="number of processes (default: one per core)"
+        )
     return parser
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    """Reads a whole number that is not below `least`."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least {least}")
+        return int(text)
+
+    return read
 
 
 def _size(text: str) -> tuple[int, int]:
     """`WxH` as height and width."""
-    width, height = map(int, text.split("x"))
-    return height, width
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size: give width and height, like 800x288")
+    return int(found[2]), int(found[1])
+
+
+def _json(text: str) -> Path:
+    """A file that can be written: found out before the work, not after it."""
+    path = Path(text)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' cannot be written: {error}") from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"'{text}' cannot be written: give a file in a folder you may write to")
+    return path
 
 
 def _open(options: argparse.Namespace, **settings: Any) -> LaneDataModule:

@@ -101,6 +101,8 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
     for split in SPLITS:
         try:
             sources[split] = module.open(split)
+            if not len(sources[split]):
+                raise LgadError(f"{module.root} has no images for {split}.")
         except LgadError as error:
             early.append(Finding("split", split, str(error)))
     items = [(split, index) for split, source in sources.items() for index in range(len(source))]
@@ -230,7 +232,11 @@ def _bits(source: LaneSource, split: str) -> list[str] | None:
     path = source.root / "list" / f"{split}_gt.txt"
     if not isinstance(source, CULaneSource) or not path.is_file():
         return None
-    bits = ["".join(line.split()[2:]) for line in path.read_text().splitlines() if line.strip()]
+    bits = [
+        "".join(line.split()[2:])
+        for line in path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+        if line.strip()
+    ]
     return bits if all(len(text) == source.num_slots for text in bits) and len(read_list(path)) == len(bits) else None
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple, TypedDict
 
 import cv2
@@ -19,6 +20,8 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Frame
 
 log = logging.getLogger(__name__)
+
+_PATIENCE = 100  # images in a row that cannot be loaded until no other takes their place
 
 
 class LaneBatch(TypedDict, total=False):
@@ -42,10 +45,11 @@ class LaneBatch(TypedDict, total=False):
 
 
 class Failure(NamedTuple):
-    """Why the sample of an image could not be loaded."""
+    """Why the sample of an image could not be loaded, and in training the sample that takes its place."""
 
     name: str
     message: str
+    instead: dict[str, Any] | None = None
 
 
 class LaneDataset(Dataset[dict[str, Any] | Failure]):
@@ -61,7 +65,8 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
         evaluation: Whether to give what the metric needs.
         reduced_decode: Decode images at half size; needs images of at least twice the input size.
         label_cache: Label maps made earlier by `label`, to be used in place of the source's.
-        on_error: What to do with a sample that cannot be loaded: `raise` or `skip`.
+        on_error: What to do with a sample that cannot be loaded: `raise` or `skip`. In training the next one that can
+            be loaded takes its place, so that batches stay full.
 
     Attributes:
         skipped: Error messages of the samples skipped so far, by image.
@@ -90,6 +95,7 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
         self.seed = seed
         self.labels = labels
         self.evaluation = evaluation
+        self.training = labels and not evaluation
         self.label_cache = label_cache
         self.on_error = on_error
         self.skipped: dict[str, str] = {}
@@ -108,20 +114,27 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
         try:
             return self._sample(index, epoch)
         except LgadError as error:
-            return Failure(self.source.names[index], str(error))
+            instead = self._next(index, epoch) if self.training and self.on_error == "skip" else None
+            return Failure(self.source.names[index], str(error), instead)
 
-    def report(self, failures: Sequence[Failure], empty: bool = False) -> None:
+    def _next(self, index: int, epoch: int) -> dict[str, Any] | None:
+        """The sample of the next image that can be loaded, if it is not far."""
+        for further in range(1, min(_PATIENCE, len(self))):
+            with suppress(LgadError):
+                return self._sample((index + further) % len(self), epoch)
+        return None
+
+    def report(self, failures: Sequence[Failure]) -> None:
         """Raises, or counts and logs, what could not be loaded.
 
         Args:
             failures: From the batch.
-            empty: Whether nothing else was in the batch.
 
         Raises:
-            LgadError: The first failure with `on_error="raise"`, or if nothing is left of the batch.
+            LgadError: The first failure with `on_error="raise"`.
         """
-        for name, message in failures:
-            if self.on_error == "raise" or empty:
+        for name, message, _ in failures:
+            if self.on_error == "raise":
                 raise LgadError(message)
             if name not in self.skipped:
                 log.warning("Skipped: %s", message)
@@ -172,13 +185,23 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
 
     def _size_before_reduction(self) -> tuple[int, int]:
         """The size of the first image: a reduced one does not tell it. Images of other sizes are read in full."""
-        height, width = self.source.image(0).shape[:2]
+        height, width = self._first_image().shape[:2]
         if height - self.crop_top < 2 * self.input_size[0] or width < 2 * self.input_size[1]:
             raise LgadError(
                 f"reduced_decode=true needs images of at least twice input_size={self.input_size}; "
                 f"those of {self.source.root} have {height - self.crop_top} x {width} pixels after the crop."
             )
         return height, width
+
+    def _first_image(self) -> Any:
+        """The first image; with `on_error="skip"` the first that can be read."""
+        for index in range(len(self)):
+            try:
+                return self.source.image(index)
+            except LgadError:
+                if self.on_error == "raise" or index == len(self) - 1:
+                    raise
+        raise LgadError(f"{self.source.root} has no images.")
 
 
 def collate(samples: Sequence[dict[str, Any] | Failure]) -> dict[str, Any]:
@@ -191,7 +214,8 @@ def collate(samples: Sequence[dict[str, Any] | Failure]) -> dict[str, Any]:
         A `LaneBatch`, with what could not be loaded under `failures`; nothing else if that is all.
     """
     failures = [sample for sample in samples if isinstance(sample, Failure)]
-    loaded = [sample for sample in samples if not isinstance(sample, Failure)]
+    given = [sample.instead if isinstance(sample, Failure) else sample for sample in samples]
+    loaded = [sample for sample in given if sample is not None]
     if not loaded:
         return {"failures": failures}
     batch: dict[str, Any] = {key: [sample[key] for sample in loaded] for key in loaded[0]}

@@ -4,6 +4,7 @@ from typing import Any
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.culane import CULaneDataModule
 from lgad_lightning.data.folder import LaneFolderDataModule
+from lgad_lightning.data.source import SPLITS
 from lgad_lightning.data.stream import StreamSource, is_packed
 from lgad_lightning.data.tusimple import TuSimpleDataModule
 from lgad_lightning.errors import LgadError
@@ -11,8 +12,8 @@ from lgad_lightning.lanes.slots import CULANE_SLOTS
 
 LAYOUTS: dict[str, tuple[type[LaneDataModule], list[str]]] = {
     "culane": (CULaneDataModule, ["list/*.txt"]),
-    "tusimple": (TuSimpleDataModule, ["label_data_*.json", "train_set", "test_set"]),
-    "folder": (LaneFolderDataModule, ["train", "train.jsonl", "test", "test.jsonl"]),
+    "tusimple": (TuSimpleDataModule, ["label_data_*.json", "test_label.json", "train_set", "test_set"]),
+    "folder": (LaneFolderDataModule, [f"{split}{kind}" for split in SPLITS for kind in ("", ".jsonl")]),
 }
 """The layouts that are recognised: who reads them, and what lies in their folders."""
 

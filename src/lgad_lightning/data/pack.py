@@ -1,7 +1,9 @@
 """Packs a data set into large chunks that litdata reads: see `StreamSource`."""
 
+import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,9 +12,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import cv2
 from filelock import FileLock
 
+from lgad_lightning.atomic import whole_file
 from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.file_state import file_state
 from lgad_lightning.data.parallel import iterate_parallel
 from lgad_lightning.data.runs import encode_runs
 from lgad_lightning.data.source import SPLITS, LaneSource
@@ -41,14 +46,18 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk
     import_litdata()
     if module.packed:
         raise LgadError(f"{module.packed} is packed already: copy it.")
+    folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise LgadError(f"{folder} exists and is not empty: give a new folder.")
+    sources = {split: module.open(split) for split in SPLITS}
+    for split, source in sources.items():
+        if not len(source):
+            raise LgadError(f"{source.root} has no images for {split}.")
     partly = folder.with_name(f".{folder.name}.{module.identity}.partly")
     try:
         partly.mkdir(parents=True, exist_ok=True)
         with FileLock(partly.with_suffix(".lock")):
-            for split in SPLITS:
-                source = module.open(split)
+            for split, source in sources.items():
                 facts = {
                     "module": type(module).__name__,
                     "num_slots": source.num_slots,
@@ -56,6 +65,8 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk
                     "fingerprint": source.fingerprint(),
                 }
                 _pack_split(source, json.dumps(facts), partly / split, f"Packing {split}", workers, chunk_bytes)
+            for state in partly.glob("*.files"):
+                state.unlink()
             partly.replace(folder)
     except OSError as error:
         raise LgadError(
@@ -66,27 +77,40 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk
 def _pack_split(
     source: LaneSource, facts: str, folder: Path, description: str, workers: int | None, chunk_bytes: str
 ) -> None:
-    """Writes part after part, as litdata's own parallel writers do, and merges their indices."""
+    """Writes part after part, as litdata's own parallel writers do, and merges their indices.
+
+    Beside the folder lies, for each part that is written, the state of the files it was made from.
+    """
     cache = partial(import_litdata().streaming.Cache, str(folder), chunk_bytes=chunk_bytes)
+    parts = [range(start, min(start + _PART, len(source))) for start in range(0, len(source), _PART)]
+    states = [folder.with_name(f"{folder.name}-{number}.files") for number in range(len(parts))]
+    done = 0
+    while done < len(parts) and states[done].is_file() and states[done].read_text() == _state(source, parts[done]):
+        done += 1
     if (folder / INDEX).is_file():
-        return
-    parts = -(-len(source) // _PART)
-    done = next((part for part in range(parts) if not _is_whole(folder / f"{part}.{INDEX}")), parts)
+        if done == len(parts):
+            return
+        shutil.rmtree(folder)  # complete, but of files that have changed since
+        done = 0
     items = iterate_parallel(partial(_item, source, facts), range(len(source)), description, workers, done * _PART)
-    for part in range(done, parts):
-        with _rank(part):
+    for number in range(done, len(parts)):
+        states[number].unlink(missing_ok=True)
+        with _rank(number):
             writer = cache(msg_queue=SimpleQueue())  # else it prints which types it has found
-            for index, item in enumerate(islice(items, _PART)):
+            for index, item in enumerate(islice(items, len(parts[number]))):
                 writer[index] = item
             writer.done()
-    cache().merge(parts)
+        with whole_file(states[number]) as part:
+            part.write_text(_state(source, parts[number]))
+    cache().merge(len(parts))
 
 
-def _is_whole(index: Path) -> bool:
-    try:
-        return bool(json.loads(index.read_text()))
-    except (OSError, ValueError):
-        return False
+def _state(source: LaneSource, part: range) -> str:
+    """A digest of size and time of change of all files of a part."""
+    digest = hashlib.sha256()
+    for path in dict.fromkeys(path for index in part for path in source.files(index)):
+        digest.update(file_state(path).encode(errors="surrogatepass"))
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -106,13 +130,21 @@ def _item(source: LaneSource, facts: str, index: int) -> dict[str, Any]:
     ]
     mask = source.mask(index, size)
     evaluation = source.evaluation(index, size)
-    del evaluation["target"]
+    if "target" in evaluation:
+        evaluation["target"] = None  # the lanes, which are there already
     return {
         "name": source.names[index],
-        "image": (source.root / source.names[index]).read_bytes(),
+        "image": _image_bytes(source, index),
         "mask": b"" if mask is None else encode_runs(mask),
         "lanes": json.dumps([lane.points.tolist() for lane in lanes]),
         "slots": json.dumps(slots),
         "evaluation": json.dumps(evaluation),
         "facts": facts,
     }
+
+
+def _image_bytes(source: LaneSource, index: int) -> bytes:
+    """The file of the image; its pixels as a PNG where the source reads them in a way of its own."""
+    if type(source).image is LaneSource.image:
+        return (source.root / source.names[index]).read_bytes()
+    return bytes(cv2.imencode(".png", source.image(index))[1])

@@ -47,9 +47,12 @@ def contact_sheet(module: LaneDataModule, split: Split, count: int = 8) -> Pictu
     Raises:
         LgadError: If an image or its label cannot be read.
     """
-    module.setup("test" if split == "test" else "fit")
-    dataset = module.datasets[split]
-    plain = LaneDataset(module.open(split), module.input_size, module.crop_top)
+    source = module.open(split)
+    if not len(source):
+        raise LgadError(f"{source.root} has no images for {split}.")
+    plain = LaneDataset(source, module.input_size, module.crop_top)
+    augmentation = module.augmentation if split == "train" else None
+    dataset = LaneDataset(source, module.input_size, module.crop_top, augmentation, module.seed)
     rows = []
     for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int).tolist():
         samples: list[Any] = [plain[index]]

@@ -17,9 +17,7 @@ def check_settings(module: "LaneDataModule") -> None:
     """
     lists = module.input_size, module.mean, module.std
     if [len(values) for values in lists] != [2, 3, 3]:
-        raise LgadError(
-            f"input_size, mean, std are {lists}: input_size is (height, width); mean and std have 3 values."
-        )
+        raise LgadError(f"input_size, mean and std are {lists}: they must be (height, width), and 3 values each.")
     whole = {
         "num_slots": (module.num_slots, 1, 254),
         "input_size": (min(module.input_size), 1, None),

@@ -89,9 +89,8 @@ class StreamSource(LaneSource):
     def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
         """What the metric of the packed data set wants to know."""
         facts: dict[str, Any] = json.loads(self.item(index)["evaluation"])
-        return {"target": self.lanes(index, image_size)} | {
-            key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()
-        }
+        target = {"target": self.lanes(index, image_size)} if "target" in facts else {}
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()} | target
 
     def fingerprint(self) -> str:
         """That of the split that was packed."""

@@ -118,7 +118,7 @@ def _angle(lane: Lane) -> float | None:
     """Direction from the lane's upper end to its lower end in degrees; below 90 it leans to the left."""
     if len(lane) < 2:
         return None
-    points = lane.points[np.argsort(points[:, 1], kind="stable")]
+    points = lane.points[np.argsort(lane.points[:, 1], kind="stable")]
     (x_top, y_top), (x_bottom, y_bottom) = points[0], points[-1]
     return float(np.degrees(np.arctan2(y_bottom - y_top, x_top - x_bottom)))
 
