@@ -48,7 +48,7 @@ class LaneDataModule(L.LightningDataModule):
         reduced_decode: Decode JPEGs at half size, where they are at least twice the input size: faster, but the
             pixels differ a little.
         label_cache: Folder to keep label maps of the input size in, so that masks are decoded once; None for none. It
-            is made anew when a mask (or lane file) has changed.
+            is made anew when an image, a mask or a lane file has changed.
         on_error: What to do with an image whose files are missing or damaged: `raise`, or `skip` it, log it and count
             it in `skipped`; in training the next image takes its place.
 
