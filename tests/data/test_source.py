@@ -76,3 +76,11 @@ def test_a_header_of_impossible_size_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(LgadError, match="Cannot read"):
         read_image(tmp_path / name)
+
+
+def test_what_a_camera_appends_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "frame.jpg"
+    cv2.imwrite(str(path), np.full((32, 64, 3), 90, np.uint8))
+    expected = read_image(path)
+    path.write_bytes(path.read_bytes() + bytes(5000))
+    assert np.array_equal(read_image(path), expected)

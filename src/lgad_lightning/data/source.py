@@ -205,8 +205,9 @@ def _read(path: Path) -> bytes:
 def _decode(content: bytes, name: str, flags: int) -> Image | None:
     if not content:
         raise LgadError(f"{name} is empty. Restore it from the data set's archive.")
-    # OpenCV 4 decodes a JPEG that was cut off without complaint, the missing part grey; OpenCV 5 does not.
-    if content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[-1024:]:
+    # OpenCV 4 decodes a JPEG that was cut off without complaint, the missing part grey; OpenCV 5 does not. A whole one
+    # has its end marker behind its last scan, though cameras may append to it.
+    if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
         raise LgadError(f"{name} is cut off after {len(content)} bytes. Restore it from the data set's archive.")
     try:
         return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
