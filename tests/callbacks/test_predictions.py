@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 
 from lgad_lightning import LaneStudent
 from lgad_lightning.callbacks import LanePredictionWriter
+from lgad_lightning.callbacks.prediction_files import check_names
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULaneDecoder, Frame, Lane, read_lines, read_tusimple
 from lgad_lightning.metrics import CULaneF1, TuSimpleAccuracy
@@ -24,8 +25,8 @@ class Always(CULaneDecoder):
         return [[LANE], *([] for _ in frames[1:])]
 
 
-def batches(**evaluation: Any) -> DataLoader[Any]:
-    names = ["clips/a/20.jpg", "clips/b/20.jpg"]
+def batches(names: Any = ("clips/a/20.jpg", "clips/b/20.jpg"), **evaluation: Any) -> DataLoader[Any]:
+    names = list(names)
     batch = {
         "image": torch.zeros(2, 3, 32, 96),
         "label": torch.zeros(2, 32, 96, dtype=torch.long),
@@ -71,3 +72,49 @@ def test_predicting_writes_too(tmp_path: Path) -> None:
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LgadError, match="'culane' or 'tusimple'"):
         LanePredictionWriter(tmp_path, "llamas")  # type: ignore[arg-type]
+
+
+def test_nothing_is_written_outside_the_folder(tmp_path: Path) -> None:
+    beside = tmp_path / "images" / "0.lines.txt"
+    beside.parent.mkdir()
+    beside.write_text("1 2 3 4\n")
+    above = tmp_path / "0.lines.txt"
+    above.write_text("1 2 3 4\n")
+    loader = batches([f"{tmp_path}/images/0.jpg", "../0.jpg"])
+    trainer(tmp_path, "culane").test(student(CULaneF1()), loader, verbose=False)
+    assert beside.read_text() == above.read_text() == "1 2 3 4\n"
+    predictions = tmp_path / "predictions"
+    assert read_lines(predictions / f"{tmp_path}/images/0.lines.txt".lstrip("/"), (720, 1280)) == [LANE]
+    assert read_lines(predictions / "__" / "0.lines.txt") == []
+
+
+def test_links_that_lead_out_of_the_folder_are_refused(tmp_path: Path) -> None:
+    trainer(tmp_path, "culane").test(student(CULaneF1()), batches(), verbose=False)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "predictions" / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LgadError, match="leads out of"):
+        trainer(tmp_path, "culane").test(student(CULaneF1()), batches(["link/0.jpg", "b.jpg"]), verbose=False)
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("format", ["culane", "tusimple"])
+def test_a_folder_of_others_is_refused_and_one_of_predictions_is_replaced(tmp_path: Path, format: Any) -> None:
+    notes = tmp_path / "predictions" / "notes.txt"
+    notes.parent.mkdir()
+    notes.write_text("mine")
+    with pytest.raises(LgadError, match="none of them is to be replaced"):
+        trainer(tmp_path, format).test(student(CULaneF1()), batches(), verbose=False)
+    assert [path.name for path in notes.parent.iterdir()] == ["notes.txt"]
+    notes.unlink()
+    for _ in range(2):
+        trainer(tmp_path, format).test(student(CULaneF1()), batches(), verbose=False)
+
+
+def test_two_images_never_share_a_file() -> None:
+    check_names(["a/0.jpg", "a/0.jpg", "b/0.jpg"])
+    for names in (["a/0.jpg", "a/0.png"], ["../0.jpg", "__/0.jpg"], ["a/0.jpg", "/a/0.jpg"]):
+        with pytest.raises(LgadError, match="one file"):
+            check_names(names)
+    for name in ("", "/", "a\0.jpg"):
+        with pytest.raises(LgadError, match="no name of an image"):
+            check_names([name])

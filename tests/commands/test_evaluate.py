@@ -236,3 +236,29 @@ def test_the_exit_code_says_whether_it_went_well(data, tmp_path):
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr.startswith("lgad-eval: There is no folder none")
     assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("folder", "kind"), [("pred", "prediction"), ("data", "annotation")])
+def test_scoring_nothing_at_all_is_refused(data, tmp_path, capsys, folder, kind):
+    for path in (tmp_path / folder).rglob("*.lines.txt"):
+        path.unlink()
+    arguments = ["culane", "--pred", tmp_path / "pred", "--data", data, "--workers", 1]
+    message = fails(capsys, *arguments)
+    assert f"None of the 4 {kind} files" in message
+    assert str(tmp_path / folder / "drive" / "a.lines.txt") in message
+    results, _ = evaluate(tmp_path, *arguments, "--allow-missing")
+    assert results["total"]["tp"] == 0
+
+
+def test_predictions_of_absolute_names_are_looked_for_among_the_predictions(data, tmp_path, capsys):
+    (tmp_path / "list.txt").write_text("../data/drive/a.jpg\n")
+    arguments = ["culane", "--pred", data, "--data", data, "--list", tmp_path / "list.txt", "--workers", 1]
+    assert str(data / "__" / "data" / "drive" / "a.lines.txt") in fails(capsys, *arguments)
+
+
+@pytest.mark.parametrize("iou", ["nan", "2", "-1", "x"])
+def test_thresholds_that_no_iou_can_be_at_are_refused(data, tmp_path, capsys, iou):
+    with pytest.raises(SystemExit) as caught:
+        main(["culane", "--pred", str(tmp_path), "--data", str(data), f"--iou={iou}"])
+    assert caught.value.code == 2
+    assert "--iou" in capsys.readouterr().err

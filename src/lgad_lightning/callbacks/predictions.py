@@ -5,6 +5,8 @@ from typing import Any, Literal
 import lightning as L
 import torch
 
+from lgad_lightning.callbacks.prediction_files import check_folder, check_names, claim_folder, prediction_path
+from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import TUSIMPLE_ROWS, TuSimpleFrame, write_lines, write_tusimple
 from lgad_lightning.modules import LaneResult
@@ -16,8 +18,11 @@ class LanePredictionWriter(L.Callback):
     CULane: `<folder>/<image without ending>.lines.txt`, empty where no lane was found. TuSimple:
     `<folder>/predictions.json`, one line an image, with the measured run time in milliseconds.
 
+    Nothing is written outside the folder, whatever the images are called, and no file that the callback has not made
+    is replaced: a fit, a test or a prediction into a folder that holds other files is refused at its start.
+
     Args:
-        folder: Where to write; files of an earlier run are replaced.
+        folder: Where to write; earlier predictions are replaced.
         format: `culane` or `tusimple`.
 
     Raises:
@@ -31,6 +36,18 @@ class LanePredictionWriter(L.Callback):
         self.format = format
         self._frames: list[TuSimpleFrame] = []
         self._started = 0.0
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Looks, before anything long begins, whether the predictions have a place of their own."""
+        if not trainer.is_global_zero or stage == "validate":
+            return
+        data = getattr(trainer, "datamodule", None)
+        if self.format == "culane" and isinstance(data, LaneDataModule):
+            check_names(data.open("test").names)
+        if stage == "fit":
+            check_folder(self.folder)
+        else:
+            claim_folder(self.folder)
 
     def on_test_batch_start(self, *args: Any, **kwargs: Any) -> None:
         """Starts the clock."""
@@ -64,7 +81,7 @@ class LanePredictionWriter(L.Callback):
         names, lanes = result["name"], result["lanes"]
         if self.format == "culane":
             for name, found in zip(names, lanes, strict=True):
-                write_lines(self.folder / Path(name).with_suffix(".lines.txt"), found)
+                write_lines(prediction_path(self.folder, name), found)
             return
         run_time = 1000.0 * (time.perf_counter() - self._started) / len(names)
         rows = batch.get("evaluation", {}).get("h_samples", [TUSIMPLE_ROWS] * len(names))

@@ -14,7 +14,7 @@ from lgad_lightning.atomic import whole_file
 from lgad_lightning.data.culane import read_list
 from lgad_lightning.data.parallel import map_parallel
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import Lane, read_lines
+from lgad_lightning.lanes import Lane, prediction_name, read_lines
 from lgad_lightning.metrics.functional import (
     MEAN_THRESHOLDS,
     LaneCounts,
@@ -61,11 +61,16 @@ def _parser() -> argparse.ArgumentParser:
     culane.add_argument(
         "--width", type=_positive, default=30, help="thickness of the drawn lanes in pixels (default: 30)"
     )
-    culane.add_argument("--iou", type=float, default=0.5, help="a true positive's IoU is above it (default: 0.5)")
+    culane.add_argument("--iou", type=_ratio, default=0.5, help="a true positive's IoU is above it (default: 0.5)")
     culane.add_argument(
         "--size", type=_size, default="1640x590", metavar="WxH", help="size of the images (default: 1640x590)"
     )
     culane.add_argument("--workers", type=_positive, metavar="N", help="number of processes (default: one per core)")
+    culane.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="go on where all predictions or all annotations are missing, as the official evaluator does",
+    )
     culane.add_argument(
         "--mean-f1",
         action="store_true",
@@ -87,6 +92,14 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is not positive")
+    return number
+
+
+def _ratio(text: str) -> float:
+    """A number from 0 to 1."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
     return number
 
 
@@ -127,7 +140,7 @@ def _culane(options: argparse.Namespace) -> None:
     settings = _Settings(options.pred, options.data, thresholds, options.size, options.width)
 
     images = map_parallel(partial(_evaluate, settings), names, "Evaluating", options.workers)
-    _warn(images, options)
+    _warn(names, images, options)
 
     num_preds = np.array([image.counts.num_preds for image in images], dtype=np.int64)
     num_target = np.array([image.counts.num_target for image in images], dtype=np.int64)
@@ -167,10 +180,17 @@ def _read_lists(paths: Sequence[Path]) -> dict[str, Sequence[str]]:
     return scenarios
 
 
+def _pred_file(folder: Path, name: str) -> Path:
+    return folder / prediction_name(name)
+
+
+def _target_file(folder: Path, name: str) -> Path:
+    return folder / Path(name).with_suffix(".lines.txt")
+
+
 def _evaluate(settings: _Settings, name: str) -> _Image:
-    file = Path(name).with_suffix(".lines.txt")
-    preds, missing_pred, odd_line = _read(settings.pred / file, settings.image_size)
-    target, missing_target, odd_target = _read(settings.data / file, settings.image_size)
+    preds, missing_pred, odd_line = _read(_pred_file(settings.pred, name), settings.image_size)
+    target, missing_target, odd_target = _read(_target_file(settings.data, name), settings.image_size)
     counts = culane_counts(preds, target, settings.thresholds, settings.image_size, settings.width)
     return _Image(counts, missing_pred, missing_target, odd_line or odd_target)
 
@@ -185,12 +205,18 @@ def _read(path: Path, image_size: tuple[int, int]) -> tuple[list[Lane], bool, st
         return read_lines(path, image_size, strict=False), False, str(error)
 
 
-def _warn(images: Sequence[_Image], options: argparse.Namespace) -> None:
-    """Tell what the official evaluator passes over in silence."""
-    for missing, kind, folder in (
-        (sum(image.missing_pred for image in images), "prediction", options.pred),
-        (sum(image.missing_target for image in images), "annotation", options.data),
+def _warn(names: Sequence[str], images: Sequence[_Image], options: argparse.Namespace) -> None:
+    """Tell what the official evaluator passes over in silence; refuse to score nothing at all."""
+    for missing, kind, folder, file in (
+        (sum(image.missing_pred for image in images), "prediction", options.pred, _pred_file),
+        (sum(image.missing_target for image in images), "annotation", options.data, _target_file),
     ):
+        if missing and missing == len(images) and not options.allow_missing:
+            first = file(folder, names[0])
+            raise LgadError(
+                f"None of the {missing} {kind} files is in {folder}; the first looked for was {first}. Check --pred, "
+                "--data and --list, or give --allow-missing to count all of them as without lanes."
+            )
         if missing:
             _print_warning(f"{missing} of {len(images)} {kind} files are missing in {folder}: taken as without lanes.")
     odd = [image.odd_line for image in images if image.odd_line]

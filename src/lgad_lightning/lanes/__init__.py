@@ -4,6 +4,7 @@ from lgad_lightning.lanes.decode import CULaneDecoder, TuSimpleDecoder, decode_c
 from lgad_lightning.lanes.files import (
     TuSimpleFrame,
     parse_lines,
+    prediction_name,
     read_lines,
     read_tusimple,
     tusimple_row,
@@ -43,6 +44,7 @@ __all__ = [
     "flip_slots",
     "natural_spline",
     "parse_lines",
+    "prediction_name",
     "rasterise",
     "read_lines",
     "read_tusimple",

@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from lgad_lightning.atomic import whole_file
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.lane import CULANE_SIZE, TUSIMPLE_ROWS, TUSIMPLE_SIZE, Lane
 
@@ -85,10 +86,30 @@ def write_lines(path: str | Path, lanes: Iterable[Lane]) -> None:
     lanes = list(lanes)
     if not all(np.isfinite(lane.points).all() for lane in lanes):
         raise ValueError(f"{path}: a lane has a coordinate that is not finite")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     rows = (" ".join(f"{_shortest(x)} {_shortest(y)}" for x, y in lane.points.tolist()) for lane in lanes)
-    path.write_text("".join(f"{row}\n" for row in rows), encoding="ascii")
+    with whole_file(Path(path)) as part:
+        part.write_text("".join(f"{row}\n" for row in rows), encoding="ascii")
+
+
+def prediction_name(name: str) -> PurePath:
+    """Where the predicted lanes of an image lie below the folder of predictions.
+
+    Args:
+        name: The image's name in its list. Of an absolute one the root or drive is left out, and each `..` is written
+            `__`, so that the file never lies outside the folder.
+
+    Raises:
+        LgadError: If no file can have the name.
+
+    Example:
+        >>> prediction_name("/data/../clip/0.jpg").as_posix()
+        'data/__/clip/0.lines.txt'
+    """
+    image = PurePath(name)
+    parts = ["__" if part == ".." else part for part in image.relative_to(image.anchor).parts]
+    if not parts or "\0" in name:
+        raise LgadError(f"{name!r} is no name of an image, so it can have no predictions: correct the list.")
+    return PurePath(*parts).with_suffix(".lines.txt")
 
 
 def tusimple_row(lane: Lane, h_samples: Sequence[int]) -> list[float]:
@@ -152,9 +173,7 @@ def write_tusimple(path: str | Path, frames: Iterable[TuSimpleFrame]) -> None:
         path: The file; its folder is made where needed.
         frames: Frames; lanes are written by `tusimple_row`. A run time of None is left out, as in labels.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
+    with whole_file(Path(path)) as part, part.open("w", encoding="utf-8") as file:
         for frame in frames:
             rows = [tusimple_row(lane, frame.h_samples) for lane in frame.lanes]
             record: dict[str, Any] = {
