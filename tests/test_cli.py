@@ -74,3 +74,21 @@ def test_print_config_shows_every_default(folder: Path) -> None:
     shown = run("lgad-cli", "fit", "--config", "student.yaml", "--print_config", folder=folder)
     config = yaml.safe_load(shown.stdout)
     assert config["model"]["init_args"]["background_weight"] == 0.4
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_an_untrained_network_is_not_evaluated(folder: Path, student: Path, command: str) -> None:
+    predictions = student.parent / "predictions"
+    before = {path: path.read_text() for path in predictions.rglob("*") if path.is_file()}
+    failed = run("lgad-cli", command, "--config", "student.yaml", folder=folder, fails=True)
+    assert "--ckpt_path" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert before == {path: path.read_text() for path in predictions.rglob("*") if path.is_file()}
+
+
+def test_evaluation_needs_no_teacher(folder: Path, student: Path) -> None:
+    config = yaml.safe_load((folder / "student.yaml").read_text())
+    config["trainer"]["callbacks"][0]["init_args"]["teacher"]["init_args"]["checkpoint"] = "absent.ckpt"
+    (folder / "without_teacher.yaml").write_text(yaml.safe_dump(config))
+    result = run("lgad-cli", "test", "--config", "without_teacher.yaml", "--ckpt_path", str(student), folder=folder)
+    assert "f1" in result.stdout

@@ -241,3 +241,32 @@ def test_relative_paths_hold_when_a_run_is_resumed_elsewhere(first_run: Path, ti
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     run("lgad-fit", f"resume={tmp_path / 'run'}", folder=elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("optimizer.lr=1e30", "The loss is no longer finite after optimiser step"),
+        ("distillation.weight=nan", "weight=nan"),
+        ("distillation.weight=-1", "weight=-1"),
+        ("monitor=val/nope", "monitor=val/nope"),
+    ],
+)
+def test_what_would_train_on_nothing_good_is_refused(
+    first_run: Path, tiny_root: Path, tmp_path: Path, setting: str, message: str
+) -> None:
+    arguments = (*TINY, f"data.root={tiny_root}", f"teacher.cache_dir={first_run}/cache/teachers", setting)
+    failed = run("lgad-fit", *arguments, folder=tmp_path, fails=True)
+    assert failed.returncode == 1
+    assert message in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_the_best_loss_is_the_lowest(first_run: Path, tiny_root: Path) -> None:
+    run("lgad-fit", *TINY, f"data.root={tiny_root}", "monitor=val/loss", "hydra.run.dir=by-loss", folder=first_run)
+    folder = first_run / "by-loss" / "student"
+    with (folder / "version_0" / "metrics.csv").open() as file:
+        losses = [float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]]
+    best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["callbacks"]
+    score = next(state for name, state in best.items() if "val/loss" in name)["best_model_score"]
+    assert float(score) == pytest.approx(min(losses))

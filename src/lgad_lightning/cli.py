@@ -2,9 +2,13 @@
 
 import sys
 from pathlib import Path
+from pydoc import locate
+from typing import Any
 
 from lightning.pytorch.cli import LightningCLI
+from typing_extensions import override
 
+from lgad_lightning.callbacks import FeatureDistillation
 from lgad_lightning.configs import CONFIG_DIR
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
@@ -18,7 +22,7 @@ def main() -> None:
     """
     sys.argv[1:] = [shipped(argument) for argument in sys.argv[1:]]
     try:
-        LightningCLI(
+        LaneCLI(
             LaneModule,
             LaneDataModule,
             subclass_mode_model=True,
@@ -27,6 +31,29 @@ def main() -> None:
         )
     except LgadError as error:
         sys.exit(f"lgad-cli: {error}")
+
+
+class LaneCLI(LightningCLI):
+    """LightningCLI that evaluates trained weights only, and for that asks for no teacher."""
+
+    @override
+    def before_instantiate_classes(self) -> None:
+        if self.subcommand not in ("validate", "test", "predict"):
+            return
+        config = self.config[self.subcommand]
+        if config.ckpt_path is None:
+            raise LgadError(
+                f"{self.subcommand} without --ckpt_path would use an untrained network: give --ckpt_path FILE, the "
+                "checkpoint of a training."
+            )
+        if isinstance(config.trainer.callbacks, list):
+            config.trainer.callbacks = [node for node in config.trainer.callbacks if not is_distillation(node)]
+
+
+def is_distillation(node: Any) -> bool:
+    """Whether a callback's configuration is that of a distillation, which is at work in `fit` alone."""
+    kind = locate(node.class_path)
+    return isinstance(kind, type) and issubclass(kind, FeatureDistillation)
 
 
 def shipped(argument: str) -> str:

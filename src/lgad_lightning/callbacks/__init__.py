@@ -1,5 +1,7 @@
 from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
+from lgad_lightning.callbacks.best import best_checkpoint
 from lgad_lightning.callbacks.distillation import FeatureDistillation
+from lgad_lightning.callbacks.finite import FiniteLoss
 from lgad_lightning.callbacks.joint import JointLabelGuidedAttentionDistillation
 from lgad_lightning.callbacks.label_attention import LabelAttention
 from lgad_lightning.callbacks.lgad import LabelGuidedAttentionDistillation
@@ -12,11 +14,13 @@ __all__ = [
     "AttentionPictures",
     "AttentionTransfer",
     "FeatureDistillation",
+    "FiniteLoss",
     "JointLabelGuidedAttentionDistillation",
     "LabelAttention",
     "LabelGuidedAttentionDistillation",
     "LanePredictionWriter",
     "SeedEveryBatch",
     "SelfAttentionDistillation",
+    "best_checkpoint",
     "draw_batch",
 ]

@@ -61,6 +61,8 @@ class FeatureDistillation(L.Callback):
         for argument, when in (("start", start), ("ramp", ramp), ("end", end)):
             if when is not None and (when < 0 or (isinstance(when, float) and when > 1)):
                 raise LgadError(f"{argument}={when}: give a number of steps (int) or a fraction of the training (0..1)")
+        if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
+            raise LgadError(f"weight={weight}: give a finite number of at least 0")
         self.teacher = teacher
         self.student_layers = student_layers
         self.teacher_layers = teacher_layers
