@@ -1,9 +1,10 @@
 import json
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
-from lgad_lightning.report import results_table, write_json
+from lgad_lightning.report import print_results, results_table, write_json
 
 RESULTS = {
     "total": {"tp": 3, "fp": 2, "precision": 0.6, "f1": 0.66667},
@@ -29,3 +30,10 @@ def test_json_is_written_whole(tmp_path: Path) -> None:
     write_json(RESULTS, tmp_path / "metrics.json")
     assert json.loads((tmp_path / "metrics.json").read_text()) == RESULTS
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["a [night]", "[/d", ":car:"]
+    print_results({"total": {"tp": 1}, "scenarios": {name: {"tp": 1} for name in names}})
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in names)

@@ -1,5 +1,7 @@
 """Label-guided Attention Distillation (LGAD) for lane segmentation, as a PyTorch Lightning plugin."""
 
+from importlib.metadata import version as _version
+
 from lgad_lightning.callbacks import (
     AttentionTransfer,
     FeatureDistillation,
@@ -12,6 +14,8 @@ from lgad_lightning.data import CULaneDataModule, LaneFolderDataModule, Syntheti
 from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneStudent, LaneTeacher, load_teacher
 from lgad_lightning.networks import ENet, ERFNet
+
+__version__ = _version("lgad-lightning")
 
 __all__ = [
     "AttentionTransfer",

@@ -11,6 +11,11 @@ from rich.table import Table
 from lgad_lightning.atomic import whole_file
 
 
+def plain_console() -> Console:
+    """A console that prints names as they are: `a [night].jpg` holds no markup and `:car:.jpg` no picture."""
+    return Console(markup=False, emoji=False)
+
+
 def results_table(results: Mapping[str, Any]) -> Table:
     """A table of a metric's results: a row for each scenario, then the total.
 
@@ -37,7 +42,7 @@ def format_figure(value: float) -> str:
 
 def print_results(results: Mapping[str, Any]) -> None:
     """Prints the table and the pixel figures of a test."""
-    console = Console()
+    console = plain_console()
     console.print(results_table(results))
     for name, value in results.get("pixels", {}).items():
         console.print(f"{name.replace('_', ' ')}: {value:.4f}", highlight=False)

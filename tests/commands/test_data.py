@@ -288,3 +288,14 @@ def test_real_tusimple_lanes_are_counted_without_their_images(shared_dir: Path, 
     assert result["findings"].keys() == {"image"}
     assert result["findings"]["image"]["count"] == 3268 + 358 + 2782 - 6
     assert [counts["lanes"] for counts in result["splits"].values()] == [13_219, 1_118, 9_947]
+
+
+def test_names_in_findings_are_no_markup(
+    copy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "500")
+    listed = copy / "list" / "train_gt.txt"
+    listed.write_text(listed.read_text() + "/[night]/[/d.jpg /[night]/[/d.png 1 1 1 1\n")
+    with pytest.raises(SystemExit):
+        main(["check", str(copy), "--workers", "0"])
+    assert "[night]/[/d.jpg" in capsys.readouterr().out

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from lgad_lightning.data import LaneAugmentation, LaneDataModule
@@ -21,7 +20,7 @@ from lgad_lightning.data.statistics import MEASURES, data_statistics
 from lgad_lightning.data.synthetic import SyntheticData, generate
 from lgad_lightning.drawing import Picture, write_picture
 from lgad_lightning.errors import LgadError
-from lgad_lightning.report import write_json
+from lgad_lightning.report import plain_console, write_json
 
 _MEANINGS = "; ".join(f"{name}: {meaning}" for name, meaning in MEASURES.items())
 _CAPTION = f"pixels: share of them; then mean ± deviation of {_MEANINGS}"
@@ -154,7 +153,7 @@ def _check(options: argparse.Namespace) -> int:
     result = check_data(_open(options), options.workers)
     if options.json is not None:
         write_json(result, options.json)
-    console = Console()
+    console = plain_console()
     splits = Table("split", "images", "official", "lanes", "official", title=f"{options.folder}")
     for split, counts in result["splits"].items():
         keys = ("images", "official_images", "lanes", "official_lanes")
@@ -178,7 +177,7 @@ def _stats(options: argparse.Namespace) -> int:
         write_json(figures, options.json)
     if options.picture is not None:
         _write_picture(options.picture, picture)
-    console = Console()
+    console = plain_console()
     slots = Table("class", "pixels", *MEASURES, title=f"{options.split}", caption=_CAPTION)
     for column in slots.columns[2:]:
         column.no_wrap = True
