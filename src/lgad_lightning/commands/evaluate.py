@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lgad_lightning.atomic import whole_file
-from lgad_lightning.data.culane import read_list
+from lgad_lightning.data.culane import read_list, scenario_name
 from lgad_lightning.data.parallel import map_parallel
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, prediction_name, read_lines
@@ -166,15 +166,16 @@ def _default_lists(data: Path) -> list[Path]:
 
 
 def _read_lists(paths: Sequence[Path]) -> dict[str, Sequence[str]]:
-    """The images of each list, by the list's stem."""
+    """The images of each list, by the scenario's name."""
     scenarios: dict[str, Sequence[str]] = {}
     for path in paths:
         if not path.is_file():
             raise LgadError(f"There is no list {path}; give --list.")
-        if path.stem in scenarios:
-            raise LgadError(f"{path}: another list is called {path.stem} too, but a scenario's name is its list's.")
+        name = scenario_name(path)
+        if name in scenarios:
+            raise LgadError(f"{path}: another list is of the scenario {name} too; give it another file name.")
         try:
-            scenarios[path.stem] = read_list(path)
+            scenarios[name] = read_list(path)
         except UnicodeDecodeError as error:
             raise LgadError(f"{path} is no text file ({error.reason} at byte {error.start}); check --list.") from error
     return scenarios

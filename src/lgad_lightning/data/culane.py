@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -146,8 +146,15 @@ def read_list(path: Path) -> Strings:
             raise LgadError(
                 f"{path}:{number}: expected 'image', 'image mask' or 'image mask 1 1 1 0', found '{line[:120]}'."
             )
+        if "\0" in name or PurePath(name).name in ("", ".."):
+            raise LgadError(f"{path}:{number}: {name[:120]!r} is no name of an image; is the list plain UTF-8 text?")
         names.append(name)
     return Strings(names)
+
+
+def scenario_name(path: Path) -> str:
+    """What the scenario of a list of test images is called: `night` for `test8_night.txt`."""
+    return re.sub(r"^test\d+_", "", path.stem)
 
 
 def _scenarios(root: Path, names: Sequence[str]) -> tuple[list[str], NDArray[np.int8] | None]:
@@ -155,7 +162,7 @@ def _scenarios(root: Path, names: Sequence[str]) -> tuple[list[str], NDArray[np.
     lists = sorted((root / "list" / "test_split").glob("test*_*.txt"))
     if not lists:
         return [], None
-    scenarios = [re.sub(r"^test\d+_", "", path.stem) for path in lists]
+    scenarios = [scenario_name(path) for path in lists]
     number_of: dict[str, int] = {}
     for number, path in enumerate(lists):
         for name in read_list(path):
