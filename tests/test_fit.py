@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -270,3 +271,31 @@ def test_the_best_loss_is_the_lowest(first_run: Path, tiny_root: Path) -> None:
     best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["callbacks"]
     score = next(state for name, state in best.items() if "val/loss" in name)["best_model_score"]
     assert float(score) == pytest.approx(min(losses))
+
+
+def test_a_moved_run_goes_on_where_it_lies_now(first_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(first_run / "run", tmp_path / "moved")
+    (first_run / "run").rename(first_run / "elsewhere")
+    try:
+        run("lgad-fit", "resume=moved", folder=tmp_path)
+    finally:
+        (first_run / "elsewhere").rename(first_run / "run")
+    ours = json.loads((tmp_path / "moved" / "metrics.json").read_text())
+    assert ours == json.loads((first_run / "run" / "metrics.json").read_text())
+
+
+def test_a_damaged_checkpoint_is_passed_over(first_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(first_run / "run", tmp_path / "run")
+    last = tmp_path / "run" / "student" / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:5000])
+    resumed = run("lgad-fit", "resume=run", folder=tmp_path)
+    assert "last.ckpt is damaged and passed over" in resumed.stdout
+    assert_equal_weights(last, first_run / "run" / "student" / "checkpoints" / "last.ckpt")
+
+
+def test_a_teacher_cache_that_cannot_be_written_costs_nothing(first_run: Path, tiny_root: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    arguments = (*TINY, f"data.root={tiny_root}", f"teacher.cache_dir={tmp_path}/cache/teachers", "hydra.run.dir=run")
+    result = run("lgad-fit", *arguments, folder=tmp_path)
+    assert "The teacher is not kept for other runs" in result.stdout
+    assert (tmp_path / "run" / "metrics.json").is_file()

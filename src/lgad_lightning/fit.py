@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from lgad_lightning.atomic import copy_whole
 from lgad_lightning.callbacks import FeatureDistillation, draw_batch
+from lgad_lightning.checkpoints import is_whole
 from lgad_lightning.configs import CONFIG_DIR
 from lgad_lightning.data import LaneBatch, LaneDataModule
 from lgad_lightning.data.dataset import collate
@@ -169,7 +170,7 @@ def obtain_teacher(teacher: LaneTeacher, settings: dict[str, Any], data: LaneDat
         return
     cached = cached_teacher(settings, data.identity)
     kept = Path(settings["run_dir"], "teacher", "checkpoints", "last.ckpt")
-    if cached is not None and cached.is_file():
+    if cached is not None and is_whole(cached):
         log.info("Teacher: this configuration has trained it before; reused from %s.", cached)
         load_weights(teacher, cached)
         rank_zero_only(copy_whole)(cached, kept)
@@ -180,9 +181,12 @@ def obtain_teacher(teacher: LaneTeacher, settings: dict[str, Any], data: LaneDat
             "teacher.checkpoint=PATH, run stage=teacher first, or train without a teacher: distillation=none."
         )
     trainer = build_trainer(settings, [])
-    trainer.fit(teacher, data, ckpt_path=kept if resume and kept.is_file() else None)
+    trainer.fit(teacher, data, ckpt_path=newest([kept]) if resume else None)
     if cached is not None and trainer.is_global_zero and (last := saved(trainer, None)):
-        copy_whole(Path(last), cached)
+        try:
+            copy_whole(Path(last), cached)
+        except OSError as error:
+            log.warning("The teacher is not kept for other runs: %s (teacher.cache_dir).", error)
 
 
 def fit_student(
@@ -194,8 +198,8 @@ def fit_student(
 ) -> float:
     """Trains the student, tests its best weights and reports."""
     trainer = build_trainer(settings, distillation)
-    last = Path(settings["run_dir"], "student", "checkpoints", "last.ckpt")
-    trainer.fit(student, data, ckpt_path=last if resume and last.is_file() else None)
+    folder = Path(settings["run_dir"], "student", "checkpoints")
+    trainer.fit(student, data, ckpt_path=newest([folder / "last.ckpt", folder / "best.ckpt"]) if resume else None)
     trainer.test(student, data, ckpt_path=saved(trainer, settings["monitor"]) or None, verbose=False)
     if trainer.is_global_zero:
         report(student, data, trainer, distillation, Path(settings["run_dir"]))
@@ -226,6 +230,15 @@ def finish_wandb() -> None:
     """Ends wandb's run, if there is one, which the next phase or the next job of a sweep would go on in."""
     if "wandb" in sys.modules:
         sys.modules["wandb"].finish()
+
+
+def newest(checkpoints: Sequence[Path]) -> Path | None:
+    """The first of these checkpoints that can be read, with a line about those that cannot; None if there is none."""
+    for path in filter(Path.is_file, checkpoints):
+        if is_whole(path):
+            return path
+        log.warning("The checkpoint %s is damaged and passed over.", path)
+    return None
 
 
 def saved(trainer: L.Trainer, monitor: str | None) -> str:

@@ -1,5 +1,5 @@
 from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
-from lgad_lightning.callbacks.best import best_checkpoint
+from lgad_lightning.callbacks.checkpoint import RunCheckpoint, best_checkpoint
 from lgad_lightning.callbacks.distillation import FeatureDistillation
 from lgad_lightning.callbacks.finite import FiniteLoss
 from lgad_lightning.callbacks.joint import JointLabelGuidedAttentionDistillation
@@ -19,6 +19,7 @@ __all__ = [
     "LabelAttention",
     "LabelGuidedAttentionDistillation",
     "LanePredictionWriter",
+    "RunCheckpoint",
     "SeedEveryBatch",
     "SelfAttentionDistillation",
     "best_checkpoint",

@@ -1,0 +1,47 @@
+"""Checkpoint files that are whole, whatever happens while they are written."""
+
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins import TorchCheckpointIO
+from typing_extensions import override
+
+from lgad_lightning.atomic import whole_file
+from lgad_lightning.errors import LgadError
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Lightning's way of writing checkpoints, but that a full disk leaves the file that was there before.
+
+    Lightning's own writes to the system's temporary folder and then copies to the place wanted, so that a disk that is
+    full or a process that is killed meanwhile leaves a file cut off. Addresses such as `s3://...` are written as
+    Lightning writes them.
+
+    Example:
+        >>> import lightning as L
+        >>> trainer = L.Trainer(plugins=[WholeCheckpointIO()], logger=False)
+    """
+
+    @override
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        if "://" in str(path) or storage_options is not None:
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        try:
+            with whole_file(Path(path)) as part:
+                torch.save(checkpoint, part)
+        except (OSError, RuntimeError) as error:  # torch's writer makes the latter of the former
+            raise LgadError(
+                f"The checkpoint {path} cannot be written: {error}. What was saved before is kept; make space, or "
+                "give a folder that you may write to, and resume."
+            ) from error
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is a checkpoint that can be read."""
+    try:
+        return isinstance(torch.load(path, map_location="cpu", weights_only=True, mmap=True), dict)
+    except (OSError, RuntimeError, UnpicklingError, EOFError, ValueError):
+        return False
