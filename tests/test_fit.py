@@ -299,3 +299,67 @@ def test_a_teacher_cache_that_cannot_be_written_costs_nothing(first_run: Path, t
     result = run("lgad-fit", *arguments, folder=tmp_path)
     assert "The teacher is not kept for other runs" in result.stdout
     assert (tmp_path / "run" / "metrics.json").is_file()
+
+
+def test_a_folder_that_holds_a_run_is_refused(first_run: Path, tiny_root: Path) -> None:
+    before = {path: path.read_bytes() for path in (first_run / "run").rglob("*") if path.is_file()}
+    arguments = (*TINY, f"data.root={tiny_root}", "seed=2", "hydra.run.dir=run")
+    failed = run("lgad-fit", *arguments, folder=first_run, fails=True)
+    assert "holds a run already" in failed.stderr
+    assert "resume=" in failed.stderr
+    after = {path: path.read_bytes() for path in (first_run / "run").rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_two_runs_at_once_into_one_folder_are_refused(first_run: Path, tiny_root: Path, tmp_path: Path) -> None:
+    arguments = (*TINY, f"data.root={tiny_root}", "trainer.max_epochs=1000", "hydra.run.dir=run")
+    process = start("lgad-fit", *arguments, f"teacher.cache_dir={first_run}/cache/teachers", folder=tmp_path)
+    while not (tmp_path / "run" / "student" / "checkpoints" / "last.ckpt").is_file():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    for second in (arguments, ("resume=run",)):
+        failed = run("lgad-fit", *second, folder=tmp_path, fails=True)
+        assert "Another lgad-fit is at work" in failed.stderr
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def test_a_failed_start_leaves_the_folder_for_the_next(first_run: Path, tiny_root: Path, tmp_path: Path) -> None:
+    cache = f"teacher.cache_dir={first_run}/cache/teachers"
+    arguments = (*TINY, f"data.root={tiny_root}", cache, "hydra.run.dir=run", "trainer.max_epochs=1")
+    run("lgad-fit", *arguments, "monitor=val/nope", folder=tmp_path, fails=True)
+    run("lgad-fit", *arguments, folder=tmp_path)
+    assert (tmp_path / "run" / "metrics.json").is_file()
+
+
+def test_a_bad_job_does_not_end_a_sweep(first_run: Path, tiny_root: Path, tmp_path: Path) -> None:
+    cache = f"teacher.cache_dir={first_run}/cache/teachers"
+    arguments = (*TINY, f"data.root={tiny_root}", cache, "trainer.max_epochs=1", "hydra.sweep.dir=sweep")
+    failed = run("lgad-fit", "-m", *arguments, "data.batch_size=4,-1,2", folder=tmp_path, fails=True)
+    assert failed.returncode == 1
+    assert "1 of 3 jobs failed: 1." in failed.stderr
+    assert "Traceback" not in failed.stderr
+    with (tmp_path / "sweep" / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["job"], row["data.batch_size"]) for row in rows] == [("0", "4"), ("1", "-1"), ("2", "2")]
+    assert ["batch_size" in row["failed"] for row in rows] == [False, True, False]
+    metrics = json.loads((tmp_path / "sweep" / "2" / "metrics.json").read_text())
+    assert rows[2]["f1"] == f"{metrics['total']['f1']:.4f}"
+    again = run("lgad-fit", "-m", *arguments, "seed=1,2", folder=tmp_path, fails=True)
+    assert "another sweep" in again.stderr
+
+
+def test_a_teacher_alone_ends_with_its_figure(first_run: Path, tiny_root: Path) -> None:
+    arguments = (*TINY, f"data.root={tiny_root}", "stage=teacher", "hydra.run.dir=a-teacher")
+    result = run("lgad-fit", *arguments, folder=first_run)
+    metrics = json.loads((first_run / "a-teacher" / "metrics.json").read_text())
+    assert f"{metrics['total']['iou']:.4f}" in result.stdout
+    assert (first_run / "a-teacher" / metrics["checkpoint"]).is_file()
+
+
+def test_figures_name_what_they_belong_to(first_run: Path, tiny_root: Path) -> None:
+    metrics = json.loads((first_run / "run" / "metrics.json").read_text())
+    assert (first_run / "run" / metrics["configuration"]).is_file()
+    assert (first_run / "run" / metrics["checkpoint"]).is_file()
+    assert metrics["data"]["root"] == str(tiny_root)
+    assert metrics["data"]["identity"].startswith("SyntheticLaneDataModule-")

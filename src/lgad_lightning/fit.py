@@ -31,6 +31,8 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneStudent, LaneTeacher
 from lgad_lightning.modules.teacher import load_weights
 from lgad_lightning.report import print_results, write_json
+from lgad_lightning.run_folder import claimed, save_configuration
+from lgad_lightning.sweep import write_failure
 from lgad_lightning.teacher_cache import cached_teacher
 
 log = logging.getLogger(__name__)
@@ -74,15 +76,22 @@ def resume_arguments(arguments: list[str]) -> list[str]:
 
 @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="fit")
 def run(cfg: DictConfig) -> float:
-    """Hydra's task: `fit`, with errors that the user can mend told in one message."""
+    """Hydra's task: `fit`, with errors that the user can mend told in one message; a sweep goes on after any error."""
     try:
         return fit(cfg)
-    except (LgadError, InstantiationException) as error:
+    except Exception as error:
         cause = error.__cause__ if isinstance(error, InstantiationException) else error
-        if not isinstance(cause, LgadError):
+        sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+        if isinstance(cause, LgadError):
+            print(f"lgad-fit: {cause}", file=sys.stderr)
+        elif sweep:
+            log.exception("This job failed.")
+        else:
             raise
-        print(f"lgad-fit: {cause}", file=sys.stderr)
-        sys.exit(1)
+        if not sweep:
+            sys.exit(1)
+        write_failure(Path(cfg.run_dir), HydraConfig.get().overrides.task, cause or error)
+        return float("nan")
     except (KeyboardInterrupt, SystemExit):  # the trainer shuts down by the latter
         log.info("Interrupted. To go on: lgad-fit resume=%s", cfg.run_dir)
         raise
@@ -113,15 +122,21 @@ def fit(cfg: DictConfig) -> float:
         log.info("Resuming the run in %s.", cfg.run_dir)
     if cfg.stage not in ("all", "teacher", "student"):
         raise LgadError(f"stage={cfg.stage} is unknown: choose all, teacher or student.")
+    with claimed(Path(cfg.run_dir), resume):
+        return fit_stages(cfg, resume)
+
+
+def fit_stages(cfg: DictConfig, resume: bool) -> float:
+    """Builds all that the stages need, so that a mistake shows at once, and runs them."""
     settings = resolve(cfg, "student")
     data: LaneDataModule = build(settings["data"])
     rank_zero_only(data.prepare_data)()  # tells what is missing before anything is built
-    rank_zero_only(OmegaConf.save)(cfg, Path(cfg.run_dir) / "config.yaml", resolve=True)
-
     if cfg.stage == "teacher":
-        return fit_teacher(resolve(cfg, "teacher"), data, resume)
+        settings = resolve(cfg, "teacher")
+        teacher = build_module(settings, "teacher")
+        save_configuration(cfg)
+        return fit_teacher(teacher, settings, data, resume)
 
-    # All is built before the teacher is trained, so that a mistake shows at once.
     distillation = settings["distillation"] or {}
     teacher = build_module(settings, "teacher") if distillation.get("teacher") == MISSING else None  # `teacher: ???`
     L.seed_everything(settings["seed"], workers=True, verbose=False)
@@ -129,6 +144,8 @@ def fit(cfg: DictConfig) -> float:
     student = build_module(settings, "student")
     for callback in callbacks:
         callback.check_layers(student)
+    build_callbacks(settings)
+    save_configuration(cfg)
     if teacher is not None:
         obtain_teacher(teacher, resolve(cfg, "teacher"), data, resume)
     return fit_student(student, settings, data, callbacks, resume)
@@ -154,11 +171,18 @@ def build_module(settings: dict[str, Any], phase: str) -> Any:
     return build(settings[phase]["module"], network=network)
 
 
-def fit_teacher(settings: dict[str, Any], data: LaneDataModule, resume: bool) -> float:
-    """Trains the teacher alone; its mean lane IoU on the validation split."""
-    teacher: LaneTeacher = build_module(settings, "teacher")
+def fit_teacher(teacher: LaneTeacher, settings: dict[str, Any], data: LaneDataModule, resume: bool) -> float:
+    """Trains the teacher alone and reports its mean lane IoU on the validation split."""
     obtain_teacher(teacher, settings, data, resume)
-    return float(build_trainer(settings, []).validate(teacher, data, verbose=False)[0]["val/iou"])
+    trainer = build_trainer(settings, [])
+    iou = float(trainer.validate(teacher, data, verbose=False)[0]["val/iou"])
+    if trainer.is_global_zero:
+        checkpoint = settings["teacher"]["checkpoint"] or "teacher/checkpoints/last.ckpt"
+        results = {"total": {"iou": iou}, "scenarios": {}} | origin(data, checkpoint)
+        write_json(results, Path(settings["run_dir"], "metrics.json"))
+        log.info("The teacher's mean lane IoU on the validation split: %.4f.", iou)
+        log.info("It is %s.", Path(settings["run_dir"], checkpoint))
+    return iou
 
 
 def obtain_teacher(teacher: LaneTeacher, settings: dict[str, Any], data: LaneDataModule, resume: bool) -> None:
@@ -200,21 +224,28 @@ def fit_student(
     trainer = build_trainer(settings, distillation)
     folder = Path(settings["run_dir"], "student", "checkpoints")
     trainer.fit(student, data, ckpt_path=newest([folder / "last.ckpt", folder / "best.ckpt"]) if resume else None)
-    trainer.test(student, data, ckpt_path=saved(trainer, settings["monitor"]) or None, verbose=False)
+    best = saved(trainer, settings["monitor"])
+    trainer.test(student, data, ckpt_path=best or None, verbose=False)
     if trainer.is_global_zero:
-        report(student, data, trainer, distillation, Path(settings["run_dir"]))
+        run_dir = Path(settings["run_dir"])
+        checkpoint = Path(best).relative_to(run_dir).as_posix() if best else None
+        report(student, data, trainer, distillation, run_dir, checkpoint)
     total = student.test_results["total"]
     return float(total["f1"] if "f1" in total else total["accuracy"])
+
+
+def build_callbacks(settings: dict[str, Any]) -> list[L.Callback]:
+    """The configured callbacks of a phase."""
+    configured = settings[settings["phase"]]["callbacks"] | settings["callbacks"]  # `last` holds the state of `best`
+    return [build(node) for node in configured.values() if node]
 
 
 def build_trainer(settings: dict[str, Any], callbacks: list[FeatureDistillation]) -> L.Trainer:
     """The trainer of a phase: `trainer` with the phase's own settings over it."""
     finish_wandb()
-    phase = settings[settings["phase"]]
-    configured = phase["callbacks"] | settings["callbacks"]  # `last` after `best`, whose state it is to hold
     trainer: L.Trainer = build(
-        settings["trainer"] | phase["trainer"],
-        callbacks=[build(node) for node in configured.values() if node] + callbacks,
+        settings["trainer"] | settings[settings["phase"]]["trainer"],
+        callbacks=build_callbacks(settings) + callbacks,
         logger=[build(node) for node in settings["logger"].values()],
     )
     launcher = trainer.strategy.launcher
@@ -253,16 +284,23 @@ def report(
     trainer: L.Trainer,
     distillation: list[FeatureDistillation],
     run_dir: Path,
+    checkpoint: str | None,
 ) -> None:
     """Prints the student's test figures, writes them to `metrics.json`, and draws a few test frames."""
     logged = trainer.callback_metrics
     pixels = {name: float(logged[f"test/{name}"]) for name in ("iou", "existence_accuracy") if f"test/{name}" in logged}
-    results = student.test_results | {"pixels": pixels}
+    results = student.test_results | {"pixels": pixels} | origin(data, checkpoint)
     write_json(results, run_dir / "metrics.json")
     print_results(results)
     frames = frames_to_draw(data, count=6, device=student.device)
     write_picture(run_dir / "pictures" / "test.png", draw_batch(student, frames, distillation, count=6))
     log.info("Figures, predictions, pictures and checkpoints are in %s.", run_dir)
+
+
+def origin(data: LaneDataModule, checkpoint: str | None) -> dict[str, Any]:
+    """What the figures in `metrics.json` belong to; paths are those within the run's folder."""
+    root = data.url or str(data.root.resolve())
+    return {"configuration": "config.yaml", "checkpoint": checkpoint, "data": {"root": root, "identity": data.identity}}
 
 
 def frames_to_draw(data: LaneDataModule, count: int, device: torch.device) -> LaneBatch:

@@ -1,0 +1,93 @@
+"""What a sweep (`lgad-fit -m`) comes to: a table of its jobs."""
+
+import csv
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from rich.table import Table
+
+from lgad_lightning.atomic import whole_file
+from lgad_lightning.report import format_figure, plain_console, write_json
+
+FAILED = "failed.json"
+FIGURES = ("f1", "accuracy", "iou")
+
+
+class SweepTable(Callback):
+    """Hydra's callback of `lgad-fit`: at a sweep's end prints and writes (`sweep.csv`) its jobs' overrides and figures.
+
+    A sweep of which a job failed ends with exit code 1. One into a folder that holds another sweep's jobs is refused.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuses the folder of another sweep."""
+        folder = Path(config.hydra.sweep.dir)
+        if jobs := job_folders(folder):
+            sys.exit(
+                f"lgad-fit: {folder} holds the jobs of another sweep already ({len(jobs)}), which would be mixed with "
+                "this one's: give a new hydra.sweep.dir."
+            )
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Shows what there is."""
+        folder = Path(config.hydra.sweep.dir)
+        rows = [read_job(job) for job in job_folders(folder)]
+        header, lines = tabulate(rows)
+        with whole_file(folder / "sweep.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([header, *lines])
+        table = Table(*header, title=f"{folder}")
+        for line in lines:
+            table.add_row(*line)
+        plain_console().print(table)
+        if failed := [row["job"] for row in rows if row["error"]]:
+            sys.exit(f"lgad-fit: {len(failed)} of {len(rows)} jobs failed: {', '.join(failed)}.")
+
+
+def write_failure(folder: Path, overrides: Sequence[str], error: BaseException) -> None:
+    """Leaves in a job's folder why it failed.
+
+    Args:
+        folder: The job's folder.
+        overrides: What the job was started with.
+        error: Why it ended.
+    """
+    text = str(error).splitlines() or [type(error).__name__]
+    write_json({"overrides": list(overrides), "error": text[0]}, folder / FAILED)
+
+
+def job_folders(sweep: Path) -> list[Path]:
+    """The folders of a sweep's jobs in the order of their names; `hydra.sweep.subdir` may be one or two folders deep."""
+    marks = [*sweep.glob("*/.lgad-fit.lock"), *sweep.glob("*/*/.lgad-fit.lock")]
+    return sorted((mark.parent for mark in marks), key=lambda folder: (len(folder.name), folder.name))
+
+
+def read_job(folder: Path) -> dict[str, Any]:
+    """A job's name, overrides, figures and, if it failed, why."""
+    if (folder / "metrics.json").is_file():
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        overrides = OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
+        job = {"overrides": overrides, "figures": metrics["total"] | metrics.get("pixels", {}), "error": ""}
+    elif (folder / FAILED).is_file():
+        job = json.loads((folder / FAILED).read_text(encoding="utf-8")) | {"figures": {}}
+    else:
+        job = {"overrides": [], "figures": {}, "error": "ended without figures"}
+    return job | {"job": folder.name}
+
+
+def tabulate(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Header and lines of a sweep's table: the overrides in which its jobs differ, their figures, what failed."""
+    count = Counter(override for row in rows for override in row["overrides"])
+    keys = list(dict.fromkeys(text.partition("=")[0] for text, jobs in count.items() if jobs < len(rows)))
+    figures = [name for name in FIGURES if any(name in row["figures"] for row in rows)]
+    lines = []
+    for row in rows:
+        given = dict(text.split("=", 1) for text in row["overrides"] if "=" in text)
+        shown = [format_figure(row["figures"][name]) if name in row["figures"] else "" for name in figures]
+        lines.append([row["job"], *(given.get(key, "") for key in keys), *shown, row["error"]])
+    return ["job", *keys, *figures, "failed"], lines
