@@ -35,9 +35,7 @@ def claimed(folder: Path, resume: bool) -> Iterator[None]:
     except Timeout as error:
         raise LgadError(f"Another lgad-fit is at work in {folder}: give a new hydra.run.dir, or wait.") from error
     except OSError as error:
-        raise LgadError(
-            f"The run's folder {folder} cannot be written to: {error}; give a new hydra.run.dir."
-        ) from error
+        raise LgadError(f"The run's folder {folder} cannot be written: {error}; give a new hydra.run.dir.") from error
     try:
         found = [name for name in CONTENTS if (folder / name).exists()]
         if found and not resume:

@@ -62,7 +62,7 @@ def write_failure(folder: Path, overrides: Sequence[str], error: BaseException) 
 
 
 def job_folders(sweep: Path) -> list[Path]:
-    """The folders of a sweep's jobs in the order of their names; `hydra.sweep.subdir` may be one or two folders deep."""
+    """The folders of a sweep's jobs, in order; `hydra.sweep.subdir` may be one or two folders deep."""
     marks = [*sweep.glob("*/.lgad-fit.lock"), *sweep.glob("*/*/.lgad-fit.lock")]
     return sorted((mark.parent for mark in marks), key=lambda folder: (len(folder.name), folder.name))
 
