@@ -29,8 +29,8 @@ from scipy.interpolate import splev, splprep
 from scipy.optimize import linear_sum_assignment
 
 from lgad_lightning.commands.evaluate import main as lgad_eval
-from lgad_lightning.data.culane import read_list
 from lgad_lightning.lanes import CULANE_SIZE, Lane, read_lines, write_lines
+from lgad_lightning.lanes.lists import read_list
 from lgad_lightning.metrics.functional import culane_counts
 
 Counts = tuple[int, int, int]

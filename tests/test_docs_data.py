@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from lgad_lightning import CULaneDataModule
-from lgad_lightning.configs import CONFIG_DIR
+from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.data.synthetic import SyntheticData, generate
 from tests.conftest import CHECKOUT
 from tests.helpers.commands import TINY, run

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import lgad_lightning
-from lgad_lightning.configs import CONFIG_DIR
+from lgad_lightning.commands.configs import CONFIG_DIR
 from tests.conftest import CHECKOUT
 
 README = (CHECKOUT / "README.md").read_text()

@@ -8,8 +8,8 @@ import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 from typing_extensions import override
 
-from lgad_lightning.atomic import whole_file
 from lgad_lightning.errors import LgadError
+from lgad_lightning.longwork.whole_file import whole_file
 
 
 class WholeCheckpointIO(TorchCheckpointIO):

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lgad_lightning.atomic import whole_file
 from lgad_lightning.lanes import IGNORE_INDEX
+from lgad_lightning.longwork.whole_file import whole_file
 
 Picture = NDArray[Any]
 """RGB pixels, `(height, width, 3)`, uint8."""

@@ -9,7 +9,7 @@ from torch import nn
 
 from lgad_lightning import ENet, ERFNet, LabelGuidedAttentionDistillation, LaneStudent, LaneTeacher
 from lgad_lightning.callbacks import draw_batch
-from lgad_lightning.frozen import FrozenTeacher
+from lgad_lightning.callbacks.frozen_teacher import FrozenTeacher
 from lgad_lightning.lanes import CULaneDecoder
 from lgad_lightning.metrics import CULaneF1
 

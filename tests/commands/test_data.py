@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lgad_lightning.commands.data import main
-from lgad_lightning.data.check import _compare
+from lgad_lightning.curation.check import _compare
 from lgad_lightning.lanes import Lane, write_lines
 from tests.helpers.commands import SCRIPTS, heed_interrupts
 
@@ -189,7 +189,7 @@ def test_an_interrupted_check_goes_on(tmp_path: Path, number: signal.Signals) ->
     environment = os.environ | {"LGAD_CACHE": str(tmp_path / "cache")}
     out = tmp_path / "check.json"
     command = [str(SCRIPTS / "lgad-data"), "check", str(roads), "--json", str(out), "--workers", "1"]
-    script = f"from lgad_lightning.data import resumable; resumable._SECONDS = 0.1; {MAIN}"
+    script = f"from lgad_lightning.longwork import resumable; resumable._SECONDS = 0.1; {MAIN}"
     first_run = [sys.executable, "-c", script, *command[1:]]
     with subprocess.Popen(first_run, stderr=subprocess.PIPE, env=environment, preexec_fn=heed_interrupts) as process:
         while not list(tmp_path.glob("cache/unfinished/*.pt")):

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lgad_lightning.data.culane import CULaneDataModule, CULaneSource, read_list
+from lgad_lightning.data.culane import CULaneDataModule, CULaneSource
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.data.synthetic import SCENARIOS
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Frame
+from lgad_lightning.lanes.lists import read_list
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lgad_lightning.data import CULaneDataModule, LaneFolderDataModule, TuSimpleDataModule
 from lgad_lightning.data.dataset import LaneDataset
 from lgad_lightning.data.label_cache import LabelCache, build_label_cache
-from lgad_lightning.data.runs import encode_runs
+from lgad_lightning.data.run_lengths import encode_runs
 from lgad_lightning.errors import LgadError
 
 SIZE = (36, 80)

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from lgad_lightning.commands.data import main
+from lgad_lightning.curation import pack as packing
+from lgad_lightning.curation.pack import pack
 from lgad_lightning.data import CULaneDataModule, LaneDataModule, LaneFolderDataModule, TuSimpleDataModule
-from lgad_lightning.data import pack as packing
 from lgad_lightning.data.culane import CULaneSource
-from lgad_lightning.data.pack import pack
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, write_lines
 

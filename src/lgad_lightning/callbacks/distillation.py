@@ -10,13 +10,13 @@ from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signatu
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lgad_lightning.callbacks.batches import image_of
+from lgad_lightning.callbacks.batch_items import image_of
 from lgad_lightning.callbacks.diagnostics import GradientRatios
-from lgad_lightning.callbacks.running import RunningFit
+from lgad_lightning.callbacks.frozen_teacher import FrozenTeacher
+from lgad_lightning.callbacks.running_fit import RunningFit
+from lgad_lightning.callbacks.shadowed_method import ShadowedMethod
 from lgad_lightning.errors import LgadError
 from lgad_lightning.features import RecordedFeatures, depends_on, find_layers, pair_layers, record_features
-from lgad_lightning.frozen import FrozenTeacher
-from lgad_lightning.shadow import ShadowedMethod
 
 
 class FeatureDistillation(L.Callback):

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from typing_extensions import override
 
 from lgad_lightning.callbacks.lgad import LabelGuidedAttentionDistillation
-from lgad_lightning.callbacks.running import RunningFit
+from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.features import RecordedFeatures, find_layers, record_features
 from lgad_lightning.lanes import IGNORE_INDEX
 

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
-from lgad_lightning.callbacks.batches import label_of
-from lgad_lightning.callbacks.running import RunningFit
+from lgad_lightning.callbacks.batch_items import label_of
+from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.features import RecordedFeatures, pair_layers
 from lgad_lightning.lanes import IGNORE_INDEX
 

@@ -3,7 +3,7 @@ from typing import Any
 from typing_extensions import override
 
 from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
-from lgad_lightning.callbacks.batches import label_of
+from lgad_lightning.callbacks.batch_items import label_of
 
 
 class LabelGuidedAttentionDistillation(AttentionTransfer):

@@ -12,9 +12,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from lgad_lightning.attention import attention_map
-from lgad_lightning.callbacks.batches import image_of, label_of
+from lgad_lightning.callbacks.batch_items import image_of, label_of
 from lgad_lightning.callbacks.distillation import FeatureDistillation
-from lgad_lightning.callbacks.running import RunningFit
+from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.drawing import Picture, draw_attention, draw_grid, draw_image, draw_label, write_picture
 from lgad_lightning.errors import LgadError
 from lgad_lightning.features import record_features

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
-from lgad_lightning.callbacks.running import RunningFit
+from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.errors import LgadError
 from lgad_lightning.features import RecordedFeatures, pair_layers
 

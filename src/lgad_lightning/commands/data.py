@@ -10,17 +10,17 @@ from typing import Any
 
 from rich.table import Table
 
+from lgad_lightning.commands.report import plain_console, write_json
+from lgad_lightning.curation.check import check_data
+from lgad_lightning.curation.layouts import open_data
+from lgad_lightning.curation.pack import pack
+from lgad_lightning.curation.preview import contact_sheet
+from lgad_lightning.curation.statistics import MEASURES, data_statistics
 from lgad_lightning.data import LaneAugmentation, LaneDataModule
-from lgad_lightning.data.check import check_data
-from lgad_lightning.data.layouts import open_data
-from lgad_lightning.data.pack import pack
-from lgad_lightning.data.preview import contact_sheet
 from lgad_lightning.data.source import SPLITS
-from lgad_lightning.data.statistics import MEASURES, data_statistics
 from lgad_lightning.data.synthetic import SyntheticData, generate
 from lgad_lightning.drawing import Picture, write_picture
 from lgad_lightning.errors import LgadError
-from lgad_lightning.report import plain_console, write_json
 
 _MEANINGS = "; ".join(f"{name}: {meaning}" for name, meaning in MEASURES.items())
 _CAPTION = f"pixels: share of them; then mean ± deviation of {_MEANINGS}"

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lgad_lightning.atomic import whole_file
-from lgad_lightning.data.culane import read_list, scenario_name
-from lgad_lightning.data.parallel import map_parallel
+from lgad_lightning.commands.report import print_results, write_json
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, prediction_name, read_lines
+from lgad_lightning.lanes.lists import read_list, scenario_name
+from lgad_lightning.longwork.parallel import map_parallel
+from lgad_lightning.longwork.whole_file import whole_file
 from lgad_lightning.metrics.functional import (
     MEAN_THRESHOLDS,
     LaneCounts,
@@ -23,7 +24,6 @@ from lgad_lightning.metrics.functional import (
     culane_scores,
     evaluate_tusimple,
 )
-from lgad_lightning.report import print_results, write_json
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.source import LaneSource, Split
-from lgad_lightning.data.strings import Strings
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, read_lines, tusimple_slots
+from lgad_lightning.lanes.compact_strings import Strings
 from lgad_lightning.lanes.files import is_coordinate, iterate_json_lines
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")

@@ -12,11 +12,11 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from lgad_lightning.atomic import whole_file
-from lgad_lightning.data.file_state import file_state
-from lgad_lightning.data.parallel import map_parallel
-from lgad_lightning.data.runs import decode_runs, encode_runs
+from lgad_lightning.data.run_lengths import decode_runs, encode_runs
 from lgad_lightning.errors import LgadError
+from lgad_lightning.longwork.file_state import file_state
+from lgad_lightning.longwork.parallel import map_parallel
+from lgad_lightning.longwork.whole_file import whole_file
 
 _MAGIC = b"lgad labels 2\n"
 _FAILED = b"!"  # begins a record that says why there is no label map; others begin as zlib does, with "x"

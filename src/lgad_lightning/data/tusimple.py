@@ -4,9 +4,9 @@ from typing import Any
 
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
-from lgad_lightning.data.strings import Strings
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, read_tusimple, tusimple_slots
+from lgad_lightning.lanes.compact_strings import Strings
 from lgad_lightning.lanes.slots import TUSIMPLE_SLOTS
 
 LABELS: dict[Split, tuple[str, ...]] = {

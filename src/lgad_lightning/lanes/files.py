@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lgad_lightning.atomic import whole_file
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.lane import CULANE_SIZE, TUSIMPLE_ROWS, TUSIMPLE_SIZE, Lane
+from lgad_lightning.longwork.whole_file import whole_file
 
 _PLAIN = re.compile(r"[0-9.\- \t\r\n]*")
 _NUMBER = re.compile(r"[ \t\r\v\f]*([+-]?+(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+)(?![eE])")

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from lgad_lightning.teacher_cache import cached_teacher
+from lgad_lightning.commands.teacher_cache import cached_teacher
 
 
 def settings(**changes: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from lgad_lightning.callbacks import LabelAttention, LabelGuidedAttentionDistillation
-from lgad_lightning.callbacks.batches import label_of
+from lgad_lightning.callbacks.batch_items import label_of
 from lgad_lightning.errors import LgadError
 
 from .distillation_toys import (

@@ -12,8 +12,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
-from lgad_lightning.atomic import whole_file
-from lgad_lightning.report import format_figure, plain_console, write_json
+from lgad_lightning.commands.report import format_figure, plain_console, write_json
+from lgad_lightning.longwork.whole_file import whole_file
 
 FAILED = "failed.json"
 FIGURES = ("f1", "accuracy", "iou")

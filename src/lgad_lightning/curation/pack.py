@@ -15,14 +15,14 @@ from typing import Any
 import cv2
 from filelock import FileLock
 
-from lgad_lightning.atomic import whole_file
 from lgad_lightning.data.base import LaneDataModule
-from lgad_lightning.data.file_state import file_state
-from lgad_lightning.data.parallel import iterate_parallel
-from lgad_lightning.data.runs import encode_runs
+from lgad_lightning.data.run_lengths import encode_runs
 from lgad_lightning.data.source import SPLITS, LaneSource
 from lgad_lightning.data.stream import INDEX, import_litdata
 from lgad_lightning.errors import LgadError
+from lgad_lightning.longwork.file_state import file_state
+from lgad_lightning.longwork.parallel import iterate_parallel
+from lgad_lightning.longwork.whole_file import whole_file
 
 _PART = 1024  # images that an interruption loses at most
 _RANK = "DATA_OPTIMIZER_GLOBAL_RANK"  # by this variable litdata's writers learn which of several they are

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lgad_lightning.shadow import ShadowedMethod
+from lgad_lightning.callbacks.shadowed_method import ShadowedMethod
 
 
 class Counter:

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import torch
 
-from lgad_lightning.atomic import whole_file
-from lgad_lightning.data.file_state import file_state
-from lgad_lightning.data.parallel import iterate_parallel
+from lgad_lightning.longwork.file_state import file_state
+from lgad_lightning.longwork.parallel import iterate_parallel
+from lgad_lightning.longwork.whole_file import whole_file
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from lgad_lightning.data.parallel import map_parallel
 from lgad_lightning.errors import LgadError
+from lgad_lightning.longwork.parallel import map_parallel
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
@@ -61,7 +61,7 @@ def test_the_function_is_sent_once_to_each_worker() -> None:
 
 ENDLESS = """
 import os, time
-from lgad_lightning.data.parallel import map_parallel
+from lgad_lightning.longwork.parallel import map_parallel
 def say_and_wait(number):
     os.write(1, f'{os.getpid()}\\n'.encode())
     time.sleep(0.2)

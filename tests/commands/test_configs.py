@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lgad_lightning import ERFNet, FeatureDistillation
-from lgad_lightning.configs import CONFIG_DIR
+from lgad_lightning.commands.configs import CONFIG_DIR
 from tests.conftest import CHECKOUT
 from tests.helpers.commands import environment
 
@@ -104,7 +104,7 @@ def test_the_wheel_holds_the_configurations_and_finds_them(tmp_path: Path) -> No
     shipped = {path.relative_to(installed / "lgad_lightning" / "conf") for path in installed.rglob("*.yaml")}
     assert shipped == {path.relative_to(CHECKOUT / "conf") for path in (CHECKOUT / "conf").rglob("*.yaml")}
 
-    command = "from lgad_lightning.fit import main; main()"
+    command = "from lgad_lightning.commands.fit import main; main()"
     result = subprocess.run(
         [sys.executable, "-c", command, "+experiment=culane_erfnet", "data.root=/nowhere"],
         cwd=tmp_path,

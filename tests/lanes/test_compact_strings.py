@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lgad_lightning.data.strings import Strings
+from lgad_lightning.lanes.compact_strings import Strings
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))

@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lgad_lightning.curation.layouts import LAYOUTS
 from lgad_lightning.data.base import LaneDataModule
-from lgad_lightning.data.culane import CULaneSource, read_list
-from lgad_lightning.data.layouts import LAYOUTS
-from lgad_lightning.data.resumable import accumulate
+from lgad_lightning.data.culane import CULaneSource
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.data.synthetic.generate import MANIFEST
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SIZE, Frame, Lane
+from lgad_lightning.lanes.lists import read_list
+from lgad_lightning.longwork.resumable import accumulate
 
 ERRORS = {
     "split": "a split cannot be opened",

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lgad_lightning.loggers import has_wandb_key, wandb_logger
+from lgad_lightning.commands.loggers import has_wandb_key, wandb_logger
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from lgad_lightning.data import resumable
-from lgad_lightning.data.resumable import accumulate
+from lgad_lightning.longwork import resumable
+from lgad_lightning.longwork.resumable import accumulate
 from tests.helpers.commands import heed_interrupts
 
 
@@ -120,7 +120,7 @@ def test_an_interruption_in_the_midst_of_adding_counts_nothing_twice(files: list
 SCRIPT = """
 import time
 from pathlib import Path
-from lgad_lightning.data import resumable
+from lgad_lightning.longwork import resumable
 resumable._SECONDS = 0.05
 def slowly(number):
     time.sleep(0.05)

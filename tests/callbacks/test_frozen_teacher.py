@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lgad_lightning.frozen import FrozenTeacher, fold_batch_norm
+from lgad_lightning.callbacks.frozen_teacher import FrozenTeacher, fold_batch_norm
 
 
 class Block(nn.Module):

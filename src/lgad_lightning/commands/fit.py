@@ -20,20 +20,20 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from lgad_lightning.atomic import copy_whole
 from lgad_lightning.callbacks import FeatureDistillation, draw_batch
 from lgad_lightning.checkpoints import is_whole
-from lgad_lightning.configs import CONFIG_DIR
+from lgad_lightning.commands.configs import CONFIG_DIR
+from lgad_lightning.commands.report import print_results, write_json
+from lgad_lightning.commands.run_folder import claimed, save_configuration
+from lgad_lightning.commands.sweep import write_failure
+from lgad_lightning.commands.teacher_cache import cached_teacher
 from lgad_lightning.data import LaneBatch, LaneDataModule
 from lgad_lightning.data.dataset import collate
 from lgad_lightning.drawing import write_picture
 from lgad_lightning.errors import LgadError
+from lgad_lightning.longwork.whole_file import copy_whole
 from lgad_lightning.modules import LaneStudent, LaneTeacher
 from lgad_lightning.modules.teacher import load_weights
-from lgad_lightning.report import print_results, write_json
-from lgad_lightning.run_folder import claimed, save_configuration
-from lgad_lightning.sweep import write_failure
-from lgad_lightning.teacher_cache import cached_teacher
 
 log = logging.getLogger(__name__)
 

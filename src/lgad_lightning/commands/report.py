@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lgad_lightning.atomic import whole_file
+from lgad_lightning.longwork.whole_file import whole_file
 
 
 def plain_console() -> Console:

@@ -9,7 +9,7 @@ from lightning.pytorch.cli import LightningCLI
 from typing_extensions import override
 
 from lgad_lightning.callbacks import FeatureDistillation
-from lgad_lightning.configs import CONFIG_DIR
+from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneModule

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch._dynamo import OptimizedModule
 
 from lgad_lightning.callbacks.diagnostics import GradientRatios
+from lgad_lightning.callbacks.frozen_teacher import FrozenTeacher
+from lgad_lightning.callbacks.shadowed_method import ShadowedMethod
 from lgad_lightning.errors import LgadError
 from lgad_lightning.features import RecordedFeatures
-from lgad_lightning.frozen import FrozenTeacher
-from lgad_lightning.shadow import ShadowedMethod
 
 
 @dataclass(eq=False)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lgad_lightning.atomic import whole_file
+from lgad_lightning.longwork.whole_file import whole_file
 
 
 def test_replaces_the_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ def find_config_dir() -> Path:
 
     It is `lgad_lightning/conf` in an installed wheel and `conf` at the top of the checkout in an editable install.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     installed = package / "conf"
     return installed if installed.is_dir() else package.parents[1] / "conf"
 

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from lgad_lightning import SyntheticLaneDataModule
-from lgad_lightning.configs import CONFIG_DIR
+from lgad_lightning.commands.configs import CONFIG_DIR
 from tests.helpers.commands import run
 
 NETWORK = {"input_size": [32, 96], "channels": [8, 16, 24]}

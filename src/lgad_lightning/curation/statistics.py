@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.dataset import LaneDataset
-from lgad_lightning.data.resumable import accumulate
 from lgad_lightning.data.source import Split
 from lgad_lightning.drawing import COLOURS, Picture
+from lgad_lightning.longwork.resumable import accumulate
 
 MEASURES = {
     "bottom": "column of the lowest point, px",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lgad_lightning.data.runs import decode_runs, encode_runs
+from lgad_lightning.data.run_lengths import decode_runs, encode_runs
 
 
 @given(arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20)), elements=st.sampled_from([0, 1, 4, 255])))

@@ -1,0 +1,45 @@
+"""CULane's lists of images."""
+
+import re
+from pathlib import Path, PurePath
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes.compact_strings import Strings
+
+
+def read_list(path: Path) -> Strings:
+    """The images that a CULane list names.
+
+    Args:
+        path: Lines of `image`, `image mask` or `image mask bit bit bit bit`; slashes at the front, trailing blanks and
+            empty lines do not matter.
+
+    Returns:
+        Paths relative to the data set's root.
+
+    Raises:
+        LgadError: If a line is none of these; names file and line.
+    """
+    names = []
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise LgadError(f"{path}: cannot read the list ({error.strerror}).") from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        name = fields[0].lstrip("/")
+        if not name or len(fields) not in (1, 2, 6) or not set(fields[2:]) <= {"0", "1"}:
+            raise LgadError(
+                f"{path}:{number}: expected 'image', 'image mask' or 'image mask 1 1 1 0', found '{line[:120]}'."
+            )
+        if "\0" in name or PurePath(name).name in ("", ".."):
+            raise LgadError(f"{path}:{number}: {name[:120]!r} is no name of an image; is the list plain UTF-8 text?")
+        names.append(name)
+    return Strings(names)
+
+
+def scenario_name(path: Path) -> str:
+    """What the scenario of a list of test images is called: `night` for `test8_night.txt`."""
+    return re.sub(r"^test\d+_", "", path.stem)

@@ -1,0 +1,1 @@
+"""What serves long work: files written whole, several processes, going on after an interruption."""
