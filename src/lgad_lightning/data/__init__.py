@@ -1,22 +1,6 @@
 """Images with lane labels: data sets, augmentation, the batches that teacher and student are given."""
 
-from lgad_lightning.data.augment import LaneAugmentation, LaneFlip
-from lgad_lightning.data.base import LaneDataModule
-from lgad_lightning.data.culane import CULaneDataModule
-from lgad_lightning.data.dataset import LaneBatch
-from lgad_lightning.data.folder import LaneFolderDataModule
-from lgad_lightning.data.source import LaneSource
-from lgad_lightning.data.synthetic import SyntheticLaneDataModule
-from lgad_lightning.data.tusimple import TuSimpleDataModule
+import lazy_loader
 
-__all__ = [
-    "CULaneDataModule",
-    "LaneAugmentation",
-    "LaneBatch",
-    "LaneDataModule",
-    "LaneFlip",
-    "LaneFolderDataModule",
-    "LaneSource",
-    "SyntheticLaneDataModule",
-    "TuSimpleDataModule",
-]
+# What is exported stands in __init__.pyi; each module is imported when a name of it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,55 +1,6 @@
 """Lane geometry: lanes, their files, rasterising, slots and decoding. Knows nothing of Lightning."""
 
-from lgad_lightning.lanes.decode import CULaneDecoder, TuSimpleDecoder, decode_culane, decode_tusimple
-from lgad_lightning.lanes.files import (
-    TuSimpleFrame,
-    parse_lines,
-    prediction_name,
-    read_lines,
-    read_tusimple,
-    tusimple_row,
-    write_lines,
-    write_tusimple,
-)
-from lgad_lightning.lanes.lane import CULANE_SIZE, TUSIMPLE_ROWS, TUSIMPLE_SIZE, Frame, Lane
-from lgad_lightning.lanes.raster import IGNORE_INDEX, Patch, draw_lane, rasterise
-from lgad_lightning.lanes.slots import (
-    CULANE_SLOTS,
-    TUSIMPLE_SLOTS,
-    culane_slots,
-    flip_label,
-    flip_slots,
-    tusimple_slots,
-)
-from lgad_lightning.lanes.spline import natural_spline
+import lazy_loader
 
-__all__ = [
-    "CULANE_SIZE",
-    "CULANE_SLOTS",
-    "IGNORE_INDEX",
-    "TUSIMPLE_ROWS",
-    "TUSIMPLE_SIZE",
-    "TUSIMPLE_SLOTS",
-    "CULaneDecoder",
-    "Frame",
-    "Lane",
-    "Patch",
-    "TuSimpleDecoder",
-    "TuSimpleFrame",
-    "culane_slots",
-    "decode_culane",
-    "decode_tusimple",
-    "draw_lane",
-    "flip_label",
-    "flip_slots",
-    "natural_spline",
-    "parse_lines",
-    "prediction_name",
-    "rasterise",
-    "read_lines",
-    "read_tusimple",
-    "tusimple_row",
-    "tusimple_slots",
-    "write_lines",
-    "write_tusimple",
-]
+# What is exported stands in __init__.pyi; each module is imported when a name of it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

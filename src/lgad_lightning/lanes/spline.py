@@ -1,8 +1,10 @@
 """The curve that the CULane protocol lays through a lane's points."""
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dptsv
 
 STEPS = 50
 
@@ -42,7 +44,7 @@ def natural_spline(points: NDArray[np.floating], steps: int = STEPS) -> NDArray[
     diagonal[1:-1] = 2 * (h[:-1] + h[1:])
     beside[1:-1] = h[1:-1]
     bend[:, 1:-1] = 6 * (slope[:, 1:] - slope[:, :-1])
-    second = dptsv(diagonal, beside, bend.T)[2].T  # second derivatives, zero at the ends
+    second = _dptsv()(diagonal, beside, bend.T)[2].T  # second derivatives, zero at the ends
 
     start, end = second[:, :-1], second[:, 1:]
     coefficients = xy[:, :-1], slope - h * (2 * start + end) / 6, start / 2, (end - start) / (6 * h)
@@ -50,3 +52,11 @@ def natural_spline(points: NDArray[np.floating], steps: int = STEPS) -> NDArray[
     t = h[:, None] * (np.arange(steps) / steps)
     samples[:, :-1] = (a + t * (b + t * (c + t * d))).reshape(2, -1)
     return samples.T
+
+
+@cache
+def _dptsv() -> Any:
+    """LAPACK's solver of tridiagonal systems; importing scipy.linalg takes longer than `lgad-eval --help` may."""
+    from scipy.linalg.lapack import dptsv
+
+    return dptsv

@@ -1,6 +1,6 @@
 """The official lane metrics, as `torchmetrics` classes and (in `functional`) as functions."""
 
-from lgad_lightning.metrics.culane import CULaneF1
-from lgad_lightning.metrics.tusimple import TuSimpleAccuracy
+import lazy_loader
 
-__all__ = ["CULaneF1", "TuSimpleAccuracy"]
+# What is exported stands in __init__.pyi; each module is imported when a name of it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

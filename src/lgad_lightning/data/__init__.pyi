@@ -1,0 +1,20 @@
+from .augment import LaneAugmentation, LaneFlip
+from .base import LaneDataModule
+from .culane import CULaneDataModule
+from .dataset import LaneBatch
+from .folder import LaneFolderDataModule
+from .source import LaneSource
+from .synthetic import SyntheticLaneDataModule
+from .tusimple import TuSimpleDataModule
+
+__all__ = [
+    "CULaneDataModule",
+    "LaneAugmentation",
+    "LaneBatch",
+    "LaneDataModule",
+    "LaneFlip",
+    "LaneFolderDataModule",
+    "LaneSource",
+    "SyntheticLaneDataModule",
+    "TuSimpleDataModule",
+]

@@ -1,0 +1,53 @@
+from .decode import CULaneDecoder, TuSimpleDecoder, decode_culane, decode_tusimple
+from .files import (
+    TuSimpleFrame,
+    parse_lines,
+    prediction_name,
+    read_lines,
+    read_tusimple,
+    tusimple_row,
+    write_lines,
+    write_tusimple,
+)
+from .lane import CULANE_SIZE, TUSIMPLE_ROWS, TUSIMPLE_SIZE, Frame, Lane
+from .raster import IGNORE_INDEX, Patch, draw_lane, rasterise
+from .slots import (
+    CULANE_SLOTS,
+    TUSIMPLE_SLOTS,
+    culane_slots,
+    flip_label,
+    flip_slots,
+    tusimple_slots,
+)
+from .spline import natural_spline
+
+__all__ = [
+    "CULANE_SIZE",
+    "CULANE_SLOTS",
+    "IGNORE_INDEX",
+    "TUSIMPLE_ROWS",
+    "TUSIMPLE_SIZE",
+    "TUSIMPLE_SLOTS",
+    "CULaneDecoder",
+    "Frame",
+    "Lane",
+    "Patch",
+    "TuSimpleDecoder",
+    "TuSimpleFrame",
+    "culane_slots",
+    "decode_culane",
+    "decode_tusimple",
+    "draw_lane",
+    "flip_label",
+    "flip_slots",
+    "natural_spline",
+    "parse_lines",
+    "prediction_name",
+    "rasterise",
+    "read_lines",
+    "read_tusimple",
+    "tusimple_row",
+    "tusimple_slots",
+    "write_lines",
+    "write_tusimple",
+]
