@@ -88,8 +88,8 @@ def test_normalisation_of_the_recipes(roads: Path, options: dict[str, Any]) -> N
     image = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)
     ordered = image if options.get("channels") == "bgr" else image[..., ::-1]
     scaled = ordered / 255 * options.get("pixel_range", 1.0)
-    expected = (scaled - data.mean) / data.std
-    normalised = data.normalise(torch.from_numpy(image))
+    expected = (scaled - data.preprocessing.mean) / data.preprocessing.std
+    normalised = data.preprocessing.normalise(torch.from_numpy(image))
     assert normalised.is_contiguous()
     np.testing.assert_allclose(normalised.permute(0, 2, 3, 1), expected, rtol=1e-4, atol=1e-4)
 
@@ -239,13 +239,13 @@ def test_arguments_are_seen_by_both_front_ends(roads: Path) -> None:
     parser.add_subclass_arguments(LaneDataModule, "data")
     arguments = {"class_path": target, "init_args": {"root": str(roads), **options}}
     made = parser.instantiate_classes(parser.parse_object({"data": arguments})).data
-    assert (made.batch_size, made.input_size, type(made.augmentation)) == (3, SIZE, LaneAugmentation)
+    assert (made.batch_size, made.preprocessing.input_size, type(made.augmentation)) == (3, SIZE, LaneAugmentation)
 
     augmentation = {"_target_": "lgad_lightning.data.LaneAugmentation", "flip": 0.0}
     made = instantiate(
         {"_target_": target, "root": str(roads), **options, "augmentation": augmentation}, _convert_="all"
     )
-    assert (made.batch_size, made.input_size, made.augmentation.flip) == (3, SIZE, 0.0)
+    assert (made.batch_size, made.preprocessing.input_size, made.augmentation.flip) == (3, SIZE, 0.0)
 
 
 class Diagonals(LaneSource):

@@ -13,6 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lgad_lightning.data import CULaneDataModule, LaneFolderDataModule, TuSimpleDataModule
 from lgad_lightning.data.dataset import LaneDataset
 from lgad_lightning.data.label_cache import LabelCache, build_label_cache
+from lgad_lightning.data.preprocessing import Preprocessing
 from lgad_lightning.data.run_lengths import encode_runs
 from lgad_lightning.errors import LgadError
 
@@ -257,5 +258,5 @@ def test_real_tusimple_labels_are_cached(shared_dir: Path, tmp_path: Path) -> No
     data.trainer = SimpleNamespace(state=SimpleNamespace(fn=TrainerFn.FITTING), world_size=1, global_rank=0)  # type: ignore[assignment]
     data.prepare_data()
     data.setup("fit")
-    cached, drawn = data.datasets["val"], LaneDataset(data.open("val"), SIZE)
+    cached, drawn = data.datasets["val"], LaneDataset(data.open("val"), Preprocessing(SIZE))
     assert all(np.array_equal(cached[index]["label"], drawn[index]["label"]) for index in range(len(drawn)))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lgad_lightning.data.dataset import LaneDataset
+from lgad_lightning.data.preprocessing import Preprocessing
 from lgad_lightning.data.tusimple import TuSimpleDataModule, TuSimpleSource
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Frame
@@ -111,7 +112,7 @@ def test_real_label_files(shared_dir: Path) -> None:
 
 def test_real_frames(shared_dir: Path) -> None:
     root = shared_dir / "real/tusimple"
-    dataset = LaneDataset(TuSimpleSource(root, "train", 6, ["label_data_subset.json"]), (368, 640))
+    dataset = LaneDataset(TuSimpleSource(root, "train", 6, ["label_data_subset.json"]), Preprocessing((368, 640)))
     assert len(dataset) == 6
     for index in range(6):
         sample = dataset[index]

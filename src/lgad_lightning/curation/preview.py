@@ -50,9 +50,9 @@ def contact_sheet(module: LaneDataModule, split: Split, count: int = 8) -> Pictu
     source = module.open(split)
     if not len(source):
         raise LgadError(f"{source.root} has no images for {split}.")
-    plain = LaneDataset(source, module.input_size, module.crop_top)
+    plain = LaneDataset(source, module.preprocessing)
     augmentation = module.augmentation if split == "train" else None
-    dataset = LaneDataset(source, module.input_size, module.crop_top, augmentation, module.seed)
+    dataset = LaneDataset(source, module.preprocessing, augmentation, module.seed)
     rows = []
     for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int).tolist():
         samples: list[Any] = [plain[index]]

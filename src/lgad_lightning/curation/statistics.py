@@ -42,8 +42,8 @@ def data_statistics(module: LaneDataModule, split: Split, workers: int | None = 
     Raises:
         LgadError: If an image or its label cannot be read.
     """
-    dataset = LaneDataset(module.open(split), module.input_size, module.crop_top)
-    (height, width), slots = module.input_size, module.num_slots
+    dataset = LaneDataset(module.open(split), module.preprocessing)
+    (height, width), slots = module.preprocessing.input_size, module.num_slots
     state: dict[str, Any] = {
         "patterns": {},
         "cover": torch.zeros(slots, height * width, dtype=torch.int64),
@@ -56,8 +56,8 @@ def data_statistics(module: LaneDataModule, split: Split, workers: int | None = 
         state,
         f"Reading {split}",
         workers,
-        key=f"stats {module.packed or module.root.resolve()} {split} {type(module).__name__} {slots} {height} {width} "
-        f"{module.crop_top}",
+        key=f"stats {module.packed or module.root.resolve()} {split} {type(module).__name__} {slots} "
+        f"{module.preprocessing.geometry} {dataset.source.stroke}",
         files=dataset.source.files,
     )
     cover = state["cover"].numpy()

@@ -3,6 +3,7 @@ from .base import LaneDataModule
 from .culane import CULaneDataModule
 from .dataset import LaneBatch
 from .folder import LaneFolderDataModule
+from .preprocessing import Preprocessing
 from .source import LaneSource
 from .synthetic import SyntheticLaneDataModule
 from .tusimple import TuSimpleDataModule
@@ -15,6 +16,7 @@ __all__ = [
     "LaneFlip",
     "LaneFolderDataModule",
     "LaneSource",
+    "Preprocessing",
     "SyntheticLaneDataModule",
     "TuSimpleDataModule",
 ]

@@ -9,15 +9,15 @@ import cv2
 import lightning as L
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lgad_lightning.data.augment import LaneAugmentation
 from lgad_lightning.data.dataset import LaneBatch, LaneDataset, collate
 from lgad_lightning.data.label_cache import LabelCache, build_label_cache
 from lgad_lightning.data.loader import LaneLoader
+from lgad_lightning.data.preprocessing import Preprocessing
 from lgad_lightning.data.sampler import EpochSampler
-from lgad_lightning.data.settings import check_settings
+from lgad_lightning.data.settings import check_choice, check_whole
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.data.stream import StreamSource, is_packed
 from lgad_lightning.errors import LgadError
@@ -85,21 +85,32 @@ class LaneDataModule(L.LightningDataModule):
         self.root = Path(root).expanduser()
         self.url = str(root).rstrip("/") if "://" in str(root) else None
         self.num_slots = num_slots
-        self.input_size = _as_tuple(input_size)
-        self.crop_top = crop_top
+        self.preprocessing = Preprocessing(
+            input_size,
+            crop_top,
+            mean,
+            std,
+            channels,
+            pixel_range,
+            reduced_decode,
+        )
         self.batch_size = batch_size
         self.num_workers = num_workers
-        self.mean = _as_tuple(mean)
-        self.std = _as_tuple(std)
-        self.channels = channels
-        self.pixel_range = pixel_range
         self.augmentation = LaneAugmentation() if augmentation is True else augmentation or None
         self.seed = seed
-        self.reduced_decode = reduced_decode
         self.label_cache = Path(label_cache).expanduser() if label_cache is not None else None
         self.on_error = on_error
         self.datasets: dict[str, LaneDataset] = {}
-        check_settings(self)
+        self._check_settings()
+
+    def _check_settings(self) -> None:
+        check_whole("num_slots", self.num_slots, 1, 254)
+        check_whole("batch_size", self.batch_size, 1)
+        check_whole("num_workers", self.num_workers, 0)
+        check_whole("seed", self.seed, 0)
+        check_choice("on_error", self.on_error, ("raise", "skip"))
+        if self.augmentation is not None and not hasattr(self.augmentation, "build"):
+            raise LgadError(f"augmentation={self.augmentation!r} must be true, false or a LaneAugmentation.")
 
     @abstractmethod
     def source(self, split: Split) -> LaneSource:
@@ -170,7 +181,7 @@ class LaneDataModule(L.LightningDataModule):
         Two modules with equal identity give equal label maps of equal images in training, but for augmentation; a data
         set has the same one before and after packing. See `LaneSource.fingerprint` for what is looked at.
         """
-        digest = hashlib.sha256(f"{self.input_size} {self.crop_top} {self.num_slots}".encode())
+        digest = hashlib.sha256(f"{self.preprocessing.geometry} {self.num_slots}".encode())
         for split in SPLITS[:2]:
             source = self.open(split)
             digest.update(f"{source.stroke} {source.fingerprint()}".encode())
@@ -227,13 +238,11 @@ class LaneDataModule(L.LightningDataModule):
         source = self.open(split)
         cache = None
         if cached and self.label_cache:
-            cache = LabelCache(self._label_cache_path(split, source), self.input_size)
+            cache = LabelCache(self._label_cache_path(split, source), self.preprocessing.input_size)
         return LaneDataset(
             source,
-            self.input_size,
-            self.crop_top,
+            self.preprocessing,
             seed=self.seed,
-            reduced_decode=self.reduced_decode,
             label_cache=cache,
             on_error=self.on_error,
             **options,
@@ -241,7 +250,7 @@ class LaneDataModule(L.LightningDataModule):
 
     def _label_cache_path(self, split: Split, source: LaneSource) -> Path:
         assert self.label_cache is not None
-        geometry = f"{self.root.resolve()} {self.input_size} {self.crop_top} {self.num_slots} {source.stroke}"
+        geometry = f"{self.root.resolve()} {self.preprocessing.geometry} {self.num_slots} {source.stroke}"
         digest = hashlib.sha256(geometry.encode()).hexdigest()
         return self.label_cache / f"{type(self).__name__}-{digest[:12]}-{split}.labels"
 
@@ -286,30 +295,10 @@ class LaneDataModule(L.LightningDataModule):
             batch: As `collate` has made it; changed in place.
             dataloader_idx: Not used.
         """
-        batch["image"] = self.normalise(batch["image"])
+        batch["image"] = self.preprocessing.normalise(batch["image"])
         if "label" in batch:
             batch["label"] = batch["label"].long()
         return batch
-
-    def normalise(self, image: Tensor) -> Tensor:
-        """Pixels to the network's input.
-
-        Args:
-            image: `(B, H, W, 3)` uint8, blue-green-red.
-
-        Returns:
-            `(B, 3, H, W)` float32 in the module's order of channels.
-        """
-        pixels = image.permute(0, 3, 1, 2).contiguous()
-        if self.channels == "rgb":
-            pixels = pixels.flip(1)
-        std = torch.tensor(self.std, device=image.device).view(3, 1, 1)
-        mean = torch.tensor(self.mean, device=image.device).view(3, 1, 1)
-        return pixels.float().mul_(self.pixel_range / 255 / std).sub_(mean / std)
-
-
-def _as_tuple(values: Any) -> Any:
-    return tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else (values,)
 
 
 def _no_threads(worker: int) -> None:

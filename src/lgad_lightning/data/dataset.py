@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple, TypedDict
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from torch.utils.data import Dataset
 
 from lgad_lightning.data.augment import LaneAugmentation
 from lgad_lightning.data.label_cache import LabelCache
+from lgad_lightning.data.preprocessing import Preprocessing
 from lgad_lightning.data.sampler import Key
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.errors import LgadError
@@ -57,13 +57,11 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
 
     Args:
         source: Where images and labels come from.
-        input_size: Height and width of the network's input.
-        crop_top: Rows to cut off the top of every image before resizing.
+        preprocessing: How images are cropped and resized.
         augmentation: What to do to image and label, or None.
         seed: Seed of the augmentation.
         labels: Whether to give labels.
         evaluation: Whether to give what the metric needs.
-        reduced_decode: Decode images at half size; needs images of at least twice the input size.
         label_cache: Label maps made earlier by `label`, to be used in place of the source's.
         on_error: What to do with a sample that cannot be loaded: `raise` or `skip`. In training the next one that can
             be loaded takes its place, so that batches stay full.
@@ -72,26 +70,23 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
         skipped: Error messages of the samples skipped so far, by image.
 
     Raises:
-        LgadError: If images are too small for `reduced_decode`.
+        LgadError: If images are too small for the preprocessing's `reduced_decode`.
     """
 
     def __init__(
         self,
         source: LaneSource,
-        input_size: tuple[int, int],
-        crop_top: int = 0,
+        preprocessing: Preprocessing,
         augmentation: LaneAugmentation | None = None,
         seed: int = 0,
         labels: bool = True,
         evaluation: bool = False,
-        reduced_decode: bool = False,
         label_cache: LabelCache | None = None,
         on_error: Literal["raise", "skip"] = "raise",
     ) -> None:
         self.source = source
-        self.input_size = input_size
-        self.crop_top = crop_top
-        self.augment = augmentation.build(input_size, source.num_slots) if augmentation else None
+        self.preprocessing = preprocessing
+        self.augment = augmentation.build(preprocessing.input_size, source.num_slots) if augmentation else None
         self.seed = seed
         self.labels = labels
         self.evaluation = evaluation
@@ -99,7 +94,7 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
         self.label_cache = label_cache
         self.on_error = on_error
         self.skipped: dict[str, str] = {}
-        self._full_size = self._size_before_reduction() if reduced_decode else None
+        self._full_size = self._size_before_reduction() if preprocessing.reduced_decode else None
 
     def __len__(self) -> int:
         return len(self.source)
@@ -146,14 +141,14 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
         Args:
             index: Number of the sample.
         """
-        return self.source.label(index, self._image(index)[1], self.input_size)
+        return self.source.label(index, self._image(index)[1], self.preprocessing.input_size)
 
     def _sample(self, index: int, epoch: int) -> dict[str, Any]:
         image, frame = self._image(index)
         sample: dict[str, Any] = {"name": self.source.names[index], "frame": frame}
         if self.labels:
             cache = self.label_cache
-            label = self.source.label(index, frame, self.input_size) if cache is None else cache[index]
+            label = self.source.label(index, frame, self.preprocessing.input_size) if cache is None else cache[index]
             if self.augment is not None:
                 image, label = self.augment(image, label, (self.seed, epoch, index))
             present = [(label == slot).any() for slot in range(1, self.source.num_slots + 1)]
@@ -164,32 +159,26 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
 
     def _image(self, index: int) -> tuple[Any, Frame]:
         """The image at the input size, and how it came to it."""
-        image, size, crop = self._decoded(index)
-        if size[0] <= self.crop_top:
-            raise LgadError(
-                f"crop_top={self.crop_top} leaves nothing of {self.source.names[index]}, which has {size[0]} rows."
-            )
-        height, width = self.input_size
-        resized = cv2.resize(image[crop:], (width, height), interpolation=cv2.INTER_LINEAR)
-        return resized, Frame(*size, self.crop_top)
+        image, size = self._decoded(index)
+        return self.preprocessing.cut(image, size, self.source.names[index])
 
-    def _decoded(self, index: int) -> tuple[Any, tuple[int, int], int]:
-        """The image, the size it has on disk, and the rows to cut off it."""
+    def _decoded(self, index: int) -> tuple[Any, tuple[int, int] | None]:
+        """The image, and its size on disk where it was decoded at half of that."""
         if self._full_size is not None:
             image = self.source.image(index, reduce=True)
             height, width = self._full_size
             if image.shape[:2] == ((height + 1) // 2, (width + 1) // 2):
-                return image, self._full_size, self.crop_top // 2
-        image = self.source.image(index)
-        return image, image.shape[:2], self.crop_top
+                return image, self._full_size
+        return self.source.image(index), None
 
     def _size_before_reduction(self) -> tuple[int, int]:
         """The size of the first image: a reduced one does not tell it. Images of other sizes are read in full."""
         height, width = self._first_image().shape[:2]
-        if height - self.crop_top < 2 * self.input_size[0] or width < 2 * self.input_size[1]:
+        input_size, crop_top = self.preprocessing.input_size, self.preprocessing.crop_top
+        if height - crop_top < 2 * input_size[0] or width < 2 * input_size[1]:
             raise LgadError(
-                f"reduced_decode=true needs images of at least twice input_size={self.input_size}; "
-                f"those of {self.source.root} have {height - self.crop_top} x {width} pixels after the crop."
+                f"reduced_decode=true needs images of at least twice input_size={input_size}; "
+                f"those of {self.source.root} have {height - crop_top} x {width} pixels after the crop."
             )
         return height, width
 
