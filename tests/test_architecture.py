@@ -8,7 +8,7 @@ from tests.conftest import CHECKOUT
 
 PACKAGE = CHECKOUT / "src" / "lgad_lightning"
 FLOORS = (
-    {"errors"},
+    {"errors", "rebuildable"},
     {"longwork"},
     {"lanes", "attention", "features"},
     {"networks", "metrics", "losses", "drawing"},

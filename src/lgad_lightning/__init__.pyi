@@ -6,10 +6,11 @@ from .callbacks import (
     LabelGuidedAttentionDistillation,
     SelfAttentionDistillation,
 )
-from .data import CULaneDataModule, LaneFolderDataModule, SyntheticLaneDataModule, TuSimpleDataModule
+from .data import CULaneDataModule, LaneFolderDataModule, Preprocessing, SyntheticLaneDataModule, TuSimpleDataModule
 from .errors import LgadError
-from .modules import LaneStudent, LaneTeacher, load_teacher
+from .modules import LaneStudent, LaneTeacher, load_student, load_teacher
 from .networks import ENet, ERFNet
+from .rebuildable import Rebuildable
 
 __version__: str
 
@@ -26,8 +27,11 @@ __all__ = [
     "LaneStudent",
     "LaneTeacher",
     "LgadError",
+    "Preprocessing",
+    "Rebuildable",
     "SelfAttentionDistillation",
     "SyntheticLaneDataModule",
     "TuSimpleDataModule",
+    "load_student",
     "load_teacher",
 ]

@@ -16,6 +16,7 @@ from lgad_lightning.data.dataset import LaneBatch, LaneDataset, collate
 from lgad_lightning.data.label_cache import LabelCache, build_label_cache
 from lgad_lightning.data.loader import LaneLoader
 from lgad_lightning.data.preprocessing import Preprocessing
+from lgad_lightning.data.protocol import CULANE, Protocol
 from lgad_lightning.data.sampler import EpochSampler
 from lgad_lightning.data.settings import check_choice, check_whole
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
@@ -62,6 +63,8 @@ class LaneDataModule(L.LightningDataModule):
         >>> Notes("data", num_slots=4, input_size=(208, 976), crop_top=240).num_classes
         5
     """
+
+    protocol: Protocol = CULANE
 
     def __init__(
         self,
@@ -173,6 +176,11 @@ class LaneDataModule(L.LightningDataModule):
     def num_classes(self) -> int:
         """Number of classes, the background included."""
         return self.num_slots + 1
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """A name for each class, the background's first."""
+        return ("background", *(f"lane {slot}" for slot in range(1, self.num_classes)))
 
     @property
     def identity(self) -> str:

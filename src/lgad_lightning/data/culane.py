@@ -99,6 +99,11 @@ class CULaneDataModule(LaneDataModule):
     def __init__(self, root: str | Path, **options: Any) -> None:
         super().__init__(root, num_slots=CULANE_SLOTS, **options)
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The official classes, from left to right."""
+        return "background", "left-left", "ego-left", "ego-right", "right-right"
+
     def source(self, split: Split) -> CULaneSource:
         """The images and labels of a split."""
         try:

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.protocol import TUSIMPLE
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, read_tusimple, tusimple_slots
@@ -87,6 +88,8 @@ class TuSimpleDataModule(LaneDataModule):
         >>> TuSimpleDataModule("/data/tusimple", input_size=(368, 640)).num_classes
         7
     """
+
+    protocol = TUSIMPLE
 
     def __init__(
         self,

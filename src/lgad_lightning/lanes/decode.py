@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lgad_lightning.lanes.lane import CULANE_SIZE, TUSIMPLE_ROWS, Frame, Lane
+from lgad_lightning.rebuildable import Rebuildable
 
 
 def decode_culane(
@@ -109,7 +110,7 @@ def decode_tusimple(
     return _lanes(x, y, found & (rank < max_lanes).unsqueeze(2), frames)
 
 
-class CULaneDecoder:
+class CULaneDecoder(Rebuildable):
     """`decode_culane` with its arguments fixed: the decoder to give to a lane module.
 
     Args:
@@ -152,7 +153,7 @@ class CULaneDecoder:
         )
 
 
-class TuSimpleDecoder:
+class TuSimpleDecoder(Rebuildable):
     """`decode_tusimple` with its arguments fixed: the decoder to give to a lane module.
 
     Args:

@@ -59,7 +59,7 @@ class LaneModule(L.LightningModule):
         scheduler: SchedulerCallable | None = PolyLR,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["network", "decoder", "metric", "optimizer", "scheduler"])
+        self.save_hyperparameters(ignore=["network", "decoder", "metric", "preprocessing", "optimizer", "scheduler"])
         num_classes = getattr(network, "num_classes", None)
         if not isinstance(num_classes, int):
             raise LgadError(

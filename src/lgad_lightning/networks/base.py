@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from lgad_lightning.errors import LgadError
 from lgad_lightning.networks.existence import ExistenceHead
+from lgad_lightning.rebuildable import Rebuildable
 
 
 class LaneOutput(NamedTuple):
@@ -19,7 +20,7 @@ class LaneOutput(NamedTuple):
     existence: Tensor | None
 
 
-class LaneNetwork(nn.Module):
+class LaneNetwork(Rebuildable, nn.Module):
     """Base of the lane networks: encoder, then decoder and existence head.
 
     A subclass builds an encoder and a decoder and passes them to this constructor. The encoder's submodules `stage1`,

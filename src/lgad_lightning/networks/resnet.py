@@ -1,4 +1,4 @@
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -28,6 +28,8 @@ class ResNet(LaneNetwork):
     Example:
         >>> network = ResNet(depth=34, num_classes=7, input_size=(360, 640), pretrained=True)  # doctest: +SKIP
     """
+
+    rebuilt_with: ClassVar[dict[str, Any]] = {"pretrained": False}
 
     def __init__(
         self,

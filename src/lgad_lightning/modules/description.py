@@ -1,0 +1,120 @@
+"""What is stored with a student so that it can be used without anything else."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import lightning as L
+from torch import nn
+
+from lgad_lightning.data.preprocessing import Preprocessing
+from lgad_lightning.errors import LgadError
+from lgad_lightning.rebuildable import Rebuildable, describe, rebuild
+
+FORMAT = 1
+
+
+@dataclass
+class StudentParts:
+    """What makes a student, beside its weights.
+
+    Args:
+        network: The network.
+        decoder: Turns its maps into lanes.
+        preprocessing: From an image to the network's input.
+        protocol: Name of the protocol that it is scored by.
+        class_names: A name for each class, the background's first.
+        figures: What it reached in validation, and in the test if there was one.
+        recipe: How it was trained.
+    """
+
+    network: nn.Module
+    decoder: Any
+    preprocessing: Preprocessing | None
+    protocol: str | None
+    class_names: tuple[str, ...]
+    figures: dict[str, float] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+
+def describe_parts(parts: StudentParts) -> dict[str, Any]:
+    """The parts as plain values, which JSON and `torch.load(..., weights_only=True)` can hold.
+
+    Args:
+        parts: What to describe. A part of which the arguments are not known is described by None.
+    """
+    kind = type(parts.network)
+    return {
+        "format": FORMAT,
+        "lgad_lightning": version("lgad-lightning"),
+        "network_class": f"{kind.__module__}.{kind.__qualname__}",
+        "network": describe(parts.network),
+        "decoder": describe(parts.decoder),
+        "preprocessing": None if parts.preprocessing is None else _listed(asdict(parts.preprocessing)),
+        "protocol": parts.protocol,
+        "class_names": list(parts.class_names),
+        "figures": parts.figures,
+        "recipe": parts.recipe,
+    }
+
+
+def rebuild_parts(description: Mapping[str, Any], where: str, **given: Any) -> StudentParts:
+    """The parts that a description tells of.
+
+    Args:
+        description: What `describe_parts` gave.
+        where: What to call its file in errors.
+        given: Parts that need not be made again: `network`, `decoder`, `preprocessing`.
+
+    Raises:
+        LgadError: If a part can neither be made again nor was given; says what to pass.
+    """
+    if description.get("format") != FORMAT:
+        raise LgadError(f"{where} is described in another format; a newer lgad-lightning may read it.")
+    made: dict[str, Callable[[], Any]] = {
+        "network": lambda: rebuild(description["network"], nn.Module),
+        "decoder": lambda: rebuild(description["decoder"], Rebuildable),
+        "preprocessing": lambda: Preprocessing(**description["preprocessing"]),
+    }
+    parts = {}
+    for name, make in made.items():
+        if given.get(name) is not None:
+            parts[name] = given[name]
+            continue
+        try:
+            if description[name] is None:
+                raise LgadError(f"it was made with arguments that are not known ({description['network_class']}).")
+            parts[name] = make()
+        except LgadError as error:
+            raise LgadError(f"The {name} of {where} cannot be made again: {error} Or pass it: {name}=...") from error
+    return StudentParts(
+        **parts,
+        protocol=description["protocol"],
+        class_names=tuple(description["class_names"]),
+        figures=description["figures"],
+        recipe=description["recipe"],
+    )
+
+
+def recipe_of(trainer: L.Trainer, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """How a training goes, in a few plain values.
+
+    Args:
+        trainer: The trainer in the midst of it.
+        settings: The module's own, `hparams`.
+    """
+    data = getattr(trainer, "datamodule", None)
+    callbacks: list[L.Callback] = getattr(trainer, "callbacks", [])
+    return {
+        "data": None if data is None else type(data).__name__,
+        "epochs": trainer.current_epoch + 1,
+        "steps": trainer.global_step,
+        "optimizer": ", ".join(type(optimizer).__name__ for optimizer in trainer.optimizers),
+        "callbacks": ", ".join(type(callback).__name__ for callback in callbacks),
+        **{name: value for name, value in settings.items() if isinstance(value, int | float)},
+    }
+
+
+def _listed(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

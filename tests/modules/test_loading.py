@@ -1,0 +1,160 @@
+import pickle
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from lgad_lightning import ERFNet, LaneStudent, LaneTeacher, Preprocessing, Rebuildable, load_student
+from lgad_lightning.data import SyntheticLaneDataModule
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import CULaneDecoder
+from lgad_lightning.metrics import CULaneF1, TuSimpleAccuracy
+from lgad_lightning.networks import LaneOutput
+
+SIZE = (32, 96)
+
+
+class Plain(nn.Module):
+    """A network of somebody's own that knows nothing of this package."""
+
+    def __init__(self, width: int = 4) -> None:
+        super().__init__()
+        self.num_classes = 5
+        self.layer = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.Conv2d(width, 5, 1))
+
+    def forward(self, x: Tensor) -> LaneOutput:
+        return LaneOutput(self.layer(x), None)
+
+
+class Own(Rebuildable, Plain):
+    """The same, that says how it was made."""
+
+
+@pytest.fixture(scope="module")
+def data(tiny_root: Path) -> SyntheticLaneDataModule:
+    return SyntheticLaneDataModule(
+        tiny_root, train=16, val=4, test=9, image_size=(148, 410), input_size=SIZE, crop_top=48, batch_size=4,
+        num_workers=0, mean=(0.5, 0.5, 0.5), channels="bgr",
+    )  # fmt: skip
+
+
+def fit(module: L.LightningModule, data: Any, folder: Path) -> Path:
+    trainer = L.Trainer(
+        accelerator="cpu", max_epochs=1, limit_train_batches=2, limit_val_batches=1, logger=False,
+        enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False, default_root_dir=folder,
+    )  # fmt: skip
+    trainer.fit(module, data)
+    trainer.save_checkpoint(folder / "student.ckpt")
+    return folder / "student.ckpt"
+
+
+def small() -> ERFNet:
+    return ERFNet(num_classes=5, input_size=SIZE, channels=(8, 16, 24), dropout=(0.0, 0.1))
+
+
+@pytest.mark.parametrize("make", [small, lambda: Own(width=6)])
+def test_a_checkpoint_is_enough(data: SyntheticLaneDataModule, tmp_path: Path, make: Any) -> None:
+    student = LaneStudent(make(), CULaneDecoder(blur=3))
+    path = fit(student, data, tmp_path)
+    assert torch.serialization.get_unsafe_globals_in_checkpoint(path) == []
+    loaded = load_student(path)
+    assert loaded.preprocessing == data.preprocessing
+    assert (loaded.decoder.blur, loaded.protocol, loaded.training) == (3, "culane", False)
+    assert loaded.class_names == ("background", "left-left", "ego-left", "ego-right", "right-right")
+    assert loaded.recipe["data"] == "SyntheticLaneDataModule"
+    assert loaded.figures.keys() >= {"val/f1", "val/loss"}
+    image = torch.randn(2, 3, *SIZE)
+    with torch.no_grad():
+        assert torch.equal(loaded(image).logits, student.eval()(image).logits)
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path)
+    data.setup("test")
+    assert trainer.test(loaded, data, verbose=False)[0]["test/f1"] >= 0
+
+
+def test_what_cannot_be_made_again_is_asked_for(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
+    student = LaneStudent(Plain(width=6))
+    path = fit(student, data, tmp_path)
+    with pytest.raises(LgadError, match=r"The network of .*Plain.*network=\.\.\."):
+        load_student(path)
+    loaded = load_student(path, network=Plain(width=6))
+    assert torch.equal(loaded.network.layer[0].weight, student.network.layer[0].weight)
+    with pytest.raises(
+        LgadError, match=r"another network: layer\.0\.weight is \(6, 3, 3, 3\) there and \(4, 3, 3, 3\)"
+    ):
+        load_student(path, network=Plain())
+
+
+def test_a_class_that_was_not_imported_is_named_and_not_run(
+    data: SyntheticLaneDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fit(LaneStudent(small()), data, tmp_path)
+    content = torch.load(path, weights_only=True)
+    (tmp_path / "malicious.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')\nclass Net: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, message in (
+        ("malicious.Net", "import it first"),
+        ("gone.away.Net", "import it first"),
+        ("os.system", "is no Module"),
+        ("lgad_lightning.data.CULaneDataModule", "is no Module"),
+    ):
+        content["lgad_student"]["network"]["class"] = name
+        torch.save(content, path)
+        with pytest.raises(LgadError, match=message):
+            load_student(path)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("content", [[1], {"a": 1}, {"state_dict": {"x": 1}}, {"state_dict": 3}])
+def test_other_files_are_told(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "x.ckpt"
+    with pytest.raises(LgadError, match="no checkpoint"):
+        load_student(path)
+    torch.save(content, path)
+    with pytest.raises(LgadError, match="is no checkpoint of"):
+        load_student(path)
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(LgadError, match="is no checkpoint of"):
+        load_student(path)
+
+
+def test_older_checkpoints_and_teachers_say_how_to_go_on(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
+    path = fit(LaneStudent(small()), data, tmp_path)
+    content = torch.load(path, weights_only=True)
+    del content["lgad_student"]
+    torch.save(content, path)
+    with pytest.raises(LgadError, match=r"load_student\(file, network=\.\.\., decoder=\.\.\., preprocessing=\.\.\.\)"):
+        load_student(path)
+    loaded = load_student(path, small(), CULaneDecoder(), Preprocessing(SIZE, 48))
+    assert loaded.preprocessing == Preprocessing(SIZE, 48)
+    teacher = LaneTeacher(ERFNet(num_classes=5, in_channels=5, input_size=SIZE, channels=(8, 16, 24)))
+    with pytest.raises(LgadError, match="it is a teacher's, or older"):
+        load_student(fit(teacher, data, tmp_path))
+
+
+def test_decoder_and_metric_come_from_the_data(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
+    student = LaneStudent(small())
+    fit(student, data, tmp_path)
+    assert isinstance(student.decoder, CULaneDecoder)
+    assert isinstance(student.metric, CULaneF1)
+
+
+def test_a_metric_of_another_protocol_is_refused_before_training(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
+    with pytest.raises(LgadError, match=r"protocol of culane, which TuSimpleAccuracy is not part of"):
+        fit(LaneStudent(small(), metric=TuSimpleAccuracy()), data, tmp_path)
+
+
+def test_without_a_data_module_decoder_and_metric_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(LgadError, match=r"needs decoder=\.\.\."):
+        fit(LaneStudent(small()), DataLoader([]), tmp_path)
+
+
+def test_another_preprocessing_than_in_training_is_warned_of(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
+    student = LaneStudent(small(), preprocessing=Preprocessing(SIZE, 0))
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path)
+    with pytest.warns(UserWarning, match="was trained with Preprocessing"):
+        trainer.validate(student, data, verbose=False)
+    assert student.preprocessing == Preprocessing(SIZE, 0)

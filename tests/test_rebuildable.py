@@ -1,0 +1,69 @@
+import copy
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.rebuildable import Rebuildable, describe, find_class, rebuild
+
+
+class Thing(Rebuildable):
+    def __init__(self, first: Any, *, second: Any = 2, **options: Any) -> None:
+        self.first, self.second, self.options = first, second, options
+
+
+class Net(Rebuildable, nn.Module):
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.width = width
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3).map(tuple) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(plain, plain)
+def test_what_is_plain_comes_back(first: Any, second: Any) -> None:
+    made = rebuild(describe(Thing(first, second=second, third=1)), Thing)
+    assert (made.first, made.second, made.options) == (first, second, {"third": 1})
+
+
+def test_things_inside_of_things_come_back() -> None:
+    made = rebuild(describe(Thing(Thing(1))), Thing)
+    assert made.first.first == 1
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda thing: pickle.loads(pickle.dumps(thing))])
+def test_copies_remember(copied: Any) -> None:
+    assert describe(copied(Net(width=5)))["arguments"] == {"width": 5}
+    assert describe(copied(Thing(1)))["arguments"]["first"] == 1
+
+
+def test_what_is_not_plain_is_not_described() -> None:
+    assert describe(Thing(object())) is None
+    assert describe(nn.Linear(1, 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ({"class": "nowhere.Thing", "arguments": {}}, "import it first"),
+        ({"class": "Thing", "arguments": {}}, "import it first"),
+        ({"class": "os.system", "arguments": {"command": "false"}}, "is no Thing"),
+        ({"class": f"{__name__}.Thing", "arguments": {}}, "cannot be made with the arguments"),
+    ],
+)
+def test_what_cannot_be_made_again_is_told(description: dict[str, Any], message: str) -> None:
+    with pytest.raises(LgadError, match=message):
+        rebuild(description, Thing)
+
+
+def test_classes_of_this_package_are_found_without_an_import() -> None:
+    assert find_class("lgad_lightning.networks.erfnet.ERFNet").__name__ == "ERFNet"
