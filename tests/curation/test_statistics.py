@@ -31,11 +31,11 @@ def test_an_interrupted_count_is_not_mixed_with_one_of_another_stroke(
 
     add, count = statistics._add, 0
 
-    def interrupted(state: Any, look: Any) -> None:
+    def interrupted(state: Any, measures: Any) -> None:
         nonlocal count
         if count == 4:
             raise KeyboardInterrupt
-        add(state, look)
+        add(state, measures)
         count += 1
 
     monkeypatch.setattr(statistics, "_add", interrupted)

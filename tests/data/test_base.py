@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lgad_lightning.data import CULaneDataModule, LaneAugmentation, LaneDataModule, LaneSource, SyntheticLaneDataModule
-from lgad_lightning.data.sampler import Key
+from lgad_lightning.data.sampler import SampleKey
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Frame, Lane
 
@@ -160,7 +160,7 @@ def test_every_epoch_seed_and_image_draw_anew(roads: Path, tmp_path: Path) -> No
         data = module(copy, seed=seed)
         data.setup("fit")
         dataset = data.datasets["train"]
-        return [dataset[Key(sample, epoch)]["image"].tobytes() for sample in (0, 1, 2) for epoch in (0, 1, 2)]
+        return [dataset[SampleKey(sample, epoch)]["image"].tobytes() for sample in (0, 1, 2) for epoch in (0, 1, 2)]
 
     assert drawn(0) == drawn(0)
     assert len({*drawn(0), *drawn(1)}) == 18

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lgad_lightning.data.sampler import EpochSampler, Key
+from lgad_lightning.data.sampler import EpochSampler, SampleKey
 
 
 def order(epoch: int, seed: int = 0, **options: int) -> list[int]:
@@ -19,7 +19,7 @@ def test_order_is_a_function_of_seed_and_epoch() -> None:
 def test_keys_carry_the_epoch() -> None:
     sampler = EpochSampler(torch.arange(2), shuffle=False)
     sampler.set_epoch(5)
-    assert list(sampler) == [Key(0, 5), Key(1, 5)]
+    assert list(sampler) == [SampleKey(0, 5), SampleKey(1, 5)]
 
 
 @pytest.mark.parametrize("replicas", [2, 3, 7])

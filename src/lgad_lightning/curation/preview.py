@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.dataset import Failure, LaneDataset
-from lgad_lightning.data.sampler import Key
+from lgad_lightning.data.sampler import SampleKey
 from lgad_lightning.data.source import Image, Split
 from lgad_lightning.drawing import COLOURS, Picture
 from lgad_lightning.errors import LgadError
@@ -57,7 +57,7 @@ def contact_sheet(module: LaneDataModule, split: Split, count: int = 8) -> Pictu
     for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int).tolist():
         samples: list[Any] = [plain[index]]
         if dataset.augment is not None:
-            samples += [dataset[Key(index, epoch)] for epoch in (0, 1)]
+            samples += [dataset[SampleKey(index, epoch)] for epoch in (0, 1)]
         failed = [sample for sample in samples if isinstance(sample, Failure)]
         if failed:
             raise LgadError(failed[0].message)

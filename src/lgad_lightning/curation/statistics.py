@@ -50,7 +50,7 @@ def data_statistics(module: LaneDataModule, split: Split, workers: int | None = 
         "moments": torch.zeros(3, slots, len(MEASURES), dtype=torch.float64),
     }
     state = accumulate(
-        partial(_look, dataset),
+        partial(_measure, dataset),
         range(len(dataset)),
         _add,
         state,
@@ -72,7 +72,7 @@ def data_statistics(module: LaneDataModule, split: Split, workers: int | None = 
     return figures, _picture(figures, cover.reshape(slots, height, width))
 
 
-class _Look(NamedTuple):
+class _LaneMeasures(NamedTuple):
     """What an image's label map shows: places and values of lane pixels, and the measures, `(slots, measures)`."""
 
     places: NDArray[np.int32]
@@ -80,7 +80,7 @@ class _Look(NamedTuple):
     measures: NDArray[np.float64]
 
 
-def _look(dataset: LaneDataset, index: int) -> _Look:
+def _measure(dataset: LaneDataset, index: int) -> _LaneMeasures:
     label = dataset.label(index)
     slots = dataset.source.num_slots
     label[label > slots] = 0
@@ -93,10 +93,10 @@ def _look(dataset: LaneDataset, index: int) -> _Look:
         drop = y.max() - y.min()
         lean = np.degrees(np.arctan2(top - bottom, drop))
         measures[slot - 1] = bottom, y.min(), (drop + 1) / len(label), lean
-    return _Look(np.ravel_multi_index((rows, columns), label.shape).astype(np.int32), values, measures)
+    return _LaneMeasures(np.ravel_multi_index((rows, columns), label.shape).astype(np.int32), values, measures)
 
 
-def _add(state: dict[str, Any], look: _Look) -> None:
+def _add(state: dict[str, Any], look: _LaneMeasures) -> None:
     present = ~np.isnan(look.measures[:, 0])
     pattern = "".join(str(int(slot)) for slot in present)
     state["patterns"][pattern] = state["patterns"].get(pattern, 0) + 1

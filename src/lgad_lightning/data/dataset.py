@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from lgad_lightning.data.augment import LaneAugmentation
 from lgad_lightning.data.label_cache import LabelCache
 from lgad_lightning.data.preprocessing import Preprocessing
-from lgad_lightning.data.sampler import Key
+from lgad_lightning.data.sampler import SampleKey
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Frame
@@ -99,7 +99,7 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitem__(self, key: Key | int) -> dict[str, Any] | Failure:
+    def __getitem__(self, key: SampleKey | int) -> dict[str, Any] | Failure:
         """One sample: image and label as arrays, the rest as in `LaneBatch`; or why it cannot be loaded.
 
         Args:

@@ -7,14 +7,14 @@ import torch
 from torch.utils.data import Dataset, DistributedSampler
 
 
-class Key(NamedTuple):
+class SampleKey(NamedTuple):
     """Which sample to load, and in which epoch: what is drawn for it depends on nothing else but the seed."""
 
     sample: int
     epoch: int
 
 
-class EpochSampler(DistributedSampler[Key]):
+class EpochSampler(DistributedSampler[SampleKey]):
     """Yields the keys of one process's share of the samples.
 
     Equal for equal seed and epoch, whatever the number of workers, so that a resumed training sees what it would have
@@ -33,7 +33,7 @@ class EpochSampler(DistributedSampler[Key]):
         >>> sampler = EpochSampler(torch.arange(3), shuffle=False)
         >>> sampler.set_epoch(2)
         >>> list(sampler)
-        [Key(sample=0, epoch=2), Key(sample=1, epoch=2), Key(sample=2, epoch=2)]
+        [SampleKey(sample=0, epoch=2), SampleKey(sample=1, epoch=2), SampleKey(sample=2, epoch=2)]
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class EpochSampler(DistributedSampler[Key]):
         total = len(dataset)  # type: ignore[arg-type]
         self.num_samples = total // num_replicas if shuffle else len(range(rank, total, num_replicas))
 
-    def __iter__(self) -> Iterator[Key]:
+    def __iter__(self) -> Iterator[SampleKey]:
         total = len(self.dataset)  # type: ignore[arg-type]
         order = torch.arange(total)
         if self.shuffle:
             order = torch.randperm(total, generator=torch.Generator().manual_seed(self.seed + 1_000_003 * self.epoch))
         for index in order[self.rank :: self.num_replicas][: self.num_samples].tolist():
-            yield Key(index, self.epoch)
+            yield SampleKey(index, self.epoch)
