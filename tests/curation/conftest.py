@@ -1,0 +1,3 @@
+from tests.data.conftest import roads
+
+__all__ = ["roads"]
