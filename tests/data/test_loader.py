@@ -1,5 +1,8 @@
 import logging
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -98,3 +101,35 @@ def test_garbled_lanes_are_named(broken: Path) -> None:
     path.write_text("12 34 what is this")
     with pytest.raises(LgadError, match=str(path)):
         list(module(broken).test_dataloader())
+
+
+KILLED = """
+import multiprocessing, sys, time
+from torch.utils.data import _utils
+_utils.MP_STATUS_CHECK_INTERVAL = 1000.0  # torch's own watch is not what is tested
+from lgad_lightning.data import CULaneDataModule
+data = CULaneDataModule(sys.argv[1], input_size=(40, 100), batch_size=2, num_workers=2)
+data.setup("fit")
+batches = iter(data.train_dataloader())
+next(batches)
+print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+time.sleep(60)
+"""
+
+
+def test_workers_end_with_a_training_that_was_killed(roads: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(roads)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        workers = [int(pid) for pid in process.stdout.readline().split()]
+        process.kill()
+    assert len(workers) == 2
+    ends = time.monotonic() + 30  # a busy machine may take its time
+    while any(is_running(pid) for pid in workers) and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert not any(is_running(pid) for pid in workers)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs still; one that has ended and is not waited for does not."""
+    status = Path(f"/proc/{pid}/status")
+    return status.is_file() and "State:\tZ" not in status.read_text()

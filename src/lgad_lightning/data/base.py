@@ -22,6 +22,7 @@ from lgad_lightning.data.settings import check_choice, check_whole
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.data.stream import StreamSource, is_packed
 from lgad_lightning.errors import LgadError
+from lgad_lightning.longwork.parallel import end_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -290,7 +291,7 @@ class LaneDataModule(L.LightningDataModule):
             sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=collate,
-            worker_init_fn=_no_threads,
+            worker_init_fn=_start_worker,
             pin_memory=torch.cuda.is_available(),
             drop_last=train and len(sampler) >= self.batch_size,
             persistent_workers=self.num_workers > 0,
@@ -309,6 +310,6 @@ class LaneDataModule(L.LightningDataModule):
         return batch
 
 
-def _no_threads(worker: int) -> None:
-    """Keeps OpenCV from using threads in a worker; 1 in place of 0 waits for ever, now and then, in a forked one."""
-    cv2.setNumThreads(0)
+def _start_worker(worker: int) -> None:
+    cv2.setNumThreads(0)  # no threads of OpenCV; 1 waits for ever, now and then, in a forked worker
+    end_with_parent()

@@ -101,11 +101,15 @@ def _start_worker(function: Callable[[Any], Any]) -> None:
     _function = function
     cv2.setNumThreads(0)  # no threads of OpenCV in a worker; 1 waits for ever, now and then, in a forked one
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent sees to it
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent()
 
 
-def _die_with_parent() -> None:
-    """Ends a worker whose parent was killed; it would wait for work for ever."""
+def end_with_parent() -> None:
+    """Sees to it that this worker ends at once when its parent was killed; it would wait for work, or long for it."""
+    threading.Thread(target=_wait_for_parents_end, daemon=True).start()
+
+
+def _wait_for_parents_end() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

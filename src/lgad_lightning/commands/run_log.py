@@ -1,0 +1,64 @@
+"""One run, one log: what a resumed run logs follows what was logged before."""
+
+import csv
+from pathlib import Path
+
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from typing_extensions import override
+
+from lgad_lightning.longwork.whole_file import whole_file
+
+LOG = Path("version_0", "metrics.csv")
+"""Where a phase's figures lie below its folder."""
+
+
+class RunCSVLogger(CSVLogger):
+    """Lightning's `CSVLogger`, but that it goes on with the file that is there; `rewind` cuts off what is repeated.
+
+    Args:
+        save_dir: The run's folder.
+        name: The phase, which is a folder in it.
+    """
+
+    def __init__(self, save_dir: str | Path, name: str) -> None:
+        super().__init__(save_dir, name, version=0)
+
+    @property
+    @override
+    def experiment(self) -> ExperimentWriter:
+        if self._experiment is None:
+            self._experiment = _ContinuedWriter(log_dir=self.log_dir)
+        return self._experiment  # type: ignore[return-value]
+
+
+class _ContinuedWriter(ExperimentWriter):
+    @override
+    def _check_log_dir_exists(self) -> None:
+        """Lightning's would remove the file; this one takes over its columns."""
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            with path.open(newline="") as file:
+                self.metrics_keys = next(csv.reader(file), [])
+            if not self.metrics_keys:
+                path.unlink()
+
+
+def rewind(log: Path, step: int) -> None:
+    """Cuts off a log what a training that goes on at a step will log again.
+
+    Args:
+        log: The file; it may be missing, or cut off in the midst of a line.
+        step: The number of optimiser steps that the training has taken.
+    """
+    if not log.is_file():
+        return
+    with log.open(newline="", errors="replace") as file:
+        reader = csv.DictReader(file)
+        columns = list(reader.fieldnames or ())
+        whole = [row for row in reader if None not in row and None not in row.values()]
+    rows = [row for row in whole if row.get("step", "").isdecimal() and int(row["step"]) < step]
+    with whole_file(log) as part, part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
