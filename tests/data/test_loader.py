@@ -105,8 +105,8 @@ def test_garbled_lanes_are_named(broken: Path) -> None:
 
 KILLED = """
 import multiprocessing, sys, time
-from torch.utils.data import _utils
-_utils.MP_STATUS_CHECK_INTERVAL = 1000.0  # torch's own watch is not what is tested
+from torch.utils.data._utils import worker
+worker.MP_STATUS_CHECK_INTERVAL = 1000.0  # torch's own watch is not what is tested
 from lgad_lightning.data import CULaneDataModule
 data = CULaneDataModule(sys.argv[1], input_size=(40, 100), batch_size=2, num_workers=2)
 data.setup("fit")
