@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from lgad_lightning import LaneStudent
+from lgad_lightning import LaneStudent, SyntheticLaneDataModule
 from lgad_lightning.callbacks import LanePredictionWriter
 from lgad_lightning.callbacks.prediction_files import check_names
+from lgad_lightning.data.protocol import TUSIMPLE
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULaneDecoder, Frame, Lane, read_lines, read_tusimple
 from lgad_lightning.metrics import CULaneF1, TuSimpleAccuracy
@@ -118,3 +119,17 @@ def test_two_images_never_share_a_file() -> None:
     for name in ("", "/", "a\0.jpg"):
         with pytest.raises(LgadError, match="no name of an image"):
             check_names([name])
+
+
+def test_the_format_is_that_of_the_data(tmp_path: Path, tiny_root: Path) -> None:
+    class Scored(SyntheticLaneDataModule):
+        protocol = TUSIMPLE
+
+    for kind, written in ((SyntheticLaneDataModule, "*.lines.txt"), (Scored, "predictions.json")):
+        folder = tmp_path / kind.__name__
+        data = kind(
+            tiny_root, train=16, val=4, test=9, image_size=(148, 410), input_size=(32, 96), batch_size=4, num_workers=0
+        )
+        network = ERFNet(5, input_size=(32, 96), channels=(8, 16, 24))
+        trainer(folder, None).predict(LaneStudent(network), data)
+        assert list((folder / "predictions").rglob(written))

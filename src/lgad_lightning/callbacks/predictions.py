@@ -23,14 +23,14 @@ class LanePredictionWriter(L.Callback):
 
     Args:
         folder: Where to write; earlier predictions are replaced.
-        format: `culane` or `tusimple`.
+        format: `culane` or `tusimple`; None for that of the data module's protocol, and CULane's without one.
 
     Raises:
         LgadError: If the format is another.
     """
 
-    def __init__(self, folder: str | Path, format: Literal["culane", "tusimple"] = "culane") -> None:
-        if format not in ("culane", "tusimple"):
+    def __init__(self, folder: str | Path, format: Literal["culane", "tusimple"] | None = None) -> None:
+        if format not in ("culane", "tusimple", None):
             raise LgadError(f"LanePredictionWriter(format={format!r}): choose 'culane' or 'tusimple'.")
         self.folder = Path(folder)
         self.format = format
@@ -42,7 +42,7 @@ class LanePredictionWriter(L.Callback):
         if not trainer.is_global_zero or stage == "validate":
             return
         data = getattr(trainer, "datamodule", None)
-        if self.format == "culane" and isinstance(data, LaneDataModule):
+        if isinstance(data, LaneDataModule) and self._format(trainer) == "culane":
             check_names(data.open("test").names)
         if stage == "fit":
             check_folder(self.folder)
@@ -61,13 +61,13 @@ class LanePredictionWriter(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *args: Any, **kwargs: Any
     ) -> None:
         """Writes, or keeps, the lanes of one batch."""
-        self._take(outputs, batch)
+        self._take(trainer, outputs, batch)
 
     def on_predict_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *args: Any, **kwargs: Any
     ) -> None:
         """Writes, or keeps, the lanes of one batch."""
-        self._take(outputs, batch)
+        self._take(trainer, outputs, batch)
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes TuSimple's file."""
@@ -77,9 +77,13 @@ class LanePredictionWriter(L.Callback):
         """Writes TuSimple's file."""
         self._write_tusimple(trainer)
 
-    def _take(self, result: LaneResult, batch: Any) -> None:
+    def _format(self, trainer: L.Trainer) -> str:
+        data = getattr(trainer, "datamodule", None)
+        return self.format or (data.protocol.name if isinstance(data, LaneDataModule) else "culane")
+
+    def _take(self, trainer: L.Trainer, result: LaneResult, batch: Any) -> None:
         names, lanes = result["name"], result["lanes"]
-        if self.format == "culane":
+        if self._format(trainer) == "culane":
             for name, found in zip(names, lanes, strict=True):
                 write_lines(prediction_path(self.folder, name), found)
             return
@@ -91,7 +95,7 @@ class LanePredictionWriter(L.Callback):
         ]
 
     def _write_tusimple(self, trainer: L.Trainer) -> None:
-        if self.format != "tusimple":
+        if self._format(trainer) != "tusimple":
             return
         gathered = [self._frames]
         if trainer.world_size > 1:
