@@ -4,6 +4,11 @@ import ast
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
+from lgad_lightning.data import LaneDataModule, LaneSource
+from lgad_lightning.metrics.base import LaneMetric
+from lgad_lightning.modules import LaneModule
 from tests.conftest import CHECKOUT
 
 PACKAGE = CHECKOUT / "src" / "lgad_lightning"
@@ -65,3 +70,10 @@ def test_imports_run_downward() -> None:
 def test_no_module_imports_itself_through_others() -> None:
     order = TopologicalSorter({module: imports(module) - {module} for module in MODULES}).static_order()
     assert set(order) >= set(MODULES)
+
+
+@pytest.mark.parametrize("base", [LaneDataModule, LaneModule, LaneSource, LaneMetric])
+def test_a_forgotten_method_is_an_error(base: type) -> None:
+    incomplete = type("Incomplete", (base,), {})
+    with pytest.raises(TypeError, match="abstract"):
+        incomplete()

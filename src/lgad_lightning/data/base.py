@@ -1,6 +1,6 @@
 import hashlib
 import logging
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,7 @@ from lgad_lightning.longwork.parallel import end_with_parent
 log = logging.getLogger(__name__)
 
 
-class LaneDataModule(L.LightningDataModule):
+class LaneDataModule(L.LightningDataModule, ABC):
     """Images with lane labels, as batches for teacher and student: see `LaneBatch`.
 
     A data set of one's own overrides `source` (and `check`, to say early what is missing). The order of training and

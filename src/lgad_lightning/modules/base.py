@@ -1,4 +1,4 @@
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 
@@ -26,7 +26,7 @@ SGD = partial(torch.optim.SGD, lr=0.01, momentum=0.9, weight_decay=1e-4)
 """The optimiser of the published CULane recipes."""
 
 
-class LaneModule(L.LightningModule):
+class LaneModule(L.LightningModule, ABC):
     """What teacher and student share: losses, pixel metrics, optimiser and schedule.
 
     A subclass says in `network_input` what its network sees. Nothing here knows of distillation: that is the
