@@ -5,7 +5,7 @@ from .dataset import LaneBatch
 from .folder import LaneFolderDataModule
 from .preprocessing import Preprocessing
 from .source import LaneSource
-from .synthetic import SyntheticLaneDataModule
+from .synthetic.module import SyntheticLaneDataModule
 from .tusimple import TuSimpleDataModule
 
 __all__ = [

@@ -11,10 +11,8 @@ from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.source import LaneSource, Split, read_mask
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SIZE, Lane, culane_slots, read_lines
-from lgad_lightning.lanes.lists import read_list, scenario_name
+from lgad_lightning.lanes.lists import MASKS, read_list, scenario_name
 from lgad_lightning.lanes.slots import CULANE_SLOTS
-
-MASKS: dict[Split, str] = {"train": "laneseg_label_w16", "val": "laneseg_label_w16", "test": "laneseg_label_w16_test"}
 
 
 class CULaneSource(LaneSource):

@@ -1,10 +1,13 @@
-"""CULane's lists of images."""
+"""CULane's lists of images, and its folders of masks."""
 
 import re
 from pathlib import Path, PurePath
 
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.compact_strings import Strings
+
+MASKS = {"train": "laneseg_label_w16", "val": "laneseg_label_w16", "test": "laneseg_label_w16_test"}
+"""Where the masks of a split lie."""
 
 
 def read_list(path: Path) -> Strings:

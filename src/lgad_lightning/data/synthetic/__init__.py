@@ -1,8 +1,7 @@
-"""Synthetic road scenes in CULane's layout, to try everything without data."""
+"""Synthetic road scenes in CULane's layout, to try everything without data. Knows nothing of Lightning but `module`."""
 
 from lgad_lightning.data.synthetic.generate import SyntheticData, generate
-from lgad_lightning.data.synthetic.module import SyntheticLaneDataModule
 from lgad_lightning.data.synthetic.render import render
 from lgad_lightning.data.synthetic.scene import SCENARIOS, Scene, sample_scene
 
-__all__ = ["SCENARIOS", "Scene", "SyntheticData", "SyntheticLaneDataModule", "generate", "render", "sample_scene"]
+__all__ = ["SCENARIOS", "Scene", "SyntheticData", "generate", "render", "sample_scene"]

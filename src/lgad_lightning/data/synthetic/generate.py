@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from filelock import FileLock
 
-from lgad_lightning.data.culane import MASKS
 from lgad_lightning.data.source import SPLITS, Split
 from lgad_lightning.data.synthetic.render import render
 from lgad_lightning.data.synthetic.scene import REFERENCE_SIZE, SCENARIOS, sample_scene
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.lane import Lane
+from lgad_lightning.lanes.lists import MASKS
 from lgad_lightning.lanes.raster import rasterise
 from lgad_lightning.longwork.parallel import map_parallel
 from lgad_lightning.longwork.whole_file import whole_file
