@@ -14,6 +14,8 @@ import pytest
 
 from lgad_lightning.commands.data import main
 from lgad_lightning.curation.check import _compare
+from lgad_lightning.data import CULaneDataModule
+from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, write_lines
 from tests.helpers.commands import SCRIPTS, heed_interrupts
 
@@ -299,3 +301,16 @@ def test_names_in_findings_are_no_markup(
     with pytest.raises(SystemExit):
         main(["check", str(copy), "--workers", "0"])
     assert "[night]/[/d.jpg" in capsys.readouterr().out
+
+
+def test_more_lanes_than_any_road_has_are_told_at_once(copy: Path) -> None:
+    path = first(copy, "train_*/*.lines.txt")
+    path.write_text("1 2 3 4\n" * 9_999)
+    code, result = check(copy)
+    assert code == 1
+    assert "has 9,999 lanes" in result["findings"]["lanes"]["examples"][0]
+    shutil.rmtree(copy / "laneseg_label_w16")  # labels are drawn from the lanes: training says the same
+    data = CULaneDataModule(copy, input_size=(36, 80), num_workers=0)
+    data.setup("fit")
+    with pytest.raises(LgadError, match="has 9,999 lanes"):
+        list(data.train_dataloader())

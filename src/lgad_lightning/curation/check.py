@@ -162,7 +162,7 @@ def check_image(
     except LgadError as error:
         findings.append(Finding("image", name, str(error)))
     try:
-        lanes = source.lanes(index, (height, width))
+        lanes = source.sensible_lanes(index, (height, width))
     except LgadError as error:
         findings.append(Finding("lanes", name, str(error)))
     if any(finding.kind in ERRORS for finding in findings):

@@ -19,6 +19,9 @@ Image = NDArray[Any]
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
+MAX_LANES = 64
+"""Sixteen lanes of traffic with a double line, a kerb or a rail beside each make fewer; comparing them stays quick."""
+
 _SAMPLED = 64  # annotation files of a split that its fingerprint reads
 
 
@@ -93,9 +96,27 @@ class LaneSource(ABC):
 
     def drawn_label(self, index: int, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
         """The label map as the lanes show it, whether or not there is a mask; arguments as for `label`."""
-        slots = self.slots(index, self.lanes(index, (frame.height, frame.width)))
+        slots = self.slots(index, self.sensible_lanes(index, (frame.height, frame.width)))
         cropped = [lane and lane.cropped(frame.crop_top) for lane in slots]
         return rasterise(cropped, size, width=max(1, round(size[1] * self.stroke)))
+
+    def sensible_lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
+        """The annotated lanes of an image, unless there are more than any road has.
+
+        Args:
+            index: Number of the image.
+            image_size: Height and width of the image in pixels.
+
+        Raises:
+            LgadError: If the annotation cannot be read, or holds more than `MAX_LANES` lanes.
+        """
+        lanes = self.lanes(index, image_size)
+        if len(lanes) > MAX_LANES:
+            raise LgadError(
+                f"{self.label_path(index)} has {len(lanes):,} lanes for {self.names[index]}, more than any road "
+                f"({MAX_LANES}). Restore it from the data set's archive."
+            )
+        return lanes
 
     def label_path(self, index: int) -> Path:
         """The file that the label map of an image is made from.
