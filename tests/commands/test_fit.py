@@ -28,6 +28,11 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     return loaded
 
 
+def read_log(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+
+
 def assert_equal_weights(one: Path, other: Path) -> None:
     ours, theirs = weights(one), weights(other)
     assert ours.keys() == theirs.keys()
@@ -119,6 +124,9 @@ def test_a_killed_run_resumes_to_the_same_student(first_run: Path, tiny_root: Pa
     assert_equal_weights(tmp_path / last, first_run / last)
     ours = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert ours == json.loads((first_run / "run" / "metrics.json").read_text())
+    for phase in ("teacher", "student"):  # one run, one log
+        logs = list((tmp_path / "run" / phase).rglob("metrics.csv"))
+        assert [read_log(path) for path in logs] == [read_log(first_run / "run" / phase / "version_0" / "metrics.csv")]
 
 
 def test_a_resumed_run_takes_no_other_override(first_run: Path) -> None:

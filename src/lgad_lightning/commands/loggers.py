@@ -1,5 +1,6 @@
 import logging
 import os
+from functools import cache
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,7 @@ def wandb_logger(save_dir: str | Path = ".", offline: bool | None = None, **kwar
     if offline is None:
         offline = not has_wandb_key()
         if offline and "WANDB_MODE" not in os.environ:
-            log.info(
-                "wandb: no API key is configured, so the run is kept offline in %s (upload: wandb sync).", save_dir
-            )
+            _say_offline(Path(save_dir).parent)
     Path(save_dir).mkdir(parents=True, exist_ok=True)
     return WandbLogger(save_dir=save_dir, offline=offline, **kwargs)
 
@@ -41,3 +40,9 @@ def has_wandb_key() -> bool:
         return netrc(os.environ.get("NETRC")).authenticators(host) is not None
     except (OSError, NetrcParseError):
         return False
+
+
+@cache
+def _say_offline(folder: Path) -> None:
+    """Once for a run, whose phases have a logger each."""
+    log.info("wandb: no API key is configured, so the run is kept offline in %s (upload: wandb sync).", folder)

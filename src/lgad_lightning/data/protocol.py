@@ -1,4 +1,4 @@
-"""What fits together: how a data set's lanes are decoded, scored, written and chosen by."""
+"""What fits together: how a data set's lanes are decoded, scored and written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,15 +17,13 @@ class Protocol:
         name: Its name; also the format of predictions that its evaluator reads.
         decoder: Makes its decoder, with the official settings.
         metric: Makes its metric.
-        monitor: The validation figure that tells the best weights.
     """
 
     name: Literal["culane", "tusimple"]
     decoder: Callable[[], Any]
     metric: Callable[[], LaneMetric]
-    monitor: str
 
 
-CULANE = Protocol("culane", CULaneDecoder, CULaneF1, "val/f1")
-TUSIMPLE = Protocol("tusimple", TuSimpleDecoder, TuSimpleAccuracy, "val/accuracy")
+CULANE = Protocol("culane", CULaneDecoder, CULaneF1)
+TUSIMPLE = Protocol("tusimple", TuSimpleDecoder, TuSimpleAccuracy)
 PROTOCOLS = (CULANE, TUSIMPLE)

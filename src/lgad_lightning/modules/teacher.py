@@ -1,6 +1,5 @@
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from lgad_lightning.data import LaneBatch
 from lgad_lightning.errors import LgadError
 from lgad_lightning.modules.base import LaneModule
+from lgad_lightning.modules.weights import give_weights, read_checkpoint
 from lgad_lightning.networks import LaneOutput
 
 
@@ -106,13 +106,4 @@ def load_weights(teacher: LaneTeacher, checkpoint: str | Path) -> None:
             f"The teacher's checkpoint {checkpoint} does not exist. Give the path of one that teacher training wrote, "
             "RUN_DIR/teacher/checkpoints/last.ckpt for example."
         )
-    try:
-        weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    except (KeyError, RuntimeError, UnpicklingError, EOFError) as error:
-        raise LgadError(f"{checkpoint} is no checkpoint of a training: {error}") from error
-    try:
-        teacher.load_state_dict(weights)
-    except RuntimeError as error:
-        raise LgadError(
-            f"The checkpoint {checkpoint} does not fit the network given for the teacher. {error}"
-        ) from error
+    give_weights(teacher, read_checkpoint(checkpoint)["state_dict"], f"The checkpoint {checkpoint}")

@@ -5,7 +5,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lgad_lightning.errors import LgadError
 
@@ -22,15 +22,17 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not Path(path).is_file():
         raise LgadError(f"There is no checkpoint {path}; check the path.")
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError) as error:
-        raise LgadError(f"{path} is no checkpoint of a training: {str(error).splitlines()[0]}") from error
-    if not isinstance(found, dict) or not isinstance(found.get("state_dict"), dict):
-        raise LgadError(f"{path} is no checkpoint of a training: it holds no weights under `state_dict`.")
-    return found
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, UnpicklingError, EOFError, ValueError, LookupError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise LgadError(f"{path} is no checkpoint of a training: {first:.300}") from error
+    weights = found.get("state_dict") if isinstance(found, dict) else None
+    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+        raise LgadError(f"{path} is no checkpoint of a training: it holds no `state_dict` of weights.")
+    return dict(found)
 
 
-def give_weights(module: nn.Module, weights: dict[str, Any], where: str) -> None:
+def give_weights(module: nn.Module, weights: dict[str, Tensor], where: str) -> None:
     """Gives a module weights that must fit it.
 
     Args:
@@ -42,12 +44,14 @@ def give_weights(module: nn.Module, weights: dict[str, Any], where: str) -> None
         LgadError: If they are another network's; names the first difference.
     """
     own = module.state_dict()
-    for name in [*own, *weights]:
-        shapes = [tuple(tensors[name].shape) if name in tensors else None for tensors in (own, weights)]
-        if shapes[0] != shapes[1]:
-            raise LgadError(
-                f"{where} holds the weights of another network: {name} is {shapes[1] or 'missing'} there and "
-                f"{shapes[0] or 'missing'} in {type(module).__name__} as it was built. Build it as it was for the "
-                "training."
-            )
+    others = [name for name in own if name in weights and own[name].shape != weights[name].shape]
+    missing, unknown = own.keys() - weights.keys(), weights.keys() - own.keys()
+    if others or missing or unknown:
+        example = next(iter([*others, *sorted(missing), *sorted(unknown)]))
+        there, here = (str(tuple(of[example].shape)) if example in of else "nothing" for of in (weights, own))
+        raise LgadError(
+            f"{where} holds the weights of another network: {len(others)} tensors are of another shape, {len(missing)} "
+            f"are missing, {len(unknown)} are unknown. For instance {example}: {there} there, {here} in "
+            f"{type(module).__name__} here. Build the network as it was built for that training."
+        )
     module.load_state_dict(weights)
