@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lgad_lightning import ERFNet, FeatureDistillation
 from lgad_lightning.commands.configs import CONFIG_DIR
+from lgad_lightning.commands.value_types import locate, parameters
 from tests.conftest import CHECKOUT
 from tests.helpers.commands import environment
 
@@ -142,3 +143,30 @@ def test_every_distillation_builds(name: str) -> None:
 
 def test_no_distillation_is_an_empty_group() -> None:
     assert not composed("distillation=none").distillation
+
+
+@pytest.mark.parametrize("name", ["culane", "folder", "synthetic", "tusimple"])
+def test_every_argument_of_a_data_module_is_a_key_with_its_default(name: str) -> None:
+    own = {"root", "input_size", "crop_top", "batch_size", "num_workers", "seed", "train", "val", "test", "image_size"}
+    node = OmegaConf.to_container(composed(f"data={name}"), resolve=False)["data"]
+    known, _ = parameters(locate("data", node["_target_"]))
+    assert known.keys() - {"num_slots"} <= node.keys()
+    for key in known.keys() & node.keys() - own:
+        default = known[key].default
+        assert node[key] == (list(default) if isinstance(default, tuple) else default), key
+
+
+def test_the_trainers_keys_have_its_defaults() -> None:
+    ours = {"max_epochs", "precision", "enable_model_summary", "log_every_n_steps", "num_sanity_val_steps"}
+    ours |= {"accelerator", "default_root_dir", "plugins", "enable_progress_bar"}
+    node = OmegaConf.to_container(composed(), resolve=False)["trainer"]
+    known, _ = parameters(locate("trainer", node.pop("_target_")))
+    same = {"fast_dev_run", "limit_train_batches", "accumulate_grad_batches", "gradient_clip_val", "max_steps"}
+    assert same <= node.keys() <= known.keys()
+    resolved_by_lightning = {  # None stands for these
+        "max_steps": -1, "accumulate_grad_batches": 1, "val_check_interval": 1.0, "limit_train_batches": 1.0,
+        "limit_val_batches": 1.0, "limit_test_batches": 1.0, "overfit_batches": 0.0, "deterministic": False,
+    }  # fmt: skip
+    for key in node.keys() - ours:
+        default = known[key].default
+        assert node[key] == (resolved_by_lightning[key] if default is None and node[key] is not None else default), key

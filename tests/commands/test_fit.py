@@ -4,6 +4,8 @@ import csv
 import json
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,9 @@ import pytest
 import torch
 import yaml
 
-from tests.helpers.commands import TINY, run, start
+import lgad_lightning
+from tests.helpers.commands import TINY, environment, run, start
+from tests.helpers.in_one_process import Ended, run_each
 
 
 @pytest.fixture(scope="module")
@@ -235,8 +239,8 @@ def test_every_distillation_trains(tiny_root: Path, tmp_path: Path, distillation
 
 
 def test_the_last_weights_of_a_training_counted_in_steps_are_validated(tiny_root: Path, tmp_path: Path) -> None:
-    steps = ("trainer.max_epochs=-1", "+trainer.max_steps=6", "+trainer.val_check_interval=3")
-    arguments = (*TINY, f"data.root={tiny_root}", *steps, "+trainer.check_val_every_n_epoch=null", "distillation=none")
+    steps = ("trainer.max_epochs=-1", "trainer.max_steps=6", "trainer.val_check_interval=3")
+    arguments = (*TINY, f"data.root={tiny_root}", *steps, "trainer.check_val_every_n_epoch=null", "distillation=none")
     run("lgad-fit", *arguments, "hydra.run.dir=run", folder=tmp_path)
     with (tmp_path / "run" / "student" / "version_0" / "metrics.csv").open() as file:
         assert [row["step"] for row in csv.DictReader(file) if row["val/f1"]] == ["2", "5"]
@@ -371,3 +375,96 @@ def test_figures_name_what_they_belong_to(first_run: Path, tiny_root: Path) -> N
     assert (first_run / "run" / metrics["checkpoint"]).is_file()
     assert metrics["data"]["root"] == str(tiny_root)
     assert metrics["data"]["identity"].startswith("SyntheticLaneDataModule-")
+
+
+def test_a_run_tells_its_story_and_libraries_keep_to_the_log(first_run: Path, tiny_root: Path) -> None:
+    arguments = (*TINY, f"data.root={tiny_root}", "hydra.run.dir=story", "teacher.cache_dir=null", "seed=7")
+    result = run("lgad-fit", *arguments, folder=first_run)
+    said = [line for line in result.stdout.splitlines() if line.endswith(".")]
+    expected = ("Data: ", "Stage 1 of 2: ", "Stage 2 of 2: ", "Test: ", "Figures, predictions", "Next: lgad-fit ")
+    assert [any(line.startswith(start) for line in said) for start in expected] == [True] * len(expected), said
+    assert "16 for training, 4 for validation, 9 for test" in said[0]
+    both = result.stdout + result.stderr
+    assert "Teacher, epoch 1 of 2" in both
+    assert "Student, epoch 2 of 2" in both
+    for of_libraries in ("GPU available", "Tip:", "is deprecated", "rank_zero"):
+        assert of_libraries not in both
+    assert "GPU available" in (first_run / "story" / "fit.log").read_text()
+
+
+MISTAKES = {
+    "num_classes=1": "num_classes=1 must be at least 2",
+    "num_classes=abc": "num_classes='abc' must be int",
+    "distillation.weight=abc": "distillation.weight='abc' must be float",
+    "distillation.start=abc": "distillation.start='abc'",
+    "optimizer.lr=-1": "optimizer: ValueError: Invalid learning rate",
+    "optimizer.lr=abc": "optimizer.lr='abc'",
+    "optimizer._target_=torch.optim.Nope": "torch.optim.Nope is no class",
+    "trainer.max_epochs=abc": "trainer.max_epochs='abc'",
+    "trainer.precision=foo": "trainer.precision='foo'",
+    "network.channels=[16]": "network.channels=[16]",
+    "data.crop_top=700": "crop_top=700 leaves nothing",
+    "monitor=val/accuracy": "monitor=val/accuracy is not logged",
+    "data.bacth_size=3": "Did you mean data.batch_size?",
+    "nonsense=3": "nonsense is no key",
+    "distillation=nope": "There is no distillation=nope",
+    "network.channels=[a": "cannot be read",
+    "+cli=culane_erfnet_student": "lgad-cli fit --config",
+    "resume=it's": "it's is no run folder",
+    "stage=x": "stage='x' must be",
+    "seed=-1": "seed=-1",
+    "data.mean=[a,b,c]": "mean",
+    "data.on_error=maybe": "on_error",
+    "teacher.checkpoint=absent.ckpt": "absent.ckpt does not exist",
+}
+"""Settings, and what is said of them."""
+
+
+@pytest.fixture(scope="module")
+def mistakes(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Ended]]:
+    """How `lgad-fit` ends for each of the mistakes, and where it was tried."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    calls = [[*TINY, f"data.root={tiny_root}", setting] for setting in MISTAKES]
+    return folder, dict(zip(MISTAKES, run_each("lgad_lightning.commands.fit", calls, folder), strict=True))
+
+
+@pytest.mark.parametrize("setting", MISTAKES)
+def test_a_mistake_is_one_message_before_anything_long(mistakes: tuple[Path, dict[str, Ended]], setting: str) -> None:
+    folder, ends = mistakes
+    code, stdout, stderr = ends[setting]
+    assert code == 1
+    assert MISTAKES[setting] in stderr
+    assert "Traceback" not in stdout + stderr
+    assert len(stderr.strip().splitlines()) <= 5, stderr
+    assert not list(folder.rglob("*.ckpt"))
+
+
+def test_a_checkpoint_of_another_network_is_one_message(first_run: Path, tiny_root: Path, tmp_path: Path) -> None:
+    for name, content in (("list.ckpt", [1]), ("student.ckpt", None)):
+        path = tmp_path / name
+        if content is None:
+            shutil.copy(first_run / "run" / "student" / "checkpoints" / "last.ckpt", path)
+        else:
+            torch.save(content, path)
+        arguments = (*TINY, f"data.root={tiny_root}", f"teacher.checkpoint={path}")
+        failed = run("lgad-fit", *arguments, folder=tmp_path, fails=True)
+        assert len(failed.stderr.strip().splitlines()) == 1, failed.stderr
+        assert "loaded from" not in failed.stdout
+
+
+@pytest.mark.parametrize("command", ["fit", "cli", "data", "eval"])
+def test_every_command_says_its_version(command: str, tmp_path: Path) -> None:
+    told = run(f"lgad-{command}", "--version", folder=tmp_path).stdout
+    assert told == f"lgad-{command} {lgad_lightning.__version__}\n"
+    module = [sys.executable, "-m", "lgad_lightning", command, "--version"]
+    assert subprocess.run(module, capture_output=True, text=True, check=True).stdout == told
+
+
+def test_the_module_trains_on_two_processes(first_run: Path, tiny_root: Path, tmp_path: Path) -> None:
+    arguments = (*TINY, f"data.root={tiny_root}", "trainer.devices=2", "trainer.strategy=ddp", "data.batch_size=2")
+    command = [sys.executable, "-m", "lgad_lightning", "fit", *arguments, "distillation=none", "hydra.run.dir=run"]
+    subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), check=True, capture_output=True, timeout=300)
+    assert (tmp_path / "run" / "metrics.json").is_file()
+    usage = subprocess.run([sys.executable, "-m", "lgad_lightning"], capture_output=True, text=True)
+    assert usage.returncode == 1
+    assert "fit,cli,data,eval" in usage.stderr

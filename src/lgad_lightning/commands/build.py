@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lgad_lightning.callbacks import FeatureDistillation
 from lgad_lightning.commands.mistakes import describe
+from lgad_lightning.commands.terminal import PhaseProgressBar
 from lgad_lightning.commands.value_types import check_node, check_value
 from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneModule
@@ -170,10 +171,12 @@ def build_trainer(settings: dict[str, Any], callbacks: list[FeatureDistillation]
     Raises:
         LgadError: If it cannot be built, or cannot be used in a sweep.
     """
+    node = settings["trainer"] | settings[settings["phase"]]["trainer"]
+    bars = [PhaseProgressBar(settings["phase"])] if node.get("enable_progress_bar", True) else []
     trainer: L.Trainer = build(
         "trainer",
-        settings["trainer"] | settings[settings["phase"]]["trainer"],
-        callbacks=build_callbacks(settings) + callbacks,
+        node,
+        callbacks=[*build_callbacks(settings), *callbacks, *bars],
         logger=build_loggers(settings),
     )
     launcher = trainer.strategy.launcher

@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch.cli import LightningCLI
 from typing_extensions import override
 
+from lgad_lightning import __version__
 from lgad_lightning.callbacks import FeatureDistillation
 from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.data import LaneDataModule
@@ -20,6 +21,9 @@ def main() -> None:
 
     A FILE that does not exist here is looked for among the configurations that ship with the package.
     """
+    if sys.argv[1:] == ["--version"]:
+        print(f"lgad-cli {__version__}")
+        return
     sys.argv[1:] = [shipped(argument) for argument in sys.argv[1:]]
     try:
         LaneCLI(
@@ -63,3 +67,7 @@ def shipped(argument: str) -> str:
     flag, _, name = argument.rpartition("=")
     file = CONFIG_DIR / "cli" / name
     return f"{flag}={file}" if flag and file.is_file() else str(file) if file.is_file() else argument
+
+
+if __name__ == "__main__":
+    main()

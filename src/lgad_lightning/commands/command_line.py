@@ -26,8 +26,11 @@ def resume_arguments(arguments: list[str]) -> list[str]:
         The arguments to give Hydra.
 
     Raises:
-        LgadError: If the folder is no run of `lgad-fit`, or other overrides are given beside `resume`.
+        LgadError: If the folder is no run of `lgad-fit`, if other overrides are given beside `resume`, or if a
+            configuration of `lgad-cli` is asked for.
     """
+    if any(re.match(r"\+*cli[=@/]", argument) for argument in arguments):
+        raise LgadError("cli=NAME is for lgad-cli: lgad-cli fit --config NAME.yaml. Here it is +experiment=NAME.")
     folders = [argument.removeprefix("resume=") for argument in arguments if argument.startswith("resume=")]
     if not folders or folders[-1] in ("", "null"):
         return arguments

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
+from lgad_lightning import __version__
 from lgad_lightning.commands.report import plain_console, write_json
 from lgad_lightning.curation.check import check_data
 from lgad_lightning.curation.layouts import open_data
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("lgad-data", description="Generate, check, count and show data sets of lanes.")
+    parser.add_argument("--version", action="version", version=f"lgad-data {__version__}")
     commands = parser.add_subparsers(required=True, metavar="{synth,pack,check,stats,preview}")
     synth = commands.add_parser("synth", help="generate road scenes in CULane's layout")
     synth.set_defaults(run=_synth)
@@ -215,3 +217,7 @@ def _check_picture(path: Path | None) -> None:
     """Refuses other names than `.png` before the long work."""
     if path is not None and path.suffix.lower() != ".png":
         raise LgadError(f"{path} is no name of a picture: it must end in .png.")
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lgad_lightning import __version__
 from lgad_lightning.commands.report import print_results, write_json
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, prediction_name, read_lines
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("lgad-eval", description="The official figures of lane predictions.")
+    parser.add_argument("--version", action="version", version=f"lgad-eval {__version__}")
     protocols = parser.add_subparsers(required=True, metavar="{culane,tusimple}")
 
     culane = protocols.add_parser("culane", help="counts, precision, recall and F1 of .lines.txt files")
@@ -243,3 +245,7 @@ def _report(
     if options.per_image:
         with whole_file(options.per_image) as part, part.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([header, *rows])
+
+
+if __name__ == "__main__":
+    main()

@@ -3,40 +3,35 @@
 import logging
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import NoReturn
 
 import hydra
 import lightning as L
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from lgad_lightning.callbacks import FeatureDistillation
-from lgad_lightning.checkpoints import is_whole
+from lgad_lightning import __version__
 from lgad_lightning.commands.build import build, build_module, build_trainer, resolve
 from lgad_lightning.commands.command_line import explain, resume_arguments
 from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_variable, resume_command
-from lgad_lightning.commands.report import write_json
 from lgad_lightning.commands.run_folder import claimed, save_configuration
-from lgad_lightning.commands.run_log import LOG, rewind
-from lgad_lightning.commands.student_report import origin, report
+from lgad_lightning.commands.stages import build_teacher, fit_student, fit_teacher, obtain_teacher
 from lgad_lightning.commands.sweep import write_failure
-from lgad_lightning.commands.teacher_cache import cached_teacher
+from lgad_lightning.commands.terminal import speak_plainly
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.data.dataset import collate
+from lgad_lightning.data.source import Split
 from lgad_lightning.errors import LgadError
-from lgad_lightning.longwork.whole_file import copy_whole
-from lgad_lightning.modules import LaneStudent, LaneTeacher
-from lgad_lightning.modules.teacher import load_weights
-from lgad_lightning.modules.weights import read_checkpoint
+from lgad_lightning.modules import LaneStudent
 
 log = logging.getLogger(__name__)
+
+WORDS: dict[Split, str] = {"train": "training", "val": "validation", "test": "test"}
 
 
 def main() -> None:
@@ -44,6 +39,9 @@ def main() -> None:
 
     The environment variable `HYDRA_FULL_ERROR=1` shows errors with their traceback, as it does for Hydra.
     """
+    if sys.argv[1:] == ["--version"]:
+        print(f"lgad-fit {__version__}")
+        return
     logging.raiseExceptions = False  # a log that a full disk does not take costs its line, and nothing else
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
@@ -67,6 +65,7 @@ def main() -> None:
 def run(cfg: DictConfig) -> float:
     """Hydra's task: `fit`, whose errors all become a message; a sweep goes on after them."""
     try:
+        speak_plainly()
         with environment_variable("HYDRA_FULL_ERROR", None):  # the processes of a ddp training inherit it
             return fit(cfg)
     except Exception as error:
@@ -155,6 +154,7 @@ def fit_stages(cfg: DictConfig, resume: bool) -> float:
     if teacher is not None and cfg.stage == "teacher":
         look_at_data(data)
         save_configuration(cfg)
+        log.info("Data: %s.", describe_data(data))
         return fit_teacher(teacher, data, resume)
 
     L.seed_everything(settings["seed"], workers=True, verbose=False)
@@ -167,10 +167,17 @@ def fit_stages(cfg: DictConfig, resume: bool) -> float:
     trainer = build_trainer(settings, callbacks)
     look_at_data(data)
     save_configuration(cfg)
+    log.info("Data: %s.", describe_data(data))
     if teacher is not None:
         obtain_teacher(teacher, data, resume)
         finish_wandb()
     return fit_student(student, trainer, settings, data, callbacks, resume)
+
+
+def describe_data(data: LaneDataModule) -> str:
+    """Where the images are and how many."""
+    counts = ", ".join(f"{len(data.open(split)):,} for {word}" for split, word in WORDS.items())
+    return f"{data.url or data.root} ({type(data).__name__}), images: {counts}"
 
 
 def look_at_data(data: LaneDataModule) -> None:
@@ -202,111 +209,11 @@ def check_monitor(monitor: str, student: LaneStudent, data: LaneDataModule) -> N
         raise LgadError(f"monitor={monitor} is not logged in this training: choose one of {', '.join(known)}.")
 
 
-class Teacher(NamedTuple):
-    """A teacher to be trained, or with weights already if `teacher.checkpoint` gives some."""
-
-    module: LaneTeacher
-    trainer: L.Trainer
-    settings: dict[str, Any]
-
-
-def build_teacher(settings: dict[str, Any]) -> Teacher:
-    """Builds the teacher and what trains it, and loads the weights of `teacher.checkpoint`."""
-    module = build_module(settings, "teacher")
-    if (checkpoint := settings["teacher"]["checkpoint"]) is not None:
-        load_weights(module, checkpoint)
-        log.info("Teacher: loaded from %s.", checkpoint)
-    return Teacher(module, build_trainer(settings, []), settings)
-
-
-def fit_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> float:
-    """Trains the teacher alone and reports its mean lane IoU on the validation split."""
-    obtain_teacher(teacher, data, resume)
-    module, trainer, settings = teacher
-    iou = float(trainer.validate(module, data, verbose=False)[0]["val/iou"])
-    if trainer.is_global_zero:
-        checkpoint = settings["teacher"]["checkpoint"] or "teacher/checkpoints/last.ckpt"
-        results = {"total": {"iou": iou}, "scenarios": {}} | origin(data, checkpoint)
-        write_json(results, Path(settings["run_dir"], "metrics.json"))
-        log.info("The teacher's mean lane IoU on the validation split: %.4f.", iou)
-        log.info("It is %s.", Path(settings["run_dir"], checkpoint))
-    return iou
-
-
-def obtain_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> None:
-    """Gives the teacher its trained weights, from the cache or by training it now, unless it was given some."""
-    module, trainer, settings = teacher
-    if settings["teacher"]["checkpoint"] is not None:
-        return
-    cached = cached_teacher(settings, data.identity)
-    folder = Path(settings["run_dir"], "teacher")
-    kept = folder / "checkpoints" / "last.ckpt"
-    if cached is not None and is_whole(cached):
-        load_weights(module, cached)
-        log.info("Teacher: this configuration has trained it before; reused from %s.", cached)
-        rank_zero_only(copy_whole)(cached, kept)
-        return
-    if settings["stage"] == "student":
-        raise LgadError(
-            "stage=student needs a trained teacher, and the cache holds none that this configuration trained. Set "
-            "teacher.checkpoint=PATH, run stage=teacher first, or train without a teacher: distillation=none."
-        )
-    trainer.fit(module, data, ckpt_path=resume_point(folder, ["last.ckpt"]) if resume else None)
-    if cached is not None and trainer.is_global_zero and (last := saved(trainer, None)):
-        try:
-            copy_whole(Path(last), cached)
-        except OSError as error:
-            log.warning("The teacher is not kept for other runs: %s (teacher.cache_dir).", error)
-
-
-def fit_student(
-    student: LaneStudent,
-    trainer: L.Trainer,
-    settings: dict[str, Any],
-    data: LaneDataModule,
-    distillation: list[FeatureDistillation],
-    resume: bool,
-) -> float:
-    """Trains the student, tests its best weights and reports."""
-    folder = Path(settings["run_dir"], "student")
-    trainer.fit(student, data, ckpt_path=resume_point(folder, ["last.ckpt", "best.ckpt"]) if resume else None)
-    best = saved(trainer, settings["monitor"])
-    trainer.test(student, data, ckpt_path=best or None, verbose=False)
-    if trainer.is_global_zero:
-        run_dir = Path(settings["run_dir"])
-        checkpoint = Path(best).relative_to(run_dir).as_posix() if best else None
-        report(student, data, trainer, distillation, run_dir, checkpoint)
-    total = student.test_results["total"]
-    return float(total["f1"] if "f1" in total else total["accuracy"])
-
-
 def finish_wandb() -> None:
     """Ends wandb's run, if there is one, which the next phase or the next job of a sweep would go on in."""
     if "wandb" in sys.modules:
         sys.modules["wandb"].finish()
 
 
-def resume_point(phase: Path, names: Sequence[str]) -> Path | None:
-    """The checkpoint that a phase goes on from; what was logged after it is cut off.
-
-    Args:
-        phase: The phase's folder.
-        names: Its checkpoints, the newest first; damaged ones are passed over with a line.
-
-    Returns:
-        None if none can be read: the phase begins anew.
-    """
-    for path in (phase / "checkpoints" / name for name in names):
-        if is_whole(path):
-            rank_zero_only(rewind)(phase / LOG, read_checkpoint(path)["global_step"])
-            return path
-        if path.is_file():
-            log.warning("The checkpoint %s is damaged and passed over.", path)
-    rank_zero_only(rewind)(phase / LOG, 0)
-    return None
-
-
-def saved(trainer: L.Trainer, monitor: str | None) -> str:
-    """The checkpoint that a trainer has kept by a monitored figure, or by none; empty if it has kept none."""
-    callbacks = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
-    return next((callback.best_model_path for callback in callbacks if callback.monitor == monitor), "")
+if __name__ == "__main__":
+    main()

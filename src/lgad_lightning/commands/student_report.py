@@ -1,15 +1,17 @@
 """What a test of the student leaves: figures and a picture."""
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
+from hydra.core.hydra_config import HydraConfig
 from lightning.fabric.utilities import move_data_to_device
 
-from lgad_lightning.callbacks import FeatureDistillation, draw_batch
+from lgad_lightning.callbacks import FeatureDistillation, LabelGuidedAttentionDistillation, draw_batch
 from lgad_lightning.commands.report import print_results, write_json
 from lgad_lightning.data import LaneBatch, LaneDataModule
 from lgad_lightning.data.dataset import collate
@@ -45,6 +47,16 @@ def report(
     frames = frames_to_draw(data, count=6, device=student.device)
     write_picture(run_dir / "pictures" / "test.png", draw_batch(student, frames, distillation, count=6))
     log.info("Figures, predictions, pictures and checkpoints are in %s.", run_dir)
+    log.info("Next: %s", next_command(distillation))
+
+
+def next_command(distillation: list[FeatureDistillation]) -> str:
+    """What to compare the run with: the control without a teacher; LGAD, where the run was without it."""
+    overrides = HydraConfig.get().overrides.task
+    kept = [text for text in overrides if not text.startswith(("distillation=", "resume=", "run_dir="))]
+    control = any(isinstance(callback, LabelGuidedAttentionDistillation) for callback in distillation)
+    other = "label_attention" if control else "lgad"
+    return shlex.join(["lgad-fit", *kept, f"distillation={other}"]) + ", to compare with."
 
 
 def origin(data: LaneDataModule, checkpoint: str | None) -> dict[str, Any]:

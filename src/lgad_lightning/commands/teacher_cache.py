@@ -3,12 +3,16 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-# Settings of the trainer and the data that a teacher's weights do not depend on.
+from lgad_lightning.data.preprocessing import Preprocessing
+
+# Settings of the trainer and the data that a teacher's weights do not depend on: it sees label maps, whose geometry is
+# part of the data's identity.
 _TRAINER = ("default_root_dir", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
-_DATA = ("root", "num_workers")
+_DATA = ("root", "num_workers", "label_cache", "on_error", *(field.name for field in fields(Preprocessing)))
 
 
 def cached_teacher(settings: Mapping[str, Any], identity: str) -> Path | None:

@@ -1,0 +1,153 @@
+"""The two stages of `lgad-fit`: the teacher, then the student under it."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as L
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_only
+
+from lgad_lightning.callbacks import FeatureDistillation
+from lgad_lightning.checkpoints import is_whole
+from lgad_lightning.commands.build import build_module, build_trainer
+from lgad_lightning.commands.report import write_json
+from lgad_lightning.commands.run_log import LOG, rewind
+from lgad_lightning.commands.student_report import origin, report
+from lgad_lightning.commands.teacher_cache import cached_teacher
+from lgad_lightning.data import LaneDataModule
+from lgad_lightning.errors import LgadError
+from lgad_lightning.longwork.whole_file import copy_whole
+from lgad_lightning.modules import LaneModule, LaneStudent, LaneTeacher
+from lgad_lightning.modules.teacher import load_weights
+from lgad_lightning.modules.weights import read_checkpoint
+
+log = logging.getLogger(__name__)
+
+
+class Teacher(NamedTuple):
+    """A teacher to be trained, or with weights already if `teacher.checkpoint` gives some."""
+
+    module: LaneTeacher
+    trainer: L.Trainer
+    settings: dict[str, Any]
+
+
+def build_teacher(settings: dict[str, Any]) -> Teacher:
+    """Builds the teacher and what trains it, and loads the weights of `teacher.checkpoint`."""
+    module = build_module(settings, "teacher")
+    if (checkpoint := settings["teacher"]["checkpoint"]) is not None:
+        load_weights(module, checkpoint)
+        log.info("Teacher: weights loaded from %s.", checkpoint)
+    return Teacher(module, build_trainer(settings, []), settings)
+
+
+def fit_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> float:
+    """Trains the teacher alone and reports its mean lane IoU on the validation split."""
+    obtain_teacher(teacher, data, resume)
+    module, trainer, settings = teacher
+    iou = float(trainer.validate(module, data, verbose=False)[0]["val/iou"])
+    if trainer.is_global_zero:
+        checkpoint = settings["teacher"]["checkpoint"] or "teacher/checkpoints/last.ckpt"
+        results = {"total": {"iou": iou}, "scenarios": {}} | origin(data, checkpoint)
+        write_json(results, Path(settings["run_dir"], "metrics.json"))
+        log.info("The teacher's mean lane IoU on the validation split: %.4f.", iou)
+        log.info("It is %s.", Path(settings["run_dir"], checkpoint))
+    return iou
+
+
+def obtain_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> None:
+    """Gives the teacher its trained weights, from the cache or by training it now, unless it was given some."""
+    module, trainer, settings = teacher
+    if settings["teacher"]["checkpoint"] is not None:
+        return
+    cached = cached_teacher(settings, data.identity)
+    folder = Path(settings["run_dir"], "teacher")
+    kept = folder / "checkpoints" / "last.ckpt"
+    if cached is not None and is_whole(cached):
+        load_weights(module, cached)
+        log.info("Stage 1 of 2: this configuration has trained its teacher before; reused from %s.", cached)
+        rank_zero_only(copy_whole)(cached, kept)
+        return
+    if settings["stage"] == "student":
+        raise LgadError(
+            "stage=student needs a trained teacher, and the cache holds none that this configuration trained. Set "
+            "teacher.checkpoint=PATH, run stage=teacher first, or train without a teacher: distillation=none."
+        )
+    log.info("Stage 1 of 2: training the teacher (%s) for %s.", describe_module(module), describe_length(trainer))
+    trainer.fit(module, data, ckpt_path=resume_point(folder, ["last.ckpt"]) if resume else None)
+    if cached is not None and trainer.is_global_zero and (last := saved(trainer, None)):
+        try:
+            copy_whole(Path(last), cached)
+        except OSError as error:
+            log.warning("The teacher is not kept for other runs: %s (teacher.cache_dir).", error)
+
+
+def fit_student(
+    student: LaneStudent,
+    trainer: L.Trainer,
+    settings: dict[str, Any],
+    data: LaneDataModule,
+    distillation: list[FeatureDistillation],
+    resume: bool,
+) -> float:
+    """Trains the student, tests its best weights and reports."""
+    folder = Path(settings["run_dir"], "student")
+    under = " and ".join(f"{type(callback).__name__}, weight {callback.weight:g}" for callback in distillation)
+    log.info(
+        "Stage 2 of 2: training the student (%s) for %s, %s.",
+        describe_module(student),
+        describe_length(trainer),
+        f"distilled by {under}" if under else "without distillation",
+    )
+    trainer.fit(student, data, ckpt_path=resume_point(folder, ["last.ckpt", "best.ckpt"]) if resume else None)
+    best = saved(trainer, settings["monitor"])
+    log.info("Test: the weights of the best %s, %s.", settings["monitor"], best or "the last ones")
+    trainer.test(student, data, ckpt_path=best or None, verbose=False)
+    if trainer.is_global_zero:
+        run_dir = Path(settings["run_dir"])
+        checkpoint = Path(best).relative_to(run_dir).as_posix() if best else None
+        report(student, data, trainer, distillation, run_dir, checkpoint)
+    total = student.test_results["total"]
+    return float(total["f1"] if "f1" in total else total["accuracy"])
+
+
+def resume_point(phase: Path, names: Sequence[str]) -> Path | None:
+    """The checkpoint that a phase goes on from; what was logged after it is cut off.
+
+    Args:
+        phase: The phase's folder.
+        names: Its checkpoints, the newest first; damaged ones are passed over with a line.
+
+    Returns:
+        None if none can be read: the phase begins anew.
+    """
+    for path in (phase / "checkpoints" / name for name in names):
+        if is_whole(path):
+            rank_zero_only(rewind)(phase / LOG, read_checkpoint(path)["global_step"])
+            return path
+        if path.is_file():
+            log.warning("The checkpoint %s is damaged and passed over.", path)
+    rank_zero_only(rewind)(phase / LOG, 0)
+    return None
+
+
+def saved(trainer: L.Trainer, monitor: str | None) -> str:
+    """The checkpoint that a trainer has kept by a monitored figure, or by none; empty if it has kept none."""
+    callbacks = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
+    return next((callback.best_model_path for callback in callbacks if callback.monitor == monitor), "")
+
+
+def describe_module(module: LaneModule) -> str:
+    """The network and its size."""
+    size = sum(parameter.numel() for parameter in module.parameters()) / 1e6
+    return f"{type(module.network).__name__}, {size:.2f} M parameters"
+
+
+def describe_length(trainer: L.Trainer) -> str:
+    """How long a trainer trains."""
+    epochs = trainer.max_epochs
+    if epochs is None or epochs < 0:
+        return f"{trainer.max_steps:,} steps"
+    return "1 epoch" if epochs == 1 else f"{epochs} epochs"

@@ -1,0 +1,62 @@
+"""What `lgad-fit` says on the terminal: its own words and real warnings. All else is in its log file."""
+
+import logging
+import warnings
+from typing import Any
+
+import lightning as L
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch.callbacks import TQDMProgressBar
+from typing_extensions import override
+
+OWN = "lgad_lightning"
+TIPS = (PossibleUserWarning, DeprecationWarning, PendingDeprecationWarning, FutureWarning)
+"""Warnings that are not for the user of a command to mend."""
+
+
+class OwnWords(logging.Filter):
+    """Lets through what this package says, and warnings of others."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        least = logging.INFO if record.name.split(".")[0] == OWN else logging.WARNING
+        return record.levelno >= least
+
+
+def speak_plainly() -> None:
+    """Leaves the terminal to the words of `lgad-fit`; the lines and tips of libraries go to the log file alone."""
+    warnings.showwarning = log_warning
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.setFormatter(logging.Formatter("%(message)s"))
+            handler.addFilter(OwnWords())
+
+
+def log_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """A warning as a line of the log; in the place of `warnings.showwarning`."""
+    level = logging.INFO if issubclass(category, TIPS) else logging.WARNING
+    logging.getLogger("py.warnings").log(level, "Warning: %s (%s:%d)", message, filename, lineno)
+
+
+class PhaseProgressBar(TQDMProgressBar):
+    """Lightning's progress bar, which says what is trained and counts epochs from one.
+
+    Args:
+        phase: `teacher` or `student`.
+    """
+
+    def __init__(self, phase: str) -> None:
+        super().__init__()
+        self.phase = phase
+
+    @override
+    def on_train_epoch_start(self, trainer: L.Trainer, *args: Any) -> None:
+        super().on_train_epoch_start(trainer, *args)
+        of = f" of {trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+        self.train_progress_bar.set_description(f"{self.phase.capitalize()}, epoch {trainer.current_epoch + 1}{of}")
