@@ -178,7 +178,7 @@ def test_a_list_that_is_no_utf8_is_checked(copy: Path) -> None:
     path.write_bytes(path.read_bytes() + b"/\xe4.jpg /\xe4.png 0 0 0 0\n")
     code, result = check(copy)
     assert code == 1
-    assert result["findings"]["image"]["count"] == 1
+    assert "no UTF-8" in result["findings"]["split"]["examples"][0]
 
 
 @pytest.mark.slow
