@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lgad_lightning.data.image_header import header_size
 from lgad_lightning.data.source import read_image, read_mask
 from lgad_lightning.errors import LgadError
 
@@ -26,6 +27,21 @@ def test_a_file_cut_off_is_refused_by_name(tmp_path: Path, extension: str, share
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(LgadError, match=rf"frame\.{extension}"):
         read_image(path)
+
+
+def test_an_image_of_absurd_size_is_not_decoded(tmp_path: Path) -> None:
+    sound = cv2.imencode(".png", np.zeros((1, 1), np.uint8))[1].tobytes()
+    (tmp_path / "a.png").write_bytes(sound[:16] + 2 * (30_000).to_bytes(4, "big") + sound[24:])
+    with pytest.raises(LgadError, match=r"a\.png has 30000 x 30000 pixels"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+@pytest.mark.parametrize("options", [[], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 2]])
+def test_headers_tell_the_size(ending: str, options: list[int]) -> None:
+    content = cv2.imencode(ending, np.zeros((7, 300, 3), np.uint8), options if ending == ".jpg" else [])[1].tobytes()
+    assert header_size(content) == (7, 300)
+    assert [header_size(content[:length]) for length in range(12)] == [None] * 12
 
 
 def test_a_missing_image_is_named(tmp_path: Path) -> None:

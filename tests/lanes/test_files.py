@@ -120,6 +120,11 @@ def test_tusimple_files_hold_what_the_official_tool_wants(tmp_path):
     }
 
 
+def test_a_byte_order_mark_and_blank_lines_at_the_end_are_nothing(tmp_path):
+    (tmp_path / "label.json").write_bytes(b'\xef\xbb\xbf{"raw_file": "a.jpg", "lanes": [], "h_samples": []}\n\r\n \n')
+    assert [frame.raw_file for frame in read_tusimple(tmp_path / "label.json")] == ["a.jpg"]
+
+
 def test_predictions_may_leave_out_their_rows(tmp_path):
     (tmp_path / "p.json").write_text(json.dumps({"raw_file": "a.jpg", "lanes": [[7] * 56], "run_time": 3}))
     [frame] = read_tusimple(tmp_path / "p.json")
@@ -129,7 +134,7 @@ def test_predictions_may_leave_out_their_rows(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "not JSON"),
+        ("\n{}", "not JSON"),
         ('{"raw_file": "a.jpg", "h_samples": []}', "'lanes' is missing"),
         ('{"raw_file": "a.jpg", "lanes": null, "h_samples": []}', "'lanes' must be a list"),
         ('{"raw_file": "a.jpg", "lanes": [], "h_samples": 5}', "'h_samples' one of numbers"),

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lgad_lightning.callbacks.prediction_files import check_names
 from lgad_lightning.curation.layouts import LAYOUTS
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.culane import CULaneSource
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.data.synthetic.generate import MANIFEST
+from lgad_lightning.data.tusimple import TuSimpleDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SIZE, Frame, Lane
 from lgad_lightning.lanes.lists import read_list
@@ -24,7 +26,8 @@ ERRORS = {
     "split": "a split cannot be opened",
     "image": "an image is missing, damaged or no image",
     "lanes": "an annotation of lanes is missing or garbled",
-    "label": "a mask is missing, damaged, of another size, or has other values than classes",
+    "label": "a mask is missing, damaged, of another size, has other values than classes, or ignores every lane",
+    "names": "predictions for two images would be one file, since their names differ in their endings alone",
 }
 """Kinds of finding with which training or testing would fail or go wrong."""
 
@@ -32,7 +35,8 @@ WARNINGS = {
     "damaged": "an image decodes, but parts of it may be garbage",
     "twice": "an image is listed twice, in one split or in two",
     "bits": "the existence bits of the list are not those of the label map",
-    "disagree": "mask and lanes show other places: annotations from before April 2018, or another image's",
+    "disagree": "mask and lanes show other places or classes: annotations from before April 2018, or another image's",
+    "unused": "an image has lanes that get no slot: to the network they are background",
     "duplicate": "two lanes of an image lie upon each other",
     "outside": "a lane has points far outside its image",
     "short": "a lane has fewer than two points",
@@ -59,6 +63,7 @@ OFFICIAL: dict[str, dict[str, tuple[int, int | None]]] = {
 }
 """Images and annotated lanes of the official splits, and of the scenarios in CULane's test split."""
 
+_VERSION = 2  # raised whenever an image is looked at in another way: interrupted checks are not continued then
 _EXAMPLES = 5  # of each kind of finding
 
 
@@ -105,7 +110,13 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
             if not len(sources[split]):
                 raise LgadError(f"{module.root} has no images for {split}.")
         except LgadError as error:
+            sources.pop(split, None)
             early.append(Finding("split", split, str(error)))
+    if "test" in sources and not isinstance(module, TuSimpleDataModule):
+        try:
+            check_names(sources["test"].names)
+        except LgadError as error:
+            early.append(Finding("names", "test", str(error)))
     items = [(split, index) for split, source in sources.items() for index in range(len(source))]
     bits = {split: found for split, source in sources.items() if (found := _bits(source, split))}
     state = accumulate(
@@ -115,7 +126,7 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
         state,
         "Checking images",
         workers,
-        key=f"check {module.packed or module.root.resolve()} {type(module).__name__} {module.num_slots}",
+        key=f"check {_VERSION} {module.packed or module.root.resolve()} {type(module).__name__} {module.num_slots}",
         files=lambda item: sources[item[0]].files(item[1]),
     )
     groups = {group: (count, state["lanes"][group]) for group, count in state["images"].items()}
@@ -162,7 +173,7 @@ def check_image(
     except LgadError as error:
         findings.append(Finding("image", name, str(error)))
     try:
-        lanes = source.sensible_lanes(index, (height, width))
+        lanes = source.checked_lanes(index, (height, width))
     except LgadError as error:
         findings.append(Finding("lanes", name, str(error)))
     if any(finding.kind in ERRORS for finding in findings):
@@ -193,19 +204,23 @@ def _look_at_label(
 ) -> Iterable[Finding]:
     name, frame = source.names[index], Frame(*image_size)
     try:
-        mask = source.mask(index, image_size)
+        mask = source.checked_mask(index, image_size)
     except LgadError as error:
         yield Finding("label", name, str(error))
         return
     drawn = source.drawn_label(index, frame, image_size)
     label = drawn if mask is None else mask
+    if mask is None:
+        lanes = [lane for lane in source.checked_lanes(index, image_size) if len(lane) > 1]
+        if left := len(lanes) - sum(lane is not None for lane in source.slots(index, lanes)):
+            yield Finding("unused", name, f"{name}: {left} of {len(lanes)} lanes get none of {source.num_slots} slots")
     if bits is not None:
         shown = "".join(str(int((label == slot).any())) for slot in range(1, source.num_slots + 1))
         if shown != bits[index]:
             yield Finding("bits", name, f"{name}: the list says {bits[index]}, the label map shows {shown}")
     if mask is not None:
         union = np.count_nonzero((drawn > 0) | (mask > 0))
-        overlap = np.count_nonzero((drawn > 0) & (mask > 0)) / union if union else 1.0
+        overlap = np.count_nonzero((drawn == mask) & (mask > 0)) / union if union else 1.0
         if overlap < 0.5:
             yield Finding("disagree", name, f"{name}: mask and lanes share {overlap:.0%} of their pixels")
 

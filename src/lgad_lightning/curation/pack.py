@@ -124,11 +124,11 @@ def _rank(part: int) -> Iterator[None]:
 
 def _item(source: LaneSource, facts: str, index: int) -> dict[str, Any]:
     size = source.image(index).shape[:2]
-    lanes = source.lanes(index, size)
+    lanes = source.checked_lanes(index, size)
     slots = [
         lane and {"points": lane.points.tolist(), "image_size": lane.image_size} for lane in source.slots(index, lanes)
     ]
-    mask = source.mask(index, size)
+    mask = source.checked_mask(index, size)
     evaluation = source.evaluation(index, size)
     if "target" in evaluation:
         evaluation["target"] = None  # the lanes, which are there already

@@ -62,7 +62,8 @@ def contact_sheet(module: LaneDataModule, split: Split, count: int = 8) -> Pictu
         if failed:
             raise LgadError(failed[0].message)
         row = np.hstack([overlay(sample["image"], sample["label"]) for sample in samples])
-        text = f"{plain.source.names[index]}  {samples[0]['existence'].astype(int).tolist()}"
+        name = plain.source.names[index].encode("ascii", "replace").decode()  # OpenCV draws no other letters
+        text = f"{name}  {samples[0]['existence'].astype(int).tolist()}"
         font, size, thickness = cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1
         (width, _), _ = cv2.getTextSize(text, font, size, thickness)
         cv2.rectangle(row, (0, 0), (width + 12, 22), (0, 0, 0), -1)

@@ -260,7 +260,7 @@ class LaneDataModule(L.LightningDataModule, ABC):
     def _label_cache_path(self, split: Split, source: LaneSource) -> Path:
         assert self.label_cache is not None
         geometry = f"{self.root.resolve()} {self.preprocessing.geometry} {self.num_slots} {source.stroke}"
-        digest = hashlib.sha256(geometry.encode()).hexdigest()
+        digest = hashlib.sha256(geometry.encode(errors="surrogatepass")).hexdigest()
         return self.label_cache / f"{type(self).__name__}-{digest[:12]}-{split}.labels"
 
     def train_dataloader(self) -> DataLoader[LaneBatch]:

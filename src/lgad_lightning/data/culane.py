@@ -11,7 +11,7 @@ from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.source import LaneSource, Split, read_mask
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SIZE, Lane, culane_slots, read_lines
-from lgad_lightning.lanes.lists import MASKS, read_list, scenario_name
+from lgad_lightning.lanes.lists import MASKS, check_image_name, read_list, scenario_name
 from lgad_lightning.lanes.slots import CULANE_SLOTS
 
 
@@ -30,7 +30,10 @@ class CULaneSource(LaneSource):
         found = [root / name for name in candidates if (root / name).is_file()]
         if not found:
             raise LgadError(f"No list of {split} images: looked for {' and '.join(candidates)} in {root}.")
-        super().__init__(root, read_list(found[0]), CULANE_SLOTS)
+        names = read_list(found[0])
+        for name in names:
+            check_image_name(name, found[0])
+        super().__init__(root, names, CULANE_SLOTS)
         self.masks = root / MASKS[split] if (root / MASKS[split]).is_dir() else None
         self.scenarios, self._scenario = _scenarios(root, self.names) if split == "test" else ([], None)
 
@@ -49,14 +52,7 @@ class CULaneSource(LaneSource):
         """The official mask, where there are masks."""
         if self.masks is None:
             return None
-        path = self.label_path(index)
-        mask = read_mask(path, self.num_slots)
-        if mask.shape != image_size:
-            raise LgadError(
-                f"{path} has {mask.shape[0]} x {mask.shape[1]} pixels (height x width), its image "
-                f"{image_size[0]} x {image_size[1]}. Restore both from the data set's archive."
-            )
-        return mask
+        return read_mask(self.label_path(index), self.num_slots, image_size)
 
     def label_path(self, index: int) -> Path:
         """The mask, or the `.lines.txt` where there are no masks."""

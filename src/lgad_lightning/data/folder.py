@@ -1,6 +1,7 @@
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,17 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, read_lines, tusimple_slots
 from lgad_lightning.lanes.compact_strings import Strings
 from lgad_lightning.lanes.files import is_coordinate, iterate_json_lines
+from lgad_lightning.lanes.lists import check_image_name
 
+_KEYS = {"image", "lanes", "slots"}
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 class FolderSource(LaneSource):
     """Images with a `.lines.txt` beside each, in a folder and the folders in it.
+
+    Hidden files and folders are left out: other systems leave a `._0.jpg` beside a `0.jpg`. A folder that can be
+    reached in several ways, by links, is read once.
 
     Args:
         root: Folder of the data set.
@@ -25,13 +31,10 @@ class FolderSource(LaneSource):
 
     def __init__(self, root: Path, split: str, num_slots: int) -> None:
         _check_even(num_slots)
-        paths = sorted(
-            Path(folder, name)
-            for folder, _, names in os.walk(root / split, followlinks=True)
-            for name in names
-            if Path(name).suffix.lower() in IMAGES
-        )
-        super().__init__(root, Strings(path.relative_to(root).as_posix() for path in paths), num_slots)
+        names = [path.relative_to(root).as_posix() for path in sorted(_images(root / split))]
+        for name in names:
+            check_image_name(name, root)
+        super().__init__(root, Strings(names), num_slots)
 
     def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
         """The lanes in the `.lines.txt` beside an image."""
@@ -126,12 +129,31 @@ class LaneFolderDataModule(LaneDataModule):
         return source
 
 
+def _images(folder: Path) -> Iterator[Path]:
+    """The images in a folder and the folders in it, each folder once however many links lead to it."""
+    seen: set[Path] = set()
+    waiting = [folder]
+    for start in waiting:
+        for parent, folders, names in os.walk(start):
+            if (place := Path(parent).resolve()) in seen:
+                folders.clear()
+                continue
+            seen.add(place)
+            yield from (Path(parent, name) for name in names if name[0] != "." and Path(name).suffix.lower() in IMAGES)
+            folders[:] = sorted(name for name in folders if name[0] != ".")
+            waiting += [path for name in folders if (path := Path(parent, name)).is_symlink()]
+
+
 def _check_record(record: Any, where: str, num_slots: int) -> None:
     match record:
         case {"image": str(image), "lanes": list(lanes)} if image and all(map(_is_polyline, lanes)):
             pass
         case _:
             raise LgadError(f'{where}: expected {{"image": "path.jpg", "lanes": [[[x, y], ...], ...]}}.')
+    check_image_name(image, where)
+    for key in record.keys() - _KEYS:  # others may hold what a user likes
+        if meant := get_close_matches(key.lower(), _KEYS, n=1, cutoff=0.8):
+            raise LgadError(f"{where}: the key {key!r} is not known; is {meant[0]!r} meant?")
     if "slots" not in record:
         _check_even(num_slots, f"{where}: without slots for the lanes, ")
         return

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lgad_lightning.data.image_header import header_size
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import IGNORE_INDEX, Frame, Lane, rasterise
 
@@ -19,10 +20,9 @@ Image = NDArray[Any]
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
-MAX_LANES = 64
-"""Sixteen lanes of traffic with a double line, a kerb or a rail beside each make fewer; comparing them stays quick."""
-
 _SAMPLED = 64  # annotation files of a split that its fingerprint reads
+_MOST_PIXELS = 200_000_000  # larger ones take seconds and gigabytes each; the largest cameras have 150 megapixels
+_MOST_LANES = 64  # the widest roads of the world have some 26 lanes, hence 27 lines, and some of them are double
 
 
 class LaneSource(ABC):
@@ -80,6 +80,43 @@ class LaneSource(ABC):
         """
         return None
 
+    def checked_lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
+        """What `lanes` gives, if a road can have so many; arguments as there.
+
+        Raises:
+            LgadError: If the annotation cannot be read, or holds more lanes than any road has.
+        """
+        lanes = self.lanes(index, image_size)
+        if len(lanes) > _MOST_LANES:
+            raise LgadError(
+                f"{self.names[index]} has {len(lanes)} annotated lanes; no road has more than {_MOST_LANES}. "
+                "Is its annotation another kind of file?"
+            )
+        return lanes
+
+    def checked_mask(self, index: int, image_size: tuple[int, int]) -> NDArray[np.uint8] | None:
+        """What `mask` gives, if the network can learn lanes from it; arguments as there.
+
+        Raises:
+            LgadError: If the mask cannot be read, has another size than its image, or ignores all that is annotated:
+                masks made for viewing have 255 where a lane is.
+        """
+        mask = self.mask(index, image_size)
+        if mask is None:
+            return None
+        if mask.shape != image_size:
+            raise LgadError(wrong_size(self.label_path(index), mask.shape, image_size))
+        values = np.bincount(mask.ravel(), minlength=256)
+        if values[IGNORE_INDEX] and not values[1:IGNORE_INDEX].any():
+            drawn = self.drawn_label(index, Frame(*image_size), image_size)
+            if drawn.any():
+                raise LgadError(
+                    f"The mask of {self.names[index]}, {self.label_path(index)}, holds 0 and 255 alone, and 255 is "
+                    f"ignored: the lanes that are annotated would be. A lane's pixels hold 1 to {self.num_slots}. Was "
+                    "the mask made for viewing?"
+                )
+        return mask
+
     def label(self, index: int, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
         """The label map of an image: 0 background, then the slots.
 
@@ -88,7 +125,7 @@ class LaneSource(ABC):
             frame: Size of the image, and the rows to cut off.
             size: Height and width of the map to return.
         """
-        mask = self.mask(index, (frame.height, frame.width))
+        mask = self.checked_mask(index, (frame.height, frame.width))
         if mask is None:
             return self.drawn_label(index, frame, size)
         resized = cv2.resize(mask[frame.crop_top :], size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
@@ -96,27 +133,9 @@ class LaneSource(ABC):
 
     def drawn_label(self, index: int, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
         """The label map as the lanes show it, whether or not there is a mask; arguments as for `label`."""
-        slots = self.slots(index, self.sensible_lanes(index, (frame.height, frame.width)))
+        slots = self.slots(index, self.checked_lanes(index, (frame.height, frame.width)))
         cropped = [lane and lane.cropped(frame.crop_top) for lane in slots]
         return rasterise(cropped, size, width=max(1, round(size[1] * self.stroke)))
-
-    def sensible_lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
-        """The annotated lanes of an image, unless there are more than any road has.
-
-        Args:
-            index: Number of the image.
-            image_size: Height and width of the image in pixels.
-
-        Raises:
-            LgadError: If the annotation cannot be read, or holds more than `MAX_LANES` lanes.
-        """
-        lanes = self.lanes(index, image_size)
-        if len(lanes) > MAX_LANES:
-            raise LgadError(
-                f"{self.label_path(index)} has {len(lanes):,} lanes for {self.names[index]}, more than any road "
-                f"({MAX_LANES}). Restore it from the data set's archive."
-            )
-        return lanes
 
     def label_path(self, index: int) -> Path:
         """The file that the label map of an image is made from.
@@ -131,7 +150,7 @@ class LaneSource(ABC):
         digest = hashlib.sha256("\n".join(self.names).encode(errors="surrogatepass"))
         sample = range(0, len(self), max(1, len(self) // _SAMPLED))
         for path in dict.fromkeys(map(self.label_path, sample)):
-            digest.update(path.name.encode())
+            digest.update(path.name.encode(errors="surrogatepass"))
             digest.update(path.read_bytes() if path.is_file() else b"")
         return digest.hexdigest()
 
@@ -157,7 +176,7 @@ class LaneSource(ABC):
             index: Number of the image.
             image_size: Height and width of the image in pixels.
         """
-        return {"target": self.lanes(index, image_size), "images": self.names[index]}
+        return {"target": self.checked_lanes(index, image_size), "images": self.names[index]}
 
 
 def read_image(path: Path, reduce: bool = False) -> Image:
@@ -187,23 +206,29 @@ def decode_image(content: bytes, name: str, reduce: bool = False) -> Image:
     Raises:
         LgadError: If it is cut off, or no image.
     """
+    _check_pixels(content, name)
     image = _decode(content, name, cv2.IMREAD_REDUCED_COLOR_2 if reduce else cv2.IMREAD_COLOR)
     if image is None:
         raise LgadError(f"{name} is no image that can be decoded. Restore it from the data set's archive.")
     return image
 
 
-def read_mask(path: Path, num_slots: int) -> NDArray[np.uint8]:
+def read_mask(path: Path, num_slots: int, image_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """Reads a label map.
 
     Args:
         path: A single-channel PNG of classes.
         num_slots: The largest class that may occur, besides 255 (ignore).
+        image_size: Height and width that it must have; a file that says otherwise is not decoded.
 
     Raises:
-        LgadError: If the file is missing, cut off, no mask, or holds other values.
+        LgadError: If the file is missing, cut off, no mask, of another size, or holds other values.
     """
-    mask = _decode(_read(path), str(path), cv2.IMREAD_UNCHANGED)
+    content = _read(path)
+    _check_pixels(content, str(path))
+    if image_size and (size := header_size(content)) and size != image_size:
+        raise LgadError(wrong_size(path, size, image_size))
+    mask = _decode(content, str(path), cv2.IMREAD_UNCHANGED)
     if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
         raise LgadError(f"{path} is no 8-bit single-channel mask. Restore it from the data set's archive.")
     if mask.max() > num_slots and (wrong := mask[(mask > num_slots) & (mask < IGNORE_INDEX)]).size:
@@ -212,6 +237,23 @@ def read_mask(path: Path, num_slots: int) -> NDArray[np.uint8]:
             "pixels. Was it made for viewing, or resized with interpolation?"
         )
     return mask
+
+
+def wrong_size(path: Path, size: tuple[int, ...], image_size: tuple[int, int]) -> str:
+    """The message about a mask that does not fit its image; sizes are height and width."""
+    return (
+        f"{path} has {size[0]} x {size[1]} pixels (height x width), its image {image_size[0]} x {image_size[1]}. "
+        "Restore both from the data set's archive."
+    )
+
+
+def _check_pixels(content: bytes, name: str) -> None:
+    size = header_size(content)
+    if size and size[0] * size[1] > _MOST_PIXELS:
+        raise LgadError(
+            f"{name} has {size[0]} x {size[1]} pixels (height x width), more than {_MOST_PIXELS // 1_000_000} "
+            "megapixels: make it smaller."
+        )
 
 
 def _read(path: Path) -> bytes:

@@ -8,6 +8,7 @@ from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, read_tusimple, tusimple_slots
 from lgad_lightning.lanes.compact_strings import Strings
+from lgad_lightning.lanes.lists import check_image_name
 from lgad_lightning.lanes.slots import TUSIMPLE_SLOTS
 
 LABELS: dict[Split, tuple[str, ...]] = {
@@ -42,6 +43,8 @@ class TuSimpleSource(LaneSource):
                 raise LgadError(f"No label file {' or '.join(map(str, dict.fromkeys(candidates)))}.")
             paths.append(found)
         parts = [(path, frame) for path in paths for frame in read_tusimple(path)]
+        for path, frame in parts:
+            check_image_name(frame.raw_file, path)
         frames = [frame for _, frame in parts]
         super().__init__(root, Strings(folder + frame.raw_file for frame in frames), num_slots)
         self._frames = frames
@@ -63,7 +66,7 @@ class TuSimpleSource(LaneSource):
         """Keyword arguments of `TuSimpleAccuracy.update`; images are named as the label files name them."""
         frame = self._frames[index]
         return {
-            "target": self.lanes(index, image_size),
+            "target": self.checked_lanes(index, image_size),
             "images": frame.raw_file,
             "h_samples": frame.h_samples,
         }

@@ -186,24 +186,28 @@ def write_tusimple(path: str | Path, frames: Iterable[TuSimpleFrame]) -> None:
             file.write(json.dumps(record) + "\n")
 
 
-def read_json_lines(path: str | Path) -> list[Any]:
+def read_json_lines(path: str | Path, strict: bool = False) -> list[Any]:
     """The values of a file with one JSON value a line; see `iterate_json_lines`."""
-    return [value for _, value in iterate_json_lines(path)]
+    return [value for _, value in iterate_json_lines(path, strict)]
 
 
-def iterate_json_lines(path: str | Path) -> Iterator[tuple[str, Any]]:
+def iterate_json_lines(path: str | Path, strict: bool = False) -> Iterator[tuple[str, Any]]:
     """The lines of a file with one JSON value a line, each with its value.
+
+    Args:
+        path: The file.
+        strict: Refuse a byte-order mark at the front and blank lines at the end, as the official TuSimple tool does.
 
     Raises:
         LgadError: If there is no such file or a line is not JSON (a blank one is not); names file and line.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8" if strict else "utf-8-sig")
     except OSError as error:
         raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
         raise LgadError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
-    for number, line in enumerate(_split(text), start=1):
+    for number, line in enumerate(_split(text if strict else text.rstrip()), start=1):
         try:
             yield line, json.loads(line)
         except json.JSONDecodeError as error:

@@ -8,6 +8,7 @@ from lgad_lightning.lanes.compact_strings import Strings
 
 MASKS = {"train": "laneseg_label_w16", "val": "laneseg_label_w16", "test": "laneseg_label_w16_test"}
 """Where the masks of a split lie."""
+_LONGEST, _LONGEST_PATH = 240, 3000  # characters of a file's name and of its path; systems know 255 and 4096 bytes
 
 
 def read_list(path: Path) -> Strings:
@@ -37,10 +38,40 @@ def read_list(path: Path) -> Strings:
             raise LgadError(
                 f"{path}:{number}: expected 'image', 'image mask' or 'image mask 1 1 1 0', found '{line[:120]}'."
             )
-        if "\0" in name or PurePath(name).name in ("", ".."):
+        if not _may_be_a_file(name):
             raise LgadError(f"{path}:{number}: {name[:120]!r} is no name of an image; is the list plain UTF-8 text?")
         names.append(name)
     return Strings(names)
+
+
+def check_image_name(name: str, where: str | Path) -> None:
+    """Refuses names of images that no file can have, or that cannot be printed, drawn or written to a table.
+
+    Args:
+        name: The image's path below its root.
+        where: The file that names it, and the line where known, for the error message.
+
+    Raises:
+        LgadError: If it is such a name.
+
+    Example:
+        >>> check_image_name("monday/0001.jpg", "train.jsonl:1")
+    """
+    if not _may_be_a_file(name):
+        raise LgadError(f"{where}: {name[:120]!r} is no name of an image.")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise LgadError(
+            f"{where}: the name {name[:120]!r} is no UTF-8: rename the file, and name it so wherever it is listed."
+        ) from error
+
+
+def _may_be_a_file(name: str) -> bool:
+    parts = PurePath(name).parts
+    if "\0" in name or not parts or parts[-1] in ("/", ".."):
+        return False
+    return len(name) < _LONGEST or (len(name) < _LONGEST_PATH and max(map(len, parts)) < _LONGEST)
 
 
 def scenario_name(path: Path) -> str:

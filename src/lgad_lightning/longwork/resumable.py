@@ -55,7 +55,7 @@ def accumulate(
         The state after all items.
     """
     folder = Path(os.environ.get("LGAD_CACHE", "~/.cache/lgad-lightning")).expanduser() / "unfinished"
-    path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.pt"
+    path = folder / f"{hashlib.sha256(key.encode(errors='surrogatepass')).hexdigest()[:16]}.pt"
     digest, done = hashlib.sha256(), 0
     if (found := _load(path)) is not None and found["done"] <= len(items):
         for item in items[: found["done"]]:

@@ -122,11 +122,11 @@ def evaluate_tusimple(pred: str | Path, gt: str | Path) -> TuSimpleResult:
         LgadError: Where the official tool raises, with its message and the file and line.
     """
     try:
-        predictions = read_json_lines(pred)
+        predictions = read_json_lines(pred, strict=True)
     except LgadError as error:
         raise LgadError(f"{error}. Fail to load json file of the prediction.") from error
     try:
-        records = read_json_lines(gt)
+        records = read_json_lines(gt, strict=True)
     except LgadError as error:
         raise LgadError(f"{error}. Expected object or value") from error
     if len(predictions) != len(records):
