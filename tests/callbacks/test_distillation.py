@@ -326,6 +326,22 @@ def test_saturation_is_warned_of_once():
     assert sum("cells" in str(warning.message) for warning in said) == 1
 
 
+@pytest.mark.parametrize(
+    ("normalisation", "remedy"),
+    [("softmax", "take 'l2' or 'zscore'"), ("zscore", "take normalisation='l2'"), ("l2", "name another layer")],
+)
+def test_saturation_counts_the_teachers_cells_and_recommends_something_else(normalisation: Any, remedy: str):
+    class Spike(nn.Module):
+        def forward(self, label: Tensor) -> Tensor:
+            return self.stage1(nn.functional.one_hot(label[:, 0, 0] * 0, 128).view(-1, 1, 8, 16) * 100.0)
+
+    teacher = Spike()
+    teacher.stage1 = nn.Identity()
+    callback = lgad(teacher, student_layers=LAYERS[1:], teacher_layers=["stage1"], normalisation=normalisation)
+    with pytest.warns(UserWarning, match=rf"teacher's attention is all on 1\.\d of 128 cells.*{remedy}"):
+        train(callback, log_every_n_steps=1)
+
+
 def test_each_kind_of_warning_is_given():
     class Alternating(ManualModule):
         def training_step(self, batch: Any, batch_idx: int) -> None:
