@@ -154,7 +154,7 @@ def test_no_feature_outlives_its_step(compiled: bool):
     with without_garbage_collection():
         trainer.fit(Module(net), loader(make_batches()))
     assert alive == [0, 0, 0, 0]
-    assert len(callback.seen) == (4 + 2) * 2 * len(LAYERS)
+    assert len(callback.seen) == 4 * 2 * len(LAYERS)
 
 
 @contextmanager

@@ -251,13 +251,13 @@ class FeatureDistillation(L.Callback):
             fit.module.log(f"{self.name}/loss", float("nan"))
             return None
         teacher = self._target_features(fit, batch, features)
-        loss = self.compute_loss(student, teacher)
+        compared = [output.view_as(output) for output in student]  # by which the loss's own gradient is measured
+        loss = self.compute_loss(compared, teacher)
         fit.module.log(f"{self.name}/loss", loss.detach())
-        weighted = weight * loss
         if fit.looking:
             fit.figures |= self._figures(student, teacher)
-            fit.gradient_ratios = self._gradient_ratios(student, teacher, weighted, weight)
-        return weighted
+            fit.gradient_ratios = GradientRatios(fit.labels, student, compared)
+        return weight * loss
 
     def _target_features(self, fit: RunningFit, batch: Any, features: RecordedFeatures) -> list[Tensor]:
         """What the student's features are compared with, without gradient."""
@@ -270,14 +270,6 @@ class FeatureDistillation(L.Callback):
             autocast = torch.bfloat16 if self.bf16_teacher else half
             fit.teacher = FrozenTeacher(copy, [name for _, name in fit.pairs], autocast, self.compile_teacher)
         return fit.teacher(*self.teacher_inputs(batch))
-
-    def _gradient_ratios(
-        self, student: list[Tensor], teacher: list[Tensor], weighted: Tensor, weight: float
-    ) -> GradientRatios:
-        leaves = [features.detach().requires_grad_() for features in student]
-        loss = weight * self.compute_loss(leaves, teacher)
-        gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
-        return GradientRatios(self._running.labels, student, gradients, weighted)
 
     def _figures(self, student: list[Tensor], teacher: list[Tensor]) -> dict[str, Tensor]:
         """What more there is to log of the distillation in the steps that the trainer logs."""
