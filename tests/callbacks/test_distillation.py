@@ -154,7 +154,16 @@ def test_a_layer_without_gradient_is_named_and_a_frozen_one_is_not():
         train(lgad(teacher), Blind())
     frozen = Module()
     frozen.net.encoder.requires_grad_(False)
-    assert train(lgad(teacher), frozen).recorder.seen
+    with pytest.warns(UserWarning, match=r"'net\.encoder\.stage1' of the student and all before it are frozen") as said:
+        assert train(lgad(teacher), frozen).recorder.seen
+    assert sum("frozen" in str(warning.message) for warning in said) == len(LAYERS)
+
+
+def test_a_layer_behind_trainable_ones_is_no_frozen_one(recwarn: pytest.WarningsRecorder):
+    net, teacher = make_pair()
+    net.encoder.stage2.requires_grad_(False)
+    train(lgad(teacher, student_layers=LAYERS[1:], teacher_layers=TEACHER_LAYERS[1:]), Module(net))
+    assert not [warning for warning in recwarn if "frozen" in str(warning.message)]
 
 
 def test_training_step_may_be_called_in_validation():

@@ -74,7 +74,7 @@ class RunningFit:
             torch.compiler.reset()
 
     def check_gradients(self, names: Sequence[str], student: Sequence[Tensor]) -> None:
-        """Refuse features that should carry a gradient and do not.
+        """Refuse features that should carry a gradient and do not; warn of those of frozen layers.
 
         Args:
             names: The student's layers.
@@ -84,14 +84,21 @@ class RunningFit:
             LgadError: Naming the first such layer. One whose parameters are all frozen is no such layer.
         """
         for name, features in zip(names, student, strict=True):
+            if features.requires_grad:
+                continue
             layer = self.layers[name]
             parameters = list(layer.parameters()) or list(self.module.parameters())
-            if not features.requires_grad and any(parameter.requires_grad for parameter in parameters):
+            if any(parameter.requires_grad for parameter in parameters):
                 raise LgadError(
                     f"the output of layer {name!r} of the student carries no gradient, so nothing can be distilled into"
                     " it: it ran under torch.no_grad, or below reentrant activation checkpointing (use_reentrant=False"
                     " works)"
                 )
+            self.warn_once(
+                f"frozen {name}",
+                f"layer {name!r} of the student and all before it are frozen, so the distillation teaches it nothing"
+                " until they are unfrozen (as BackboneFinetuning does later): name other student_layers, or train them",
+            )
 
     def expect_distilled(self, features: RecordedFeatures) -> None:
         """Warn if nothing was distilled in a step with manual optimisation.
