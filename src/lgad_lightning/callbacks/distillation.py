@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signatu
 from torch import Tensor, nn
 from typing_extensions import override
 
+from lgad_lightning.callbacks.anchor import anchor
 from lgad_lightning.callbacks.batch_items import image_of
 from lgad_lightning.callbacks.diagnostics import GradientRatios
 from lgad_lightning.callbacks.frozen_teacher import FrozenTeacher
@@ -229,15 +230,27 @@ class FeatureDistillation(L.Callback):
         if not fit.module.automatic_optimization:
             fit.expect_distilled(features)
             return output
-        return output if output is None else _add(output, self._weighted_loss(batch, features))
+        if output is None:
+            return output
+        if isinstance(output, Mapping):
+            return {**output, "loss": self._distilled(output["loss"], batch, features)}
+        return self._distilled(output, batch, features)
 
     def _around_manual_backward(self, backward: Callable[..., Any], loss: Tensor, *args: Any, **kwargs: Any) -> None:
         pending = self._running.pending
         if pending is None or not depends_on(loss, pending[1].outputs.values()):
             backward(loss, *args, **kwargs)
             return
-        backward(_add(loss, self._weighted_loss(*pending)), *args, **kwargs)
+        backward(self._distilled(loss, *pending), *args, **kwargs)
         pending[1].outputs.clear()  # distilled; a checkpointed layer has recorded again during the backward
+
+    def _distilled(self, task: Tensor, batch: Any, features: RecordedFeatures) -> Tensor:
+        loss = self._weighted_loss(batch, features)
+        if loss is not None:
+            return task + loss
+        fit = self._running
+        # DDP wants gradients also of layers that only the distillation uses.
+        return task if fit.module.trainer.world_size == 1 else anchor(task, features.maps(list(fit.layers)))
 
     def _weighted_loss(self, batch: Any, features: RecordedFeatures) -> Tensor | None:
         fit = self._running
@@ -274,11 +287,3 @@ class FeatureDistillation(L.Callback):
     def _figures(self, student: list[Tensor], teacher: list[Tensor]) -> dict[str, Tensor]:
         """What more there is to log of the distillation in the steps that the trainer logs."""
         return {}
-
-
-def _add(output: Any, loss: Tensor | None) -> Any:
-    if loss is None:
-        return output
-    if isinstance(output, Mapping):
-        return {**output, "loss": output["loss"] + loss}
-    return output + loss
