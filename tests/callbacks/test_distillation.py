@@ -203,7 +203,9 @@ def test_a_batch_without_a_label_says_what_to_do():
 
     _, teacher = make_pair()
     batches = [{"picture": image, "lanes": label} for image, label in make_batches()]
-    with pytest.raises(LgadError, match=r"'label'.*keys picture, lanes.*override teacher_inputs"):
+    with pytest.raises(
+        LgadError, match=r"'label'.*picture: float32 \(2, 3, 16, 32\), lanes: int64.*label=.*override teacher_inputs"
+    ):
         make_trainer(lgad(teacher)).fit(Unlabelled(), loader(batches))
 
 
@@ -358,7 +360,7 @@ def test_saturation_counts_the_teachers_cells_and_recommends_something_else(norm
     teacher.stage1 = nn.Identity()
     callback = lgad(teacher, student_layers=LAYERS[1:], teacher_layers=["stage1"], normalisation=normalisation)
     with pytest.warns(UserWarning, match=rf"teacher's attention is all on 1\.\d of 128 cells.*{remedy}"):
-        train(callback, log_every_n_steps=1)
+        train(callback, Module(make_pair()[0]), log_every_n_steps=1)
 
 
 def test_each_kind_of_warning_is_given():

@@ -28,7 +28,7 @@ class RunningFit:
         pairs: Names of the student's and the teacher's layers.
         layers: The student's layers that are recorded, by name.
         teacher: The working copy of the teacher, made when it is first needed.
-        pending: The batch of the training step that is running and what has been recorded in it.
+        pending: What the teacher is called with in the step that is running, and what has been recorded in it.
         looking: Whether the figures of this batch are logged.
         figures: What is logged after the backward pass to come, by name; empty unless `looking`.
         gaps: NaN for each figure that has been logged: Lightning would repeat the last values of those left out.
@@ -41,7 +41,7 @@ class RunningFit:
     pairs: list[tuple[str, str]] = field(default_factory=list)
     layers: dict[str, nn.Module] = field(default_factory=dict)
     teacher: FrozenTeacher | None = None
-    pending: tuple[Any, RecordedFeatures] | None = None
+    pending: tuple[tuple[Any, ...], RecordedFeatures] | None = None
     looking: bool = False
     figures: dict[str, Tensor | float] = field(default_factory=dict)
     gaps: dict[str, float] = field(default_factory=dict)
