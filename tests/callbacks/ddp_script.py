@@ -55,6 +55,10 @@ def main(path: str) -> None:
     callback = LabelGuidedAttentionDistillation(teacher, ADAPTED_LAYERS, TEACHER_LAYERS, weight=WEIGHT, start=1)
     results["adapter"] = train(Automatic(net), callback, "ddp_find_unused_parameters_true")
     net, teacher = make_pair()
+    net.encoder = AdaptedEncoder(3, 4)
+    callback = LabelGuidedAttentionDistillation(teacher, ADAPTED_LAYERS, TEACHER_LAYERS, weight=WEIGHT, start=1, end=3)
+    results["plain ddp"] = train(Automatic(net), callback)
+    net, teacher = make_pair()
     teacher.requires_grad_()
     if torch.distributed.get_rank():
         torch.nn.init.ones_(teacher.head.weight)  # rank 0's weights are the ones that count

@@ -1,9 +1,11 @@
+from typing import Any
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lgad_lightning.callbacks import LabelAttention, LabelGuidedAttentionDistillation
-from lgad_lightning.callbacks.batch_items import label_of
+from lgad_lightning.callbacks.batch_items import image_of, label_of
 from lgad_lightning.errors import LgadError
 
 from .distillation_toys import (
@@ -58,3 +60,65 @@ def test_one_hot_labels_are_refused_until_they_are_translated(override: bool):
     else:
         with pytest.raises(LgadError, match=r"\(2, 3, 16, 32\), one-hot planes.*override teacher_inputs.*argmax\(1\)"):
             trainer.fit(DictModule(net), batches)
+
+
+IMAGE = make_batches(1)[0][0]
+CLASSES = torch.tensor([0, 1])
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        (IMAGE, CLASSES, LABEL),
+        {"image": IMAGE, "label": CLASSES, "mask": LABEL},
+        (["a", "b"], IMAGE, LABEL),
+        (["a", "b"], IMAGE[:, :1], LABEL),
+        (IMAGE, LABEL, LABEL + 1),
+        (IMAGE, LABEL[:, None].float(), CLASSES),
+        {"pixel_values": IMAGE, "labels": LABEL},
+    ],
+)
+def test_candidates_are_looked_at_by_shape_and_type(batch: Any):
+    assert torch.equal(label_of(batch).long(), LABEL)
+    assert torch.equal(image_of(batch), IMAGE[:, : image_of(batch).shape[1]])
+
+
+@pytest.mark.parametrize("where", ["road", 3, lambda batch: batch["road"]])
+def test_the_place_can_be_given(where: Any):
+    batch: Any = {"picture": IMAGE, "road": LABEL} if where != 3 else [CLASSES, LABEL + 1, IMAGE, LABEL]
+    assert torch.equal(label_of(batch, where), LABEL)
+    assert torch.equal(image_of(batch, "picture" if where != 3 else 2), IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("batch", "where", "said"),
+    [
+        (
+            ("a", IMAGE, LABEL, LABEL),
+            None,
+            r"several label maps in a batch of 0: str, 1: float32 \(2, 3, 16, 32\).*label=1",
+        ),
+        ((IMAGE, CLASSES), None, r"0: float32 \(2, 3, 16, 32\), 1: int64 \(2,\): give the callback label="),
+        ({"lanes": LABEL}, None, r"lanes: int64 \(2, 16, 32\): give the callback label="),
+        ({"lanes": LABEL}, "lane", r"label='lane': nothing there in a batch of lanes: int64"),
+        ({"lanes": "a"}, "lanes", r"label='lanes' is a str, no tensor"),
+        ({"lanes": CLASSES}, "lanes", r"the labels have the shape \(2,\) where"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_with_what_there_is(batch: Any, where: Any, said: str):
+    with pytest.raises(LgadError, match=said):
+        label_of(batch, where)
+
+
+def test_a_step_may_take_its_batch_apart():
+    class Popping(DictModule):
+        def training_step(self, batch: dict[str, Tensor]) -> Any:
+            image, label = batch.pop("image"), batch.pop("road")
+            return {"loss": nn.functional.cross_entropy(self.net(image), label)}
+
+    net, teacher = make_pair()
+    wanted = explicit_gradients(net, teacher, make_batches())
+    module = Popping(net)
+    callback = LabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS, weight=WEIGHT, label="road")
+    make_trainer(callback).fit(module, loader([{"image": image, "road": label} for image, label in make_batches()]))
+    assert relative_error(module.recorder.seen, wanted) < 1e-5

@@ -17,7 +17,15 @@ from lgad_lightning import callbacks
 
 from .distillation_toys import Module
 
-TIMES: dict[str, Any] = {"start": 0.25, "ramp": 100, "end": 1.0, "name": "mine", "weight": 0.7}
+TIMES: dict[str, Any] = {
+    "start": 0.25,
+    "ramp": 100,
+    "end": 1.0,
+    "name": "mine",
+    "weight": 0.7,
+    "image": "picture",
+    "label": 2,
+}
 FORM: dict[str, Any] = {
     "power": 1.5,
     "reduction": "max",
@@ -35,7 +43,7 @@ CASES: dict[str, tuple[bool, dict[str, Any]]] = {
     "JointLabelGuidedAttentionDistillation": (True, LAYERS | TIMES | FORM),
     "SelfAttentionDistillation": (False, LAYERS | TIMES | FORM),
     "LabelAttention": (False, {"student_layers": ["a.*"]} | TIMES | FORM),
-    "AttentionPictures": (False, {"every_n_steps": 3, "count": 2, "log_images": True}),
+    "AttentionPictures": (False, {"every_n_steps": 3, "count": 2, "log_images": True, "image": 1, "label": "lanes"}),
 }
 
 

@@ -154,7 +154,16 @@ def test_a_layer_without_gradient_is_named_and_a_frozen_one_is_not():
         train(lgad(teacher), Blind())
     frozen = Module()
     frozen.net.encoder.requires_grad_(False)
-    assert train(lgad(teacher), frozen).recorder.seen
+    with pytest.warns(UserWarning, match=r"'net\.encoder\.stage1' of the student and all before it are frozen") as said:
+        assert train(lgad(teacher), frozen).recorder.seen
+    assert sum("frozen" in str(warning.message) for warning in said) == len(LAYERS)
+
+
+def test_a_layer_behind_trainable_ones_is_no_frozen_one(recwarn: pytest.WarningsRecorder):
+    net, teacher = make_pair()
+    net.encoder.stage2.requires_grad_(False)
+    train(lgad(teacher, student_layers=LAYERS[1:], teacher_layers=TEACHER_LAYERS[1:]), Module(net))
+    assert not [warning for warning in recwarn if "frozen" in str(warning.message)]
 
 
 def test_training_step_may_be_called_in_validation():
@@ -194,7 +203,9 @@ def test_a_batch_without_a_label_says_what_to_do():
 
     _, teacher = make_pair()
     batches = [{"picture": image, "lanes": label} for image, label in make_batches()]
-    with pytest.raises(LgadError, match=r"'label'.*keys picture, lanes.*override teacher_inputs"):
+    with pytest.raises(
+        LgadError, match=r"'label'.*picture: float32 \(2, 3, 16, 32\), lanes: int64.*label=.*override teacher_inputs"
+    ):
         make_trainer(lgad(teacher)).fit(Unlabelled(), loader(batches))
 
 
@@ -264,23 +275,33 @@ def test_what_is_logged(tmp_path):
     ids=["plain", "accumulating", "manual"],
 )
 def test_figures_are_those_of_the_steps_that_the_logger_writes(kind: type[Module], options: dict[str, int], tmp_path):
-    calls = []
-
-    class Spy(LabelGuidedAttentionDistillation):
-        def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-            calls.append(student_features[0].is_leaf)
-            return super().compute_loss(student_features, teacher_features)
-
     _, teacher = make_pair()
-    callback = Spy(teacher, LAYERS, TEACHER_LAYERS)
+    callback = lgad(teacher)
     logger = CSVLogger(tmp_path)
     trainer = make_trainer(callback, logger=logger, log_every_n_steps=2, max_epochs=2, **options)
     trainer.fit(kind(), loader(make_batches(7)))
     rows = rows_of(logger)
-    assert len(rows) == calls.count(True) == (3 if options else 7)
+    assert len(rows) == (3 if options else 7)
     for row in rows:
         assert row["lgad/loss"] == pytest.approx(sum(row[f"lgad/loss/{layer}"] for layer in LAYERS), rel=1e-4)
         assert row["lgad/gradient_ratio/net.encoder.stage2"] > 0
+
+
+def test_logging_never_changes_the_training():
+    class Masked(LabelGuidedAttentionDistillation):
+        def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
+            calls.append(len(student_features))
+            masked = [features * (torch.rand_like(features) > 0.5) for features in student_features]
+            return super().compute_loss(masked, teacher_features)
+
+    calls: list[int] = []
+    weights = []
+    for every in (1, 100):
+        net, teacher = make_pair()
+        train(Masked(teacher, LAYERS, TEACHER_LAYERS, weight=WEIGHT), Module(net), log_every_n_steps=every)
+        weights.append(nn.utils.parameters_to_vector(net.parameters()))
+    assert torch.equal(*weights)
+    assert len(calls) == 2 * 4
 
 
 def rows_of(logger: CSVLogger) -> list[dict[str, float]]:
@@ -324,6 +345,22 @@ def test_saturation_is_warned_of_once():
     ) as said:
         train(lgad(teacher, normalisation="softmax"), Module(net), log_every_n_steps=1)
     assert sum("cells" in str(warning.message) for warning in said) == 1
+
+
+@pytest.mark.parametrize(
+    ("normalisation", "remedy"),
+    [("softmax", "take 'l2' or 'zscore'"), ("zscore", "take normalisation='l2'"), ("l2", "name another layer")],
+)
+def test_saturation_counts_the_teachers_cells_and_recommends_something_else(normalisation: Any, remedy: str):
+    class Spike(nn.Module):
+        def forward(self, label: Tensor) -> Tensor:
+            return self.stage1(nn.functional.one_hot(label[:, 0, 0] * 0, 128).view(-1, 1, 8, 16) * 100.0)
+
+    teacher = Spike()
+    teacher.stage1 = nn.Identity()
+    callback = lgad(teacher, student_layers=LAYERS[1:], teacher_layers=["stage1"], normalisation=normalisation)
+    with pytest.warns(UserWarning, match=rf"teacher's attention is all on 1\.\d of 128 cells.*{remedy}"):
+        train(callback, Module(make_pair()[0]), log_every_n_steps=1)
 
 
 def test_each_kind_of_warning_is_given():

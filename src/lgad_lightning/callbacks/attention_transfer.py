@@ -94,19 +94,22 @@ class AttentionTransfer(FeatureDistillation):
         fit, figures = self._running, dict[str, Tensor]()
         distances = self._distances(student, teacher)
         for label, s, t, distance in zip(fit.labels, self._maps(student), self._maps(teacher), distances, strict=True):
-            spreads = {
-                side: attention_perplexity(normalise_attention(maps, self.normalisation, self.temperature)).mean()
-                for side, maps in (("student", s), ("teacher", t))
-            }
             figures[f"loss/{label}"] = distance
             figures[f"agreement/{label}"] = attention_agreement(s, t).mean()
-            for side, spread in spreads.items():
-                figures[f"{side}_perplexity/{label}"] = spread
+            for side, maps in (("student", s), ("teacher", t)):
+                normalised = normalise_attention(maps, self.normalisation, self.temperature)
+                spread = figures[f"{side}_perplexity/{label}"] = attention_perplexity(normalised).mean()
                 if spread < _SATURATED:
                     fit.warn_once(
                         "saturated",
                         f"{type(self).__name__}: at {label} the {side}'s attention is all on {spread:.1f} of"
-                        f" {s[0].numel()} cells. normalisation={self.normalisation!r} saturates, and nothing useful can"
-                        " be learnt from it: take 'l2' or 'zscore', or raise the temperature",
+                        f" {maps[0].numel()} cells, and nothing useful can be learnt from it: {self._remedy()}",
                     )
         return figures
+
+    def _remedy(self) -> str:
+        if self.normalisation == "softmax":
+            return "normalisation='softmax' saturates, take 'l2' or 'zscore', or raise the temperature"
+        if self.normalisation == "zscore":
+            return "raise the temperature, or take normalisation='l2'"
+        return "name another layer in student_layers and teacher_layers, or lower the power"

@@ -1,74 +1,151 @@
 """Where the parts of a batch are: the convention behind every `teacher_inputs`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from lgad_lightning.errors import LgadError
 
+Where = str | int | Callable[[Any], Tensor]
+"""A key of the batch, a position in it, or a function of it."""
 
-def image_of(batch: Any) -> Tensor:
-    """Find the images: under `image` in a mapping, first in a tuple or list, or the batch itself.
+_LABEL_KEYS = ("label", "mask", "labels")
+_IMAGE_KEYS = ("image", "pixel_values", "images")
+
+
+def image_of(batch: Any, where: Where | None = None) -> Tensor:
+    """Find the images: `image` in a mapping, the first tensor `(B, C, H, W)` in a tuple or list, or the batch itself.
 
     Args:
         batch: What `training_step` is given.
+        where: Where they are; by default at the usual places.
 
     Returns:
         The images, `(B, 3, H, W)` in the usual case.
 
     Raises:
-        LgadError: If there is nothing at that place.
+        LgadError: If there are none.
 
     Example:
         >>> import torch
         >>> image_of({"image": torch.zeros(1, 3, 4, 4), "label": torch.zeros(1, 4, 4)}).shape
         torch.Size([1, 3, 4, 4])
     """
-    return batch if isinstance(batch, Tensor) else _find(batch, "image", 0)
+    if where is not None:
+        return _at(batch, where, "image")
+    if isinstance(batch, Tensor):
+        return batch
+    found = [item for item in _items(batch, _IMAGE_KEYS) if isinstance(item, Tensor) and item.ndim == 4]
+    if found:
+        return found[0]
+    raise LgadError(f"no images (B, C, H, W) in a batch of {describe(batch)}: {_say_where('image', batch)}")
 
 
-def label_of(batch: Any) -> Tensor:
-    """Find the label maps: under `label` or `mask` in a mapping, second in a tuple or list.
+def label_of(batch: Any, where: Where | None = None) -> Tensor:
+    """Find the label maps: `label` or `mask` in a mapping, second in a tuple or list, by preference of whole numbers.
+
+    What has not the shape of label maps (numbers of classes, names, images) is passed over.
 
     Args:
         batch: What `training_step` is given.
+        where: Where they are; by default at the usual places.
 
     Returns:
         The label maps, `(B, H, W)` also where the batch has them as `(B, 1, H, W)`.
 
     Raises:
-        LgadError: If there is nothing at that place, or one-hot planes.
+        LgadError: If there is nothing of their shape, several of it, or only one-hot planes.
 
     Example:
         >>> import torch
-        >>> label_of((torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 4, 4))).shape
+        >>> label_of((torch.zeros(1, 3, 4, 4), torch.tensor([7]), torch.zeros(1, 1, 4, 4))).shape
         torch.Size([1, 4, 4])
     """
-    key = "mask" if isinstance(batch, Mapping) and "label" not in batch and "mask" in batch else "label"
-    label = _find(batch, key, 1)
-    if label.ndim != 4:
+    if where is not None:
+        return _without_plane(_at(batch, where, "label"), batch)
+    tensors = [item for item in _items(batch, _LABEL_KEYS) if isinstance(item, Tensor) and not item.is_sparse]
+    candidates = [item for item in tensors if _is_map(item)]
+    candidates = [item for item in candidates if not item.is_floating_point()] or candidates
+    if isinstance(batch, Sequence) and len(candidates) > 1:
+        # The first may be grey images.
+        second = [item for item in candidates if item is batch[1]]
+        if not second:
+            raise LgadError(f"several label maps in a batch of {describe(batch)}: {_say_where('label', batch)}")
+        candidates = second
+    if candidates:
+        return _without_plane(candidates[0], batch)
+    planes = [item for item in tensors if item.ndim == 4 and (isinstance(batch, Mapping) or item is batch[1])]
+    if planes:
+        return _without_plane(planes[0], batch)
+    raise LgadError(f"no 'label' maps (B, H, W) in a batch of {describe(batch)}: {_say_where('label', batch)}")
+
+
+def describe(batch: Any) -> str:
+    """Say what a batch holds.
+
+    Args:
+        batch: Anything.
+
+    Returns:
+        Type and shape of each element.
+
+    Example:
+        >>> import torch
+        >>> describe({"name": ["a.jpg"], "mask": torch.zeros(1, 4, 4, dtype=torch.long)})
+        'name: list of 1, mask: int64 (1, 4, 4)'
+        >>> describe((torch.zeros(2, 3), "a.jpg"))
+        '0: float32 (2, 3), 1: str'
+    """
+    if isinstance(batch, Mapping):
+        return ", ".join(f"{key}: {_describe(item)}" for key, item in batch.items()) or "nothing"
+    if isinstance(batch, tuple | list):
+        return ", ".join(f"{index}: {_describe(item)}" for index, item in enumerate(batch)) or "nothing"
+    return _describe(batch)
+
+
+def _describe(item: Any) -> str:
+    if isinstance(item, Tensor):
+        return f"{str(item.dtype).removeprefix('torch.')} {tuple(item.shape)}"
+    return f"{type(item).__name__} of {len(item)}" if isinstance(item, list | tuple | dict) else type(item).__name__
+
+
+def _items(batch: Any, keys: Sequence[str]) -> list[Any]:
+    if isinstance(batch, Mapping):
+        return [batch[key] for key in keys if key in batch]
+    return list(batch) if isinstance(batch, tuple | list) else []
+
+
+def _at(batch: Any, where: Where, what: str) -> Tensor:
+    try:
+        found = where(batch) if callable(where) else batch[where]
+    except (KeyError, IndexError, TypeError) as error:
+        raise LgadError(f"{what}={where!r}: nothing there in a batch of {describe(batch)}") from error
+    if not isinstance(found, Tensor):
+        raise LgadError(f"{what}={where!r} is a {_describe(found)}, no tensor, in a batch of {describe(batch)}")
+    return found
+
+
+def _is_map(item: Tensor) -> bool:
+    return item.ndim == 3 or (item.ndim == 4 and item.shape[1] == 1)
+
+
+def _without_plane(label: Tensor, batch: Any) -> Tensor:
+    if label.ndim == 3:
         return label
-    if label.shape[1] != 1:
-        raise LgadError(
-            f"the labels have the shape {tuple(label.shape)}, one-hot planes by the look of it, where (B, H, W) or"
-            " (B, 1, H, W) with the numbers of the classes is wanted: subclass the callback and override"
-            " teacher_inputs(batch) to return the tuple of their argmax(1)"
-        )
-    return label[:, 0]
-
-
-def _find(batch: Any, key: str, index: int) -> Tensor:
-    if isinstance(batch, Mapping) and key in batch:
-        found = batch[key]
-    elif isinstance(batch, Sequence) and len(batch) > index:
-        found = batch[index]
-    else:
-        found = None
-    if isinstance(found, Tensor):
-        return found
-    held = f"the keys {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else f"a {type(batch).__name__}"
+    if label.ndim == 4 and label.shape[1] == 1:
+        return label[:, 0]
+    planes = ", one-hot planes by the look of it," if label.ndim == 4 else ""
     raise LgadError(
-        f"no tensor {key!r} (or at position {index}) in a batch with {held}: "
-        "subclass the callback and override teacher_inputs(batch) to say where it is"
+        f"the labels have the shape {tuple(label.shape)}{planes} where (B, H, W) or (B, 1, H, W) with the numbers of"
+        f" the classes is wanted, in a batch of {describe(batch)}: give the callback label=, or override"
+        " teacher_inputs(batch); for planes, a function of the batch that returns their argmax(1)"
+    )
+
+
+def _say_where(what: str, batch: Any) -> str:
+    example = {"image": 0, "label": 1}[what] if isinstance(batch, tuple | list) else f"{what!r}"
+    return (
+        f"give the callback {what}=, the key, position or function of the batch where they are ({what}={example}, say),"
+        " or override teacher_inputs(batch)"
     )

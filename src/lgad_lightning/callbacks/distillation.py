@@ -10,7 +10,8 @@ from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signatu
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lgad_lightning.callbacks.batch_items import image_of
+from lgad_lightning.callbacks.anchor import anchor
+from lgad_lightning.callbacks.batch_items import Where, image_of
 from lgad_lightning.callbacks.diagnostics import GradientRatios
 from lgad_lightning.callbacks.frozen_teacher import FrozenTeacher
 from lgad_lightning.callbacks.running_fit import RunningFit
@@ -41,6 +42,8 @@ class FeatureDistillation(L.Callback):
             two names.
         bf16_teacher: Whether the teacher runs in bfloat16 whatever the trainer's precision.
         compile_teacher: Whether the teacher runs through `torch.compile`.
+        image: Where the images are in a batch: a key, a position, or a function of it; see `image_of`.
+        label: Where the label maps are, likewise; see `label_of`.
     """
 
     default_name = "distillation"
@@ -57,6 +60,8 @@ class FeatureDistillation(L.Callback):
         name: str | None = None,
         bf16_teacher: bool = False,
         compile_teacher: bool = False,
+        image: Where | None = None,
+        label: Where | None = None,
     ) -> None:
         for argument, when in (("start", start), ("ramp", ramp), ("end", end)):
             if when is not None and (when < 0 or (isinstance(when, float) and when > 1)):
@@ -73,6 +78,8 @@ class FeatureDistillation(L.Callback):
         self.name = name or self.default_name
         self.bf16_teacher = bf16_teacher
         self.compile_teacher = compile_teacher
+        self.image = image
+        self.label = label
         self._fit: RunningFit | None = None
 
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
@@ -84,7 +91,7 @@ class FeatureDistillation(L.Callback):
         Returns:
             The positional arguments of the teacher's `forward`.
         """
-        return (image_of(batch),)
+        return (image_of(batch, self.image),)
 
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
         """Compare the features of one batch.
@@ -220,8 +227,9 @@ class FeatureDistillation(L.Callback):
         if not (self._running.module.trainer.training and torch.is_grad_enabled()):
             return step(batch, *args, **kwargs)  # called by a validation step, say
         fit = self._ready()
+        inputs = self.teacher_inputs(batch)  # before the step, which may take the batch apart
         with record_features(fit.layers, owner="the student") as features:
-            fit.pending = batch, features
+            fit.pending = inputs, features
             try:
                 output = step(batch, *args, **kwargs)
             finally:
@@ -229,17 +237,29 @@ class FeatureDistillation(L.Callback):
         if not fit.module.automatic_optimization:
             fit.expect_distilled(features)
             return output
-        return output if output is None else _add(output, self._weighted_loss(batch, features))
+        if output is None:
+            return output
+        if isinstance(output, Mapping):
+            return {**output, "loss": self._distilled(output["loss"], inputs, features)}
+        return self._distilled(output, inputs, features)
 
     def _around_manual_backward(self, backward: Callable[..., Any], loss: Tensor, *args: Any, **kwargs: Any) -> None:
         pending = self._running.pending
         if pending is None or not depends_on(loss, pending[1].outputs.values()):
             backward(loss, *args, **kwargs)
             return
-        backward(_add(loss, self._weighted_loss(*pending)), *args, **kwargs)
+        backward(self._distilled(loss, *pending), *args, **kwargs)
         pending[1].outputs.clear()  # distilled; a checkpointed layer has recorded again during the backward
 
-    def _weighted_loss(self, batch: Any, features: RecordedFeatures) -> Tensor | None:
+    def _distilled(self, task: Tensor, inputs: tuple[Any, ...], features: RecordedFeatures) -> Tensor:
+        loss = self._weighted_loss(inputs, features)
+        if loss is not None:
+            return task + loss
+        fit = self._running
+        # DDP wants gradients also of layers that only the distillation uses.
+        return task if fit.module.trainer.world_size == 1 else anchor(task, features.maps(list(fit.layers)))
+
+    def _weighted_loss(self, inputs: tuple[Any, ...], features: RecordedFeatures) -> Tensor | None:
         fit = self._running
         names = [name for name, _ in fit.pairs]
         student = features.maps(names)
@@ -250,16 +270,16 @@ class FeatureDistillation(L.Callback):
         if weight == 0:
             fit.module.log(f"{self.name}/loss", float("nan"))
             return None
-        teacher = self._target_features(fit, batch, features)
-        loss = self.compute_loss(student, teacher)
+        teacher = self._target_features(fit, inputs, features)
+        compared = [output.view_as(output) for output in student]  # by which the loss's own gradient is measured
+        loss = self.compute_loss(compared, teacher)
         fit.module.log(f"{self.name}/loss", loss.detach())
-        weighted = weight * loss
         if fit.looking:
             fit.figures |= self._figures(student, teacher)
-            fit.gradient_ratios = self._gradient_ratios(student, teacher, weighted, weight)
-        return weighted
+            fit.gradient_ratios = GradientRatios(fit.labels, student, compared)
+        return weight * loss
 
-    def _target_features(self, fit: RunningFit, batch: Any, features: RecordedFeatures) -> list[Tensor]:
+    def _target_features(self, fit: RunningFit, inputs: tuple[Any, ...], features: RecordedFeatures) -> list[Tensor]:
         """What the student's features are compared with, without gradient."""
         if fit.teacher is None:
             assert self.teacher is not None
@@ -269,24 +289,8 @@ class FeatureDistillation(L.Callback):
             half = fit.module.dtype if fit.module.dtype in (torch.float16, torch.bfloat16) else None
             autocast = torch.bfloat16 if self.bf16_teacher else half
             fit.teacher = FrozenTeacher(copy, [name for _, name in fit.pairs], autocast, self.compile_teacher)
-        return fit.teacher(*self.teacher_inputs(batch))
-
-    def _gradient_ratios(
-        self, student: list[Tensor], teacher: list[Tensor], weighted: Tensor, weight: float
-    ) -> GradientRatios:
-        leaves = [features.detach().requires_grad_() for features in student]
-        loss = weight * self.compute_loss(leaves, teacher)
-        gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
-        return GradientRatios(self._running.labels, student, gradients, weighted)
+        return fit.teacher(*inputs)
 
     def _figures(self, student: list[Tensor], teacher: list[Tensor]) -> dict[str, Tensor]:
         """What more there is to log of the distillation in the steps that the trainer logs."""
         return {}
-
-
-def _add(output: Any, loss: Tensor | None) -> Any:
-    if loss is None:
-        return output
-    if isinstance(output, Mapping):
-        return {**output, "loss": output["loss"] + loss}
-    return output + loss

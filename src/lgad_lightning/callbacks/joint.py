@@ -92,16 +92,16 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
         self.teacher.cpu()
 
     @override
-    def _weighted_loss(self, batch: Any, features: RecordedFeatures) -> Tensor | None:
-        self._targets = self._train_teacher(*self.teacher_inputs(batch))  # also while the weight is 0
+    def _weighted_loss(self, inputs: tuple[Any, ...], features: RecordedFeatures) -> Tensor | None:
+        self._targets = self._train_teacher(*inputs)  # also while the weight is 0
         try:
-            return super()._weighted_loss(batch, features)
+            return super()._weighted_loss(inputs, features)
         finally:
             self._targets = []
 
     @override
-    def _target_features(self, fit: RunningFit, batch: Any, features: RecordedFeatures) -> list[Tensor]:
-        return self._targets or super()._target_features(fit, batch, features)  # the latter for a picture
+    def _target_features(self, fit: RunningFit, inputs: tuple[Any, ...], features: RecordedFeatures) -> list[Tensor]:
+        return self._targets or super()._target_features(fit, inputs, features)  # the latter for a picture
 
     def _train_teacher(self, label: Tensor) -> list[Tensor]:
         fit, names = self._running, [name for _, name in self._running.pairs]

@@ -33,7 +33,7 @@ class LabelAttention(AttentionTransfer):
 
     @override
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
-        """Find the label map: `label` or `mask` in a mapping, the second of a tuple.
+        """Find the label map: where `label` says, else `label` or `mask` in a mapping, the second of a tuple.
 
         Args:
             batch: What `training_step` is given, after its transfer to the device.
@@ -41,13 +41,13 @@ class LabelAttention(AttentionTransfer):
         Returns:
             The label map alone, `(B, H, W)`.
         """
-        return (label_of(batch),)
+        return (label_of(batch, self.label),)
 
     @override
     def _pair_layers(self, module: nn.Module) -> list[tuple[str, str]]:
         return [(name, "label") for name, _ in pair_layers(module, self.student_layers, module, None)]
 
     @override
-    def _target_features(self, fit: RunningFit, batch: Any, features: RecordedFeatures) -> list[Tensor]:
-        (label,) = self.teacher_inputs(batch)
+    def _target_features(self, fit: RunningFit, inputs: tuple[Any, ...], features: RecordedFeatures) -> list[Tensor]:
+        (label,) = inputs
         return [((label > 0) & (label != IGNORE_INDEX)).float()[:, None]] * len(fit.pairs)

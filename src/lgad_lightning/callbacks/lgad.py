@@ -18,7 +18,7 @@ class LabelGuidedAttentionDistillation(AttentionTransfer):
 
     @override
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
-        """Find the label map: `label` or `mask` in a mapping, the second of a tuple.
+        """Find the label map: where `label` says, else `label` or `mask` in a mapping, the second of a tuple.
 
         Args:
             batch: What `training_step` is given, after its transfer to the device.
@@ -26,4 +26,4 @@ class LabelGuidedAttentionDistillation(AttentionTransfer):
         Returns:
             The label map alone.
         """
-        return (label_of(batch),)
+        return (label_of(batch, self.label),)

@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from lgad_lightning.attention import attention_map
-from lgad_lightning.callbacks.batch_items import image_of, label_of
+from lgad_lightning.callbacks.batch_items import Where, image_of, label_of
 from lgad_lightning.callbacks.distillation import FeatureDistillation
 from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.drawing import Picture, draw_attention, draw_grid, draw_image, draw_label, write_picture
@@ -22,7 +22,12 @@ from lgad_lightning.features import record_features
 
 @torch.no_grad()
 def draw_batch(
-    module: L.LightningModule, batch: Any, distillations: Sequence[FeatureDistillation] = (), count: int = 4
+    module: L.LightningModule,
+    batch: Any,
+    distillations: Sequence[FeatureDistillation] = (),
+    count: int = 4,
+    image: Where | None = None,
+    label: Where | None = None,
 ) -> Picture:
     """Draw a row for each sample: image, ground truth, prediction, and per pair the two attention maps.
 
@@ -32,6 +37,8 @@ def draw_batch(
         batch: A batch on the module's device, as `image_of` and `label_of` understand it.
         distillations: Callbacks whose pairs of layers are shown; whether they are at work does not matter.
         count: The largest number of samples.
+        image: Where the images are in the batch, if not at the usual places; see `image_of`.
+        label: Where the label maps are, likewise; see `label_of`.
 
     Returns:
         An RGB picture, `(height, width, 3)`.
@@ -41,13 +48,13 @@ def draw_batch(
     try:
         # Compiled code would ignore the recording's hooks, or be compiled once more for them.
         with torch.compiler.set_stance("force_eager"):
-            output, attention = _look(module, batch, distillations)
+            output, attention = _look(module, batch, distillations, image)
     finally:
         for inner, training in was_training.items():
             inner.training = training
     logits: Tensor = output["logits"] if isinstance(output, dict) else getattr(output, "logits", output)
     prediction = logits.argmax(1) if logits.shape[1] > 1 else logits[:, 0] > 0
-    images, labels = image_of(batch)[:count], label_of(batch)
+    images, labels = image_of(batch, image)[:count], label_of(batch, label)
     return draw_grid(
         {"image": [draw_image(image) for image in images]}
         | {"ground truth": [draw_label(image, label) for image, label in zip(images, labels, strict=False)]}
@@ -65,6 +72,8 @@ class AttentionPictures(L.Callback):
     Args:
         every_n_steps: Optimiser steps between two pictures.
         count: Samples in a picture.
+        image: Where the images are in a batch: a key, a position, or a function of it; see `image_of`.
+        label: Where the label maps are, likewise; see `label_of`.
         log_images: Whether loggers that take images (wandb, TensorBoard) get them too. Frames show faces and number
             plates: think of where the logger sends them.
 
@@ -72,10 +81,19 @@ class AttentionPictures(L.Callback):
         >>> trainer = L.Trainer(callbacks=[AttentionPictures(every_n_steps=200)], logger=False)
     """
 
-    def __init__(self, every_n_steps: int = 500, count: int = 4, log_images: bool = False) -> None:
+    def __init__(
+        self,
+        every_n_steps: int = 500,
+        count: int = 4,
+        log_images: bool = False,
+        image: Where | None = None,
+        label: Where | None = None,
+    ) -> None:
         self.every_n_steps = every_n_steps
         self.count = count
         self.log_images = log_images
+        self.image = image
+        self.label = label
         self._batch: Any = None
         self._drawn = -1
 
@@ -131,7 +149,7 @@ class AttentionPictures(L.Callback):
         self._drawn = trainer.global_step
         callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         distillations = [callback for callback in callbacks if isinstance(callback, FeatureDistillation)]
-        picture = draw_batch(module, self._batch, distillations, self.count)
+        picture = draw_batch(module, self._batch, distillations, self.count, self.image, self.label)
         write_picture(Path(trainer.default_root_dir) / "pictures" / f"step-{self._drawn:07d}.png", picture)
         loggers: list[Any] = trainer.loggers if self.log_images else []
         for logger in loggers:
@@ -142,9 +160,9 @@ class AttentionPictures(L.Callback):
 
 
 def _look(
-    module: L.LightningModule, batch: Any, distillations: Sequence[FeatureDistillation]
+    module: L.LightningModule, batch: Any, distillations: Sequence[FeatureDistillation], where: Where | None
 ) -> tuple[Any, dict[str, Tensor]]:
-    image = image_of(batch).to(module.dtype)
+    image = image_of(batch, where).to(module.dtype)
     output: Any = None
     maps: dict[str, Tensor] = {}
     for distillation in distillations:
@@ -153,7 +171,7 @@ def _look(
         with record_features(fit.layers, owner="the student") as features:
             output = module(image)
         students = features.maps([name for name, _ in fit.pairs])
-        targets = distillation._target_features(fit, batch, features)
+        targets = distillation._target_features(fit, distillation.teacher_inputs(batch), features)
         for label, student, target in zip(fit.labels, students, targets, strict=True):
             title = f"{distillation.name} {label.rsplit('.', 1)[-1]}"
             maps |= {f"{title}: student": attention_map(student), f"{title}: target": attention_map(target)}

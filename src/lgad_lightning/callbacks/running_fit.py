@@ -28,7 +28,7 @@ class RunningFit:
         pairs: Names of the student's and the teacher's layers.
         layers: The student's layers that are recorded, by name.
         teacher: The working copy of the teacher, made when it is first needed.
-        pending: The batch of the training step that is running and what has been recorded in it.
+        pending: What the teacher is called with in the step that is running, and what has been recorded in it.
         looking: Whether the figures of this batch are logged.
         figures: What is logged after the backward pass to come, by name; empty unless `looking`.
         gaps: NaN for each figure that has been logged: Lightning would repeat the last values of those left out.
@@ -41,7 +41,7 @@ class RunningFit:
     pairs: list[tuple[str, str]] = field(default_factory=list)
     layers: dict[str, nn.Module] = field(default_factory=dict)
     teacher: FrozenTeacher | None = None
-    pending: tuple[Any, RecordedFeatures] | None = None
+    pending: tuple[tuple[Any, ...], RecordedFeatures] | None = None
     looking: bool = False
     figures: dict[str, Tensor | float] = field(default_factory=dict)
     gaps: dict[str, float] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class RunningFit:
             torch.compiler.reset()
 
     def check_gradients(self, names: Sequence[str], student: Sequence[Tensor]) -> None:
-        """Refuse features that should carry a gradient and do not.
+        """Refuse features that should carry a gradient and do not; warn of those of frozen layers.
 
         Args:
             names: The student's layers.
@@ -84,14 +84,21 @@ class RunningFit:
             LgadError: Naming the first such layer. One whose parameters are all frozen is no such layer.
         """
         for name, features in zip(names, student, strict=True):
+            if features.requires_grad:
+                continue
             layer = self.layers[name]
             parameters = list(layer.parameters()) or list(self.module.parameters())
-            if not features.requires_grad and any(parameter.requires_grad for parameter in parameters):
+            if any(parameter.requires_grad for parameter in parameters):
                 raise LgadError(
                     f"the output of layer {name!r} of the student carries no gradient, so nothing can be distilled into"
                     " it: it ran under torch.no_grad, or below reentrant activation checkpointing (use_reentrant=False"
                     " works)"
                 )
+            self.warn_once(
+                f"frozen {name}",
+                f"layer {name!r} of the student and all before it are frozen, so the distillation teaches it nothing"
+                " until they are unfrozen (as BackboneFinetuning does later): name other student_layers, or train them",
+            )
 
     def expect_distilled(self, features: RecordedFeatures) -> None:
         """Warn if nothing was distilled in a step with manual optimisation.

@@ -39,6 +39,18 @@ class SelfAttentionDistillation(AttentionTransfer):
         super().__init__(None, student_layers, teacher_layers, weight, **kwargs)
 
     @override
+    def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
+        """Ask nothing of the batch.
+
+        Args:
+            batch: What `training_step` is given.
+
+        Returns:
+            An empty tuple: the student's own features are all there is to know.
+        """
+        return ()
+
+    @override
     def _pair_layers(self, module: nn.Module) -> list[tuple[str, str]]:
         pairs = pair_layers(module, self.student_layers, module, self.teacher_layers)
         if self.teacher_layers is not None:
@@ -53,5 +65,5 @@ class SelfAttentionDistillation(AttentionTransfer):
         return [name for pair in pairs for name in pair]
 
     @override
-    def _target_features(self, fit: RunningFit, batch: Any, features: RecordedFeatures) -> list[Tensor]:
+    def _target_features(self, fit: RunningFit, inputs: tuple[Any, ...], features: RecordedFeatures) -> list[Tensor]:
         return [output.detach() for output in features.maps([name for _, name in fit.pairs])]
