@@ -13,7 +13,7 @@ import yaml
 from lightning.pytorch.cli import LightningCLI
 from omegaconf import MISSING
 
-from lgad_lightning.commands.fit import build
+from lgad_lightning.commands.build import build
 
 from .distillation_toys import LabelNet, Module, Net, loader, make_batches, make_trainer, one_hot
 
@@ -78,8 +78,8 @@ def test_from_python(blocks: dict[str, list[str]]):
 def test_from_hydra(blocks: dict[str, list[str]]):
     config = yaml.safe_load(blocks["yaml"][0])
     assert config["teacher"] == MISSING  # by which lgad-fit knows that it is to fill it in
-    check(build(config, teacher=TrainedTeacher()))
-    check(build(config | {"teacher": {"_target_": "my_networks.TrainedTeacher"}}))
+    check(build("distillation", config, teacher=TrainedTeacher()))
+    check(build("distillation", config | {"teacher": {"_target_": "my_networks.TrainedTeacher"}}))
 
 
 def test_from_lightning_cli(blocks: dict[str, list[str]], tmp_path: Path):

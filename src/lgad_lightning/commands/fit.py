@@ -3,33 +3,32 @@
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, NoReturn
 
 import hydra
 import lightning as L
-import numpy as np
-import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from hydra.types import RunMode
-from hydra.utils import instantiate
-from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from lgad_lightning.callbacks import FeatureDistillation, draw_batch
+from lgad_lightning.callbacks import FeatureDistillation
 from lgad_lightning.checkpoints import is_whole
+from lgad_lightning.commands.build import build, build_module, build_trainer, resolve
+from lgad_lightning.commands.command_line import explain, resume_arguments
 from lgad_lightning.commands.configs import CONFIG_DIR
-from lgad_lightning.commands.report import print_results, write_json
+from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_variable, resume_command
+from lgad_lightning.commands.report import write_json
 from lgad_lightning.commands.run_folder import claimed, save_configuration
+from lgad_lightning.commands.student_report import origin, report
 from lgad_lightning.commands.sweep import write_failure
 from lgad_lightning.commands.teacher_cache import cached_teacher
-from lgad_lightning.data import LaneBatch, LaneDataModule
+from lgad_lightning.data import LaneDataModule
 from lgad_lightning.data.dataset import collate
-from lgad_lightning.drawing import write_picture
 from lgad_lightning.errors import LgadError
 from lgad_lightning.longwork.whole_file import copy_whole
 from lgad_lightning.modules import LaneStudent, LaneTeacher
@@ -39,64 +38,71 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """The console script: `resume=RUN_DIR` makes that folder Hydra's run folder, everything else is Hydra's."""
+    """The console script: `resume=RUN_DIR` makes that folder Hydra's run folder, everything else is Hydra's.
+
+    The environment variable `HYDRA_FULL_ERROR=1` shows errors with their traceback, as it does for Hydra.
+    """
+    logging.raiseExceptions = False  # a log that a full disk does not take costs its line, and nothing else
+    full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         sys.argv[1:] = resume_arguments(sys.argv[1:])
-    except LgadError as error:
-        sys.exit(f"lgad-fit: {error}")
-    run()
-
-
-def resume_arguments(arguments: list[str]) -> list[str]:
-    """Points Hydra at the folder of the run to resume.
-
-    Args:
-        arguments: The command line's arguments.
-
-    Returns:
-        The arguments to give Hydra.
-
-    Raises:
-        LgadError: If the folder is no run of `lgad-fit`, or other overrides are given beside `resume`.
-    """
-    folders = [argument.removeprefix("resume=") for argument in arguments if argument.startswith("resume=")]
-    if not folders or folders[-1] in ("", "null"):
-        return arguments
-    folder = Path(folders[-1].strip("'\"")).expanduser().resolve()
-    if not (folder / ".hydra" / "config.yaml").is_file():
-        raise LgadError(f"resume={folder} is no run folder of lgad-fit: it holds no .hydra/config.yaml.")
-    others = [argument for argument in arguments if not argument.startswith(("resume=", "hydra."))]
-    if others:
-        raise LgadError(
-            f"A resumed run keeps its own configuration, so it takes no other override: drop {' '.join(others)}, "
-            "or start a new run."
-        )
-    return [f"resume='{folder}'", f"hydra.run.dir='{folder}'", "hydra.output_subdir=null"]
+        with environment_variable("HYDRA_FULL_ERROR", "1"):  # else Hydra prints the error itself
+            run()
+    except KeyboardInterrupt:
+        print("lgad-fit: interrupted.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except SystemExit as end:
+        if full_error and end.__cause__ is not None:
+            raise end.__cause__ from None
+        raise
+    except Exception as error:
+        if full_error:
+            raise
+        sys.exit(f"lgad-fit: {error if isinstance(error, LgadError) else explain(error, sys.argv[1:])}")
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="fit")
 def run(cfg: DictConfig) -> float:
-    """Hydra's task: `fit`, with errors that the user can mend told in one message; a sweep goes on after any error."""
+    """Hydra's task: `fit`, whose errors all become a message; a sweep goes on after them."""
     try:
-        return fit(cfg)
+        with environment_variable("HYDRA_FULL_ERROR", None):  # the processes of a ddp training inherit it
+            return fit(cfg)
     except Exception as error:
-        cause = error.__cause__ if isinstance(error, InstantiationException) else error
-        sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-        if isinstance(cause, LgadError):
-            print(f"lgad-fit: {cause}", file=sys.stderr)
-        elif sweep:
-            log.exception("This job failed.")
-        else:
-            raise
-        if not sweep:
-            sys.exit(1)
-        write_failure(Path(cfg.run_dir), HydraConfig.get().overrides.task, cause or error)
+        message = str(error) if isinstance(error, LgadError) else unforeseen(error, cfg)
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            raise SystemExit(f"lgad-fit: {message}") from error  # Hydra has nothing to say about this one
+        print(f"lgad-fit: {message}", file=sys.stderr)
+        write_failure(Path(cfg.run_dir), HydraConfig.get().overrides.task, message)
         return float("nan")
-    except (KeyboardInterrupt, SystemExit):  # the trainer shuts down by the latter
-        log.info("Interrupted. To go on: lgad-fit resume=%s", cfg.run_dir)
-        raise
+    except (KeyboardInterrupt, SystemExit) as stop:  # the trainer makes the latter of the former
+        end_early(stop, cfg)
     finally:
         finish_wandb()
+
+
+def unforeseen(error: Exception, cfg: DictConfig) -> str:
+    """A message for an error that no part of the package knows, with where to look and how to go on."""
+    log_file = Path(HydraConfig.get().runtime.output_dir, f"{HydraConfig.get().job.name}.log")
+    return f"{describe(error)}\nThe traceback is in {log_file}.{way_on(cfg)}"
+
+
+def end_early(stop: KeyboardInterrupt | SystemExit, cfg: DictConfig) -> NoReturn:
+    """Ends after Ctrl-C or SIGTERM: says how to go on, where there is a run to go on with."""
+    if isinstance(stop, SIGTERMException):
+        code = 143
+    elif isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt):
+        code = INTERRUPTED
+    else:
+        raise stop
+    if not getattr(rank_zero_only, "rank", None):
+        log.info("Interrupted.%s", way_on(cfg) or " No run was begun; what was made of data is kept.")
+    sys.exit(code)
+
+
+def way_on(cfg: DictConfig) -> str:
+    """How to go on with the run, if there is one."""
+    begun = (Path(cfg.run_dir) / ".hydra" / "config.yaml").is_file()
+    return f" To go on: {resume_command(Path(cfg.run_dir))}" if begun else ""
 
 
 def fit(cfg: DictConfig) -> float:
@@ -114,68 +120,107 @@ def fit(cfg: DictConfig) -> float:
     """
     resume = cfg.resume is not None
     if resume:
-        saved_by_hydra = Path(cfg.resume) / ".hydra"
+        cfg = saved_configuration(Path(cfg.resume))
+        log.info("Resuming the run in %s.", cfg.run_dir)
+    with claimed(Path(cfg.run_dir), resume):
+        try:
+            return fit_stages(cfg, resume)
+        except Exception:
+            log.debug("The run ends here.", exc_info=True)  # to the log file alone
+            raise
+
+
+def saved_configuration(run_dir: Path) -> DictConfig:
+    """The configuration of a run; goes to the folder in which the run was started, where its relative paths begin."""
+    saved_by_hydra = run_dir / ".hydra"
+    try:
         cfg = DictConfig(OmegaConf.load(saved_by_hydra / "config.yaml"))
         started_in = Path(OmegaConf.load(saved_by_hydra / "hydra.yaml").hydra.runtime.cwd)
-        if started_in.is_dir():
-            os.chdir(started_in)  # where its relative paths begin
-        log.info("Resuming the run in %s.", cfg.run_dir)
-    if cfg.stage not in ("all", "teacher", "student"):
-        raise LgadError(f"stage={cfg.stage} is unknown: choose all, teacher or student.")
-    with claimed(Path(cfg.run_dir), resume):
-        return fit_stages(cfg, resume)
+    except Exception as error:
+        raise LgadError(f"The configuration in {saved_by_hydra} cannot be read: {describe(error)}") from error
+    if started_in.is_dir():
+        os.chdir(started_in)
+    return cfg
 
 
 def fit_stages(cfg: DictConfig, resume: bool) -> float:
     """Builds all that the stages need, so that a mistake shows at once, and runs them."""
     settings = resolve(cfg, "student")
-    data: LaneDataModule = build(settings["data"])
-    rank_zero_only(data.prepare_data)()  # tells what is missing before anything is built
-    if cfg.stage == "teacher":
-        settings = resolve(cfg, "teacher")
-        teacher = build_module(settings, "teacher")
-        save_configuration(cfg)
-        return fit_teacher(teacher, settings, data, resume)
-
+    data: LaneDataModule = build("data", settings["data"])
     distillation = settings["distillation"] or {}
-    teacher = build_module(settings, "teacher") if distillation.get("teacher") == MISSING else None  # `teacher: ???`
+    wanted = cfg.stage == "teacher" or distillation.get("teacher") == MISSING  # `teacher: ???`
+    teacher = build_teacher(resolve(cfg, "teacher")) if wanted else None
+    if teacher is not None and cfg.stage == "teacher":
+        look_at_data(data)
+        save_configuration(cfg)
+        return fit_teacher(teacher, data, resume)
+
     L.seed_everything(settings["seed"], workers=True, verbose=False)
-    callbacks = [build(distillation, **({} if teacher is None else {"teacher": teacher}))] if distillation else []
+    objects = {} if teacher is None else {"teacher": teacher.module}
+    callbacks = [build("distillation", distillation, **objects)] if distillation else []
     student = build_module(settings, "student")
     for callback in callbacks:
         callback.check_layers(student)
-    build_callbacks(settings)
+    check_monitor(settings["monitor"], student)
+    trainer = build_trainer(settings, callbacks)
+    look_at_data(data)
     save_configuration(cfg)
     if teacher is not None:
-        obtain_teacher(teacher, resolve(cfg, "teacher"), data, resume)
-    return fit_student(student, settings, data, callbacks, resume)
+        obtain_teacher(teacher, data, resume)
+        finish_wandb()
+    return fit_student(student, trainer, settings, data, callbacks, resume)
 
 
-def resolve(cfg: DictConfig, phase: str) -> dict[str, Any]:
-    """The configuration as plain values, as it is for a phase: `teacher` or `student`."""
-    cfg = cfg.copy()
-    cfg.phase = phase
-    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+def look_at_data(data: LaneDataModule) -> None:
+    """Makes the data ready, and looks at its first image, before anything is trained."""
+    rank_zero_only(data.prepare_data)()
+    if data.on_error == "raise":
+        data.setup("fit")
+        dataset = data.datasets["train"]
+        dataset.report(collate([dataset[0]])["failures"])
 
 
-def build(node: Mapping[str, Any], **objects: Any) -> Any:
-    """Instantiates a node; `objects` are arguments that are objects already, which Hydra would copy."""
-    settings = {key: value for key, value in node.items() if key not in objects}
-    return instantiate(settings, _partial_=True, _convert_="all")(**objects)
+def check_monitor(monitor: str, student: LaneStudent) -> None:
+    """Refuses a figure that this student does not log.
+
+    Args:
+        monitor: The figure that chooses the best checkpoint.
+        student: The student.
+
+    Raises:
+        LgadError: If its metric does not give it, or its network has no existence head.
+    """
+    figures = getattr(student.metric, "figures", None)
+    if figures is None:
+        return
+    has_existence = getattr(student.network, "existence", True) is not None
+    known = [f"val/{name}" for name in (*figures, "iou", *["existence_accuracy"] * has_existence, "loss")]
+    if monitor not in known:
+        raise LgadError(f"monitor={monitor} is not logged in this training: choose one of {', '.join(known)}.")
 
 
-def build_module(settings: dict[str, Any], phase: str) -> Any:
-    """The untrained module of a phase; equal for equal seeds."""
-    L.seed_everything(settings["seed"], workers=True, verbose=False)
-    network = build(settings["network"] | settings[phase]["network"])
-    return build(settings[phase]["module"], network=network)
+class Teacher(NamedTuple):
+    """A teacher to be trained, or with weights already if `teacher.checkpoint` gives some."""
+
+    module: LaneTeacher
+    trainer: L.Trainer
+    settings: dict[str, Any]
 
 
-def fit_teacher(teacher: LaneTeacher, settings: dict[str, Any], data: LaneDataModule, resume: bool) -> float:
+def build_teacher(settings: dict[str, Any]) -> Teacher:
+    """Builds the teacher and what trains it, and loads the weights of `teacher.checkpoint`."""
+    module = build_module(settings, "teacher")
+    if (checkpoint := settings["teacher"]["checkpoint"]) is not None:
+        load_weights(module, checkpoint)
+        log.info("Teacher: loaded from %s.", checkpoint)
+    return Teacher(module, build_trainer(settings, []), settings)
+
+
+def fit_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> float:
     """Trains the teacher alone and reports its mean lane IoU on the validation split."""
-    obtain_teacher(teacher, settings, data, resume)
-    trainer = build_trainer(settings, [])
-    iou = float(trainer.validate(teacher, data, verbose=False)[0]["val/iou"])
+    obtain_teacher(teacher, data, resume)
+    module, trainer, settings = teacher
+    iou = float(trainer.validate(module, data, verbose=False)[0]["val/iou"])
     if trainer.is_global_zero:
         checkpoint = settings["teacher"]["checkpoint"] or "teacher/checkpoints/last.ckpt"
         results = {"total": {"iou": iou}, "scenarios": {}} | origin(data, checkpoint)
@@ -185,18 +230,16 @@ def fit_teacher(teacher: LaneTeacher, settings: dict[str, Any], data: LaneDataMo
     return iou
 
 
-def obtain_teacher(teacher: LaneTeacher, settings: dict[str, Any], data: LaneDataModule, resume: bool) -> None:
-    """Gives the teacher its trained weights: from `teacher.checkpoint`, from the cache, or by training it now."""
-    checkpoint = settings["teacher"]["checkpoint"]
-    if checkpoint is not None:
-        log.info("Teacher: loaded from %s.", checkpoint)
-        load_weights(teacher, checkpoint)
+def obtain_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> None:
+    """Gives the teacher its trained weights, from the cache or by training it now, unless it was given some."""
+    module, trainer, settings = teacher
+    if settings["teacher"]["checkpoint"] is not None:
         return
     cached = cached_teacher(settings, data.identity)
     kept = Path(settings["run_dir"], "teacher", "checkpoints", "last.ckpt")
     if cached is not None and is_whole(cached):
+        load_weights(module, cached)
         log.info("Teacher: this configuration has trained it before; reused from %s.", cached)
-        load_weights(teacher, cached)
         rank_zero_only(copy_whole)(cached, kept)
         return
     if settings["stage"] == "student":
@@ -204,8 +247,7 @@ def obtain_teacher(teacher: LaneTeacher, settings: dict[str, Any], data: LaneDat
             "stage=student needs a trained teacher, and the cache holds none that this configuration trained. Set "
             "teacher.checkpoint=PATH, run stage=teacher first, or train without a teacher: distillation=none."
         )
-    trainer = build_trainer(settings, [])
-    trainer.fit(teacher, data, ckpt_path=newest([kept]) if resume else None)
+    trainer.fit(module, data, ckpt_path=newest([kept]) if resume else None)
     if cached is not None and trainer.is_global_zero and (last := saved(trainer, None)):
         try:
             copy_whole(Path(last), cached)
@@ -215,13 +257,13 @@ def obtain_teacher(teacher: LaneTeacher, settings: dict[str, Any], data: LaneDat
 
 def fit_student(
     student: LaneStudent,
+    trainer: L.Trainer,
     settings: dict[str, Any],
     data: LaneDataModule,
     distillation: list[FeatureDistillation],
     resume: bool,
 ) -> float:
     """Trains the student, tests its best weights and reports."""
-    trainer = build_trainer(settings, distillation)
     folder = Path(settings["run_dir"], "student", "checkpoints")
     trainer.fit(student, data, ckpt_path=newest([folder / "last.ckpt", folder / "best.ckpt"]) if resume else None)
     best = saved(trainer, settings["monitor"])
@@ -232,29 +274,6 @@ def fit_student(
         report(student, data, trainer, distillation, run_dir, checkpoint)
     total = student.test_results["total"]
     return float(total["f1"] if "f1" in total else total["accuracy"])
-
-
-def build_callbacks(settings: dict[str, Any]) -> list[L.Callback]:
-    """The configured callbacks of a phase."""
-    configured = settings[settings["phase"]]["callbacks"] | settings["callbacks"]  # `last` holds the state of `best`
-    return [build(node) for node in configured.values() if node]
-
-
-def build_trainer(settings: dict[str, Any], callbacks: list[FeatureDistillation]) -> L.Trainer:
-    """The trainer of a phase: `trainer` with the phase's own settings over it."""
-    finish_wandb()
-    trainer: L.Trainer = build(
-        settings["trainer"] | settings[settings["phase"]]["trainer"],
-        callbacks=build_callbacks(settings) + callbacks,
-        logger=[build(node) for node in settings["logger"].values()],
-    )
-    launcher = trainer.strategy.launcher
-    if HydraConfig.get().mode == RunMode.MULTIRUN and launcher is not None and not launcher.is_interactive_compatible:
-        raise LgadError(
-            "A sweep (-m) cannot start trainer.strategy=ddp, whose processes would each run the whole sweep again. Use "
-            "trainer.strategy=ddp_spawn, or one process a job under a Hydra launcher."
-        )
-    return trainer
 
 
 def finish_wandb() -> None:
@@ -276,36 +295,3 @@ def saved(trainer: L.Trainer, monitor: str | None) -> str:
     """The checkpoint that a trainer has kept by a monitored figure, or by none; empty if it has kept none."""
     callbacks = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
     return next((callback.best_model_path for callback in callbacks if callback.monitor == monitor), "")
-
-
-def report(
-    student: LaneStudent,
-    data: LaneDataModule,
-    trainer: L.Trainer,
-    distillation: list[FeatureDistillation],
-    run_dir: Path,
-    checkpoint: str | None,
-) -> None:
-    """Prints the student's test figures, writes them to `metrics.json`, and draws a few test frames."""
-    logged = trainer.callback_metrics
-    pixels = {name: float(logged[f"test/{name}"]) for name in ("iou", "existence_accuracy") if f"test/{name}" in logged}
-    results = student.test_results | {"pixels": pixels} | origin(data, checkpoint)
-    write_json(results, run_dir / "metrics.json")
-    print_results(results)
-    frames = frames_to_draw(data, count=6, device=student.device)
-    write_picture(run_dir / "pictures" / "test.png", draw_batch(student, frames, distillation, count=6))
-    log.info("Figures, predictions, pictures and checkpoints are in %s.", run_dir)
-
-
-def origin(data: LaneDataModule, checkpoint: str | None) -> dict[str, Any]:
-    """What the figures in `metrics.json` belong to; paths are those within the run's folder."""
-    root = data.url or str(data.root.resolve())
-    return {"configuration": "config.yaml", "checkpoint": checkpoint, "data": {"root": root, "identity": data.identity}}
-
-
-def frames_to_draw(data: LaneDataModule, count: int, device: torch.device) -> LaneBatch:
-    """A batch of test frames from all over the split."""
-    dataset = data.datasets["test"]
-    numbers = np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist()
-    batch = move_data_to_device(collate([dataset[number] for number in numbers]), device)
-    return data.on_after_batch_transfer(batch, 0)

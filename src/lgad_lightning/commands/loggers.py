@@ -28,6 +28,7 @@ def wandb_logger(save_dir: str | Path = ".", offline: bool | None = None, **kwar
             log.info(
                 "wandb: no API key is configured, so the run is kept offline in %s (upload: wandb sync).", save_dir
             )
+            os.environ["WANDB_MODE"] = "offline"  # told once
     Path(save_dir).mkdir(parents=True, exist_ok=True)
     return WandbLogger(save_dir=save_dir, offline=offline, **kwargs)
 

@@ -49,16 +49,15 @@ class SweepTable(Callback):
             sys.exit(f"lgad-fit: {len(failed)} of {len(rows)} jobs failed: {', '.join(failed)}.")
 
 
-def write_failure(folder: Path, overrides: Sequence[str], error: BaseException) -> None:
+def write_failure(folder: Path, overrides: Sequence[str], message: str) -> None:
     """Leaves in a job's folder why it failed.
 
     Args:
         folder: The job's folder.
         overrides: What the job was started with.
-        error: Why it ended.
+        message: Why it ended; the first line is kept.
     """
-    text = str(error).splitlines() or [type(error).__name__]
-    write_json({"overrides": list(overrides), "error": text[0]}, folder / FAILED)
+    write_json({"overrides": list(overrides), "error": message.split("\n")[0]}, folder / FAILED)
 
 
 def job_folders(sweep: Path) -> list[Path]:

@@ -49,6 +49,11 @@ class LaneMetric(Metric, ABC):
         """Figures of all images that are not part of the protocol."""
         return {}
 
+    @property
+    def figures(self) -> list[str]:
+        """The names of the figures over all images."""
+        return list(self._scores(np.zeros((0, self._num_columns - _VALUES), np.int64)))
+
     def compute(self) -> dict[str, Tensor]:
         """The figures over all images by name, and those of each scenario as `<scenario>/<name>`."""
         rows = self._unique_rows()

@@ -107,12 +107,40 @@ def load_weights(teacher: LaneTeacher, checkpoint: str | Path) -> None:
             "RUN_DIR/teacher/checkpoints/last.ckpt for example."
         )
     try:
-        weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    except (KeyError, RuntimeError, UnpicklingError, EOFError) as error:
-        raise LgadError(f"{checkpoint} is no checkpoint of a training: {error}") from error
-    try:
-        teacher.load_state_dict(weights)
-    except RuntimeError as error:
-        raise LgadError(
-            f"The checkpoint {checkpoint} does not fit the network given for the teacher. {error}"
-        ) from error
+        found = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, UnpicklingError, EOFError, ValueError, LookupError) as error:
+        raise LgadError(f"{checkpoint} is no checkpoint of a training: {_first_line(error)}") from error
+    weights = found.get("state_dict") if isinstance(found, dict) else None
+    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+        raise LgadError(f"{checkpoint} is no checkpoint of a training: it holds no state_dict of weights.")
+    check_fit(teacher, weights, checkpoint)
+    teacher.load_state_dict(weights)
+
+
+def check_fit(teacher: LaneTeacher, weights: dict[str, Tensor], checkpoint: str | Path) -> None:
+    """Compares weights with what a teacher has.
+
+    Args:
+        teacher: The teacher.
+        weights: The weights by name.
+        checkpoint: Where they come from, for the message.
+
+    Raises:
+        LgadError: If they are those of another network.
+    """
+    own = teacher.state_dict()
+    others = [name for name in own if name in weights and own[name].shape != weights[name].shape]
+    missing, unknown = own.keys() - weights.keys(), weights.keys() - own.keys()
+    if not (others or missing or unknown):
+        return
+    example = next(iter([*others, *sorted(missing), *sorted(unknown)]))
+    shapes = [str(tuple(found[example].shape)) if example in found else "nothing" for found in (weights, own)]
+    raise LgadError(
+        f"The checkpoint {checkpoint} does not fit the network given for the teacher: {len(others)} tensors are of "
+        f"another shape, {len(missing)} are missing, {len(unknown)} are unknown. For instance {example}: "
+        f"{shapes[0]} there, {shapes[1]} here. Build the network as it was built for that training."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{(str(error).splitlines() or [type(error).__name__])[0]:.300}"

@@ -38,7 +38,7 @@ class LaneNetwork(nn.Module):
         existence: Whether to build the existence head.
 
     Raises:
-        LgadError: If a side of `input_size` is not a multiple of 8, or less than 16.
+        LgadError: If a side of `input_size` is not a multiple of 8, or less than 16; if there are fewer than 2 classes.
     """
 
     STRIDE = 8
@@ -56,6 +56,8 @@ class LaneNetwork(nn.Module):
         super().__init__()
         height, width = input_size
         self._check_size("input_size", height, width)
+        if num_classes < 2:
+            raise LgadError(f"num_classes={num_classes} must be at least 2: the background and a lane.")
         self.encoder = encoder
         self.decoder = decoder
         self.in_channels = in_channels

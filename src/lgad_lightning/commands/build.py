@@ -1,0 +1,185 @@
+"""Builds what the configuration of `lgad-fit` describes; what is wrong with it is told by its key."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypedDict, cast
+
+import lightning as L
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lgad_lightning.callbacks import FeatureDistillation
+from lgad_lightning.commands.mistakes import describe
+from lgad_lightning.commands.value_types import check_node, check_value
+from lgad_lightning.errors import LgadError
+from lgad_lightning.modules import LaneModule
+
+Node = dict[str, Any]
+
+
+class TeacherSettings(TypedDict):
+    """`teacher` in `conf/fit.yaml`."""
+
+    checkpoint: str | None
+    cache_dir: str | None
+    module: Node
+    network: Node
+    trainer: Node
+    callbacks: Node
+
+
+class StudentSettings(TypedDict):
+    """`student` in `conf/fit.yaml`."""
+
+    module: Node
+    network: Node
+    trainer: Node
+    callbacks: Node
+
+
+class FitSettings(TypedDict):
+    """What `lgad-fit` itself reads of its configuration."""
+
+    seed: int
+    stage: Literal["all", "teacher", "student"]
+    num_classes: int
+    monitor: str
+    data: Node
+    network: Node
+    distillation: Node | None
+    trainer: Node
+    callbacks: Node
+    logger: Node
+    teacher: TeacherSettings
+    student: StudentSettings
+
+
+def resolve(cfg: DictConfig, phase: str) -> dict[str, Any]:
+    """The configuration as plain values, as it is for a phase.
+
+    Args:
+        cfg: The composed configuration.
+        phase: `teacher` or `student`.
+
+    Returns:
+        Nested dictionaries and lists.
+
+    Raises:
+        LgadError: If something is missing, refers to nothing, or is of another type than it must be.
+    """
+    cfg = cfg.copy()
+    cfg.phase = phase
+    try:
+        missing = OmegaConf.missing_keys(cfg) - {"distillation.teacher"}  # `teacher: ???` is for `lgad-fit` to fill
+        settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+    except OmegaConfBaseException as error:
+        raise LgadError(f"{error.full_key}: {describe(error.__cause__ or error)}") from error
+    if missing:
+        raise LgadError(f"{sorted(missing)[0]} is not set: give {sorted(missing)[0]}=VALUE.")
+    check_value("", settings, FitSettings)
+    for key, node in settings.items():
+        check_node(key, node)
+    return settings
+
+
+def build(key: str, node: Mapping[str, Any], **objects: Any) -> Any:
+    """Instantiates a node.
+
+    Args:
+        key: Where the node is in the configuration.
+        node: The resolved node.
+        objects: Arguments that are objects already, which Hydra would copy.
+
+    Raises:
+        LgadError: With the key, unless it is the constructor's own, if the node cannot be instantiated.
+    """
+    settings = {name: value for name, value in node.items() if name not in objects}
+    check_node(key, settings)
+    return told(key, lambda: instantiate(settings, _partial_=True, _convert_="all")(**objects))
+
+
+def told(key: str, make: Callable[[], Any]) -> Any:
+    """What a call gives, whatever it raises being told as a mistake in the configuration.
+
+    Args:
+        key: Where it stands.
+        make: What to call.
+
+    Raises:
+        LgadError: If it raises anything.
+    """
+    try:
+        return make()
+    except LgadError:
+        raise
+    except Exception as error:
+        inner = re.search(r"full_key: (\S+)$", str(error)) if isinstance(error, InstantiationException) else None
+        cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+        if isinstance(cause, LgadError):
+            raise cause from error
+        raise LgadError(f"{key}{f'.{inner[1]}' if inner else ''}: {describe(cause)}") from error
+
+
+def build_module(settings: dict[str, Any], phase: str) -> Any:
+    """The untrained module of a phase; equal for equal seeds.
+
+    Args:
+        settings: The resolved configuration.
+        phase: `teacher` or `student`.
+
+    Raises:
+        LgadError: If it cannot be built, or not be trained with its optimiser.
+    """
+    told("seed", lambda: L.seed_everything(settings["seed"], workers=True, verbose=False))
+    network = build(f"{phase}.network", settings["network"] | settings[phase]["network"])
+    module = build(f"{phase}.module", settings[phase]["module"], network=network)
+    if isinstance(module, LaneModule):
+        key = "optimizer" if phase == "student" else "teacher.module.optimizer"
+        optimizer = told(key, lambda: module.build_optimizer(module.parameters()))
+        if (build_scheduler := module.build_scheduler) is not None:
+            told("scheduler", lambda: build_scheduler(optimizer, 100))
+    return module
+
+
+def build_callbacks(settings: dict[str, Any]) -> list[L.Callback]:
+    """The configured callbacks of the phase that the configuration is resolved for."""
+    phase = settings["phase"]
+    own, common = settings[phase]["callbacks"], settings["callbacks"]
+    configured = own | common  # in this order: `last` holds the state of `best`
+    keys = {name: f"callbacks.{name}" if name in common else f"{phase}.callbacks.{name}" for name in configured}
+    return [build(keys[name], node) for name, node in configured.items() if node]
+
+
+def build_loggers(settings: dict[str, Any]) -> list[Logger]:
+    """The configured loggers."""
+    return [build(f"logger.{name}", node) for name, node in settings["logger"].items() if node]
+
+
+def build_trainer(settings: dict[str, Any], callbacks: list[FeatureDistillation]) -> L.Trainer:
+    """The trainer of the phase that the configuration is resolved for.
+
+    Args:
+        settings: The resolved configuration: `trainer`, with the phase's own settings over it.
+        callbacks: Further callbacks than the configured ones.
+
+    Raises:
+        LgadError: If it cannot be built, or cannot be used in a sweep.
+    """
+    trainer: L.Trainer = build(
+        "trainer",
+        settings["trainer"] | settings[settings["phase"]]["trainer"],
+        callbacks=build_callbacks(settings) + callbacks,
+        logger=build_loggers(settings),
+    )
+    launcher = trainer.strategy.launcher
+    if HydraConfig.get().mode == RunMode.MULTIRUN and launcher is not None and not launcher.is_interactive_compatible:
+        raise LgadError(
+            "A sweep (-m) cannot start trainer.strategy=ddp, whose processes would each run the whole sweep again. Use "
+            "trainer.strategy=ddp_spawn, or one process a job under a Hydra launcher."
+        )
+    return trainer

@@ -1,0 +1,114 @@
+"""The command line of `lgad-fit`: `resume=`, and what Hydra cannot read or find, told in a line."""
+
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+
+from lgad_lightning.commands.configs import CONFIG_DIR
+from lgad_lightning.commands.mistakes import describe
+from lgad_lightning.commands.value_types import nearest
+from lgad_lightning.errors import LgadError
+
+
+def resume_arguments(arguments: list[str]) -> list[str]:
+    """Points Hydra at the folder of the run to resume.
+
+    Args:
+        arguments: The command line's arguments.
+
+    Returns:
+        The arguments to give Hydra.
+
+    Raises:
+        LgadError: If the folder is no run of `lgad-fit`, or other overrides are given beside `resume`.
+    """
+    folders = [argument.removeprefix("resume=") for argument in arguments if argument.startswith("resume=")]
+    if not folders or folders[-1] in ("", "null"):
+        return arguments
+    folder = Path(folders[-1]).expanduser().absolute()
+    if not folder.exists():
+        folder = Path(folders[-1].strip("'\"")).expanduser().absolute()
+    folder = folder.resolve()
+    if not (folder / ".hydra" / "config.yaml").is_file():
+        raise LgadError(f"resume={folder} is no run folder of lgad-fit: it holds no .hydra/config.yaml.")
+    others = [argument for argument in arguments if not argument.startswith(("resume=", "hydra."))]
+    if others:
+        raise LgadError(
+            f"A resumed run keeps its own configuration, so it takes no other override: drop {' '.join(others)}, "
+            "or start a new run."
+        )
+    return [f"resume={quote(str(folder))}", f"hydra.run.dir={quote(str(folder))}", "hydra.output_subdir=null"]
+
+
+def quote(text: str) -> str:
+    r"""A text as a value in Hydra's grammar of overrides, which means just this text.
+
+    Example:
+        >>> quote("it's"), quote("a=b ${c}")
+        ("'it\\'s'", "'a=b \\${c}'")
+    """
+    text = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), text)
+    return "'" + text.replace("${", "\\${") + "'"
+
+
+def explain(error: Exception, arguments: Sequence[str]) -> str:
+    """What is wrong with a command line that Hydra makes no configuration of.
+
+    Args:
+        error: What Hydra has raised.
+        arguments: The command line's arguments.
+
+    Returns:
+        One message, with the nearest valid key where a key is unknown.
+    """
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override} cannot be read. Give KEY=VALUE; a value with special characters goes into quotes, "
+            "inside those of the shell: 'KEY=\"VALUE\"'."
+        )
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        choices = ", ".join(option for option in error.options if option != "__init__")
+        return f"There is no {group}={name}.{nearest(name, error.options)} Choose from {choices}."
+    if isinstance(error, OSError) and not isinstance(error, MissingConfigException):
+        return f"The run's folder cannot be made: {error}. Give another hydra.run.dir."
+    unknown = re.match(r"Could not override '(.+)'\.", str(error))
+    if unknown and "defaults list" not in str(error):
+        key = unknown[1]
+        known = known_keys(arguments, key)
+        parent = key.rpartition(".")[0]
+        beside = [name for name in known if name.rpartition(".")[0] == parent]
+        near = get_close_matches(key, beside if parent in known else known, n=1, cutoff=0.8)
+        hint = f" Did you mean {near[0]}?" if near else f" A new one is added by +{key}=VALUE."
+        return f"{key} is no key of the configuration.{hint}"
+    reason = " ".join(str(error).split()) if type(error).__module__ == "hydra.errors" else describe(error)
+    return f"No configuration can be made of {' '.join(arguments)}: {reason}"
+
+
+def known_keys(arguments: Sequence[str], wrong: str) -> list[str]:
+    """All keys of the configuration that the command line gives without those of its overrides that are wrong."""
+    groups = [
+        argument for argument in arguments if re.match(r"\+?[a-z]+=", argument) and not argument.startswith(wrong)
+    ]
+    for overrides in (groups, []):
+        try:
+            with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+                cfg = compose("fit", overrides=overrides, return_hydra_config=wrong.startswith("hydra"))
+        except Exception:  # another mistake beside this one
+            continue
+        return list(_flat("", OmegaConf.to_container(cfg)))
+    return []
+
+
+def _flat(key: str, node: Any) -> Iterator[str]:
+    if key:
+        yield key
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _flat(f"{key}.{name}" if key else str(name), value)

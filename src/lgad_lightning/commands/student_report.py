@@ -1,0 +1,72 @@
+"""What a test of the student leaves: figures and a picture."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.fabric.utilities import move_data_to_device
+
+from lgad_lightning.callbacks import FeatureDistillation, draw_batch
+from lgad_lightning.commands.report import print_results, write_json
+from lgad_lightning.data import LaneBatch, LaneDataModule
+from lgad_lightning.data.dataset import collate
+from lgad_lightning.drawing import write_picture
+from lgad_lightning.modules import LaneStudent
+
+log = logging.getLogger(__name__)
+
+
+def report(
+    student: LaneStudent,
+    data: LaneDataModule,
+    trainer: L.Trainer,
+    distillation: list[FeatureDistillation],
+    run_dir: Path,
+    checkpoint: str | None,
+) -> None:
+    """Prints the student's test figures, writes them to `metrics.json`, and draws a few test frames.
+
+    Args:
+        student: The student, after its test.
+        data: What it was tested on.
+        trainer: What it was tested with.
+        distillation: The callbacks whose attention maps are drawn.
+        run_dir: The run's folder.
+        checkpoint: The checkpoint tested, as a path within that folder.
+    """
+    logged = trainer.callback_metrics
+    pixels = {name: float(logged[f"test/{name}"]) for name in ("iou", "existence_accuracy") if f"test/{name}" in logged}
+    results = student.test_results | {"pixels": pixels} | origin(data, checkpoint)
+    write_json(results, run_dir / "metrics.json")
+    print_results(results)
+    frames = frames_to_draw(data, count=6, device=student.device)
+    write_picture(run_dir / "pictures" / "test.png", draw_batch(student, frames, distillation, count=6))
+    log.info("Figures, predictions, pictures and checkpoints are in %s.", run_dir)
+
+
+def origin(data: LaneDataModule, checkpoint: str | None) -> dict[str, Any]:
+    """What the figures in `metrics.json` belong to.
+
+    Args:
+        data: The data.
+        checkpoint: The checkpoint, as a path within the run's folder.
+    """
+    root = data.url or str(data.root.resolve())
+    return {"configuration": "config.yaml", "checkpoint": checkpoint, "data": {"root": root, "identity": data.identity}}
+
+
+def frames_to_draw(data: LaneDataModule, count: int, device: torch.device) -> LaneBatch:
+    """A batch of test frames from all over the split.
+
+    Args:
+        data: The data, set up to test.
+        count: Number of frames.
+        device: Where the batch is wanted.
+    """
+    dataset = data.datasets["test"]
+    numbers = np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist()
+    batch = move_data_to_device(collate([dataset[number] for number in numbers]), device)
+    return data.on_after_batch_transfer(batch, 0)
