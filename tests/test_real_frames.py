@@ -11,7 +11,7 @@ REDUCED = (
     "network.channels=[8,16,24]",
     "trainer.max_epochs=1",
     "trainer.accelerator=cpu",
-    "+trainer.limit_train_batches=2",
+    "trainer.limit_train_batches=2",
     "teacher.trainer.max_epochs=1",
     "hydra.run.dir=run",
 )

@@ -227,8 +227,8 @@ def test_every_distillation_trains(tiny_root: Path, tmp_path: Path, distillation
 
 
 def test_the_last_weights_of_a_training_counted_in_steps_are_validated(tiny_root: Path, tmp_path: Path) -> None:
-    steps = ("trainer.max_epochs=-1", "+trainer.max_steps=6", "+trainer.val_check_interval=3")
-    arguments = (*TINY, f"data.root={tiny_root}", *steps, "+trainer.check_val_every_n_epoch=null", "distillation=none")
+    steps = ("trainer.max_epochs=-1", "trainer.max_steps=6", "trainer.val_check_interval=3")
+    arguments = (*TINY, f"data.root={tiny_root}", *steps, "trainer.check_val_every_n_epoch=null", "distillation=none")
     run("lgad-fit", *arguments, "hydra.run.dir=run", folder=tmp_path)
     with (tmp_path / "run" / "student" / "version_0" / "metrics.csv").open() as file:
         assert [row["step"] for row in csv.DictReader(file) if row["val/f1"]] == ["2", "5"]

@@ -29,7 +29,7 @@ def test_a_run_elsewhere_finds_the_same_teacher() -> None:
         run_dir="/runs/2",
         trainer={"max_epochs": 50, "default_root_dir": "/runs/2", "enable_progress_bar": False},
         callbacks={"last": {"dirpath": "/runs/2/teacher"}},
-        data={"root": "/other/place", "num_workers": 8, "batch_size": 8},
+        data={"root": "/other/place", "num_workers": 8, "batch_size": 8, "label_cache": "/labels", "on_error": "skip"},
     )
     assert cached_teacher(elsewhere, "CULane-1") == cached_teacher(settings(), "CULane-1")
 

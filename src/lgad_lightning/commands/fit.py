@@ -16,10 +16,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from lgad_lightning import __version__
 from lgad_lightning.callbacks import FeatureDistillation
 from lgad_lightning.checkpoints import is_whole
-from lgad_lightning.commands.build import build, build_module, build_trainer, resolve
-from lgad_lightning.commands.command_line import explain, resume_arguments
+from lgad_lightning.commands.build import build, build_module, build_trainer, check_monitor, resolve
+from lgad_lightning.commands.command_line import check_added, explain, resume_arguments
 from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_variable, resume_command
 from lgad_lightning.commands.report import write_json
@@ -42,6 +43,9 @@ def main() -> None:
 
     The environment variable `HYDRA_FULL_ERROR=1` shows errors with their traceback, as it does for Hydra.
     """
+    if "--version" in sys.argv[1:]:  # Hydra would say its own
+        print(f"lgad-lightning {__version__}")
+        return
     logging.raiseExceptions = False  # a log that a full disk does not take costs its line, and nothing else
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
@@ -118,6 +122,7 @@ def fit(cfg: DictConfig) -> float:
     Raises:
         LgadError: If the configuration or the data cannot be used.
     """
+    check_added(HydraConfig.get().overrides.task, cfg)
     resume = cfg.resume is not None
     if resume:
         cfg = saved_configuration(Path(cfg.resume))
@@ -178,25 +183,6 @@ def look_at_data(data: LaneDataModule) -> None:
         data.setup("fit")
         dataset = data.datasets["train"]
         dataset.report(collate([dataset[0]])["failures"])
-
-
-def check_monitor(monitor: str, student: LaneStudent) -> None:
-    """Refuses a figure that this student does not log.
-
-    Args:
-        monitor: The figure that chooses the best checkpoint.
-        student: The student.
-
-    Raises:
-        LgadError: If its metric does not give it, or its network has no existence head.
-    """
-    figures = getattr(student.metric, "figures", None)
-    if figures is None:
-        return
-    has_existence = getattr(student.network, "existence", True) is not None
-    known = [f"val/{name}" for name in (*figures, "iou", *["existence_accuracy"] * has_existence, "loss")]
-    if monitor not in known:
-        raise LgadError(f"monitor={monitor} is not logged in this training: choose one of {', '.join(known)}.")
 
 
 class Teacher(NamedTuple):
@@ -295,3 +281,7 @@ def saved(trainer: L.Trainer, monitor: str | None) -> str:
     """The checkpoint that a trainer has kept by a monitored figure, or by none; empty if it has kept none."""
     callbacks = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
     return next((callback.best_model_path for callback in callbacks if callback.monitor == monitor), "")
+
+
+if __name__ == "__main__":  # how Lightning starts the other processes of `python -m lgad_lightning`
+    main()

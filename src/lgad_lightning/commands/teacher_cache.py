@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import Any
 
 # Settings of the trainer and the data that a teacher's weights do not depend on.
-_TRAINER = ("default_root_dir", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
-_DATA = ("root", "num_workers")
+_TRAINER = (
+    "default_root_dir",
+    "enable_progress_bar",
+    "enable_model_summary",
+    "limit_predict_batches",
+    "limit_test_batches",
+    "log_every_n_steps",
+    "profiler",
+)
+_DATA = ("root", "num_workers", "label_cache", "on_error")
 
 
 def cached_teacher(settings: Mapping[str, Any], identity: str) -> Path | None:
