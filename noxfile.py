@@ -44,7 +44,14 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests; those that need torchvision skip here."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]")
-    session.run("pytest", "-n", "2", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", "-n", "2", "--ignore", "tests/faults", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Hostile settings: each command must end in a message, and leave what is there as it is."""
+    install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]")
+    session.run("pytest", "tests/faults", "-n", "2", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session

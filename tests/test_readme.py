@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import lgad_lightning
-from lgad_lightning.commands.configs import CONFIG_DIR
+from lgad_lightning.commands.configs import CLI_CONFIG_DIR, CONFIG_DIR
 from tests.conftest import CHECKOUT
 
 README = (CHECKOUT / "README.md").read_text()
@@ -84,7 +84,7 @@ def test_every_command_of_the_readme_exists() -> None:
         for experiment in re.findall(r"\+experiment=(\w+)", command):
             assert (CONFIG_DIR / "experiment" / f"{experiment}.yaml").is_file()
         for config in re.findall(r"--config (\w+\.yaml)", command):
-            assert (CONFIG_DIR / "cli" / config).is_file()
+            assert (CLI_CONFIG_DIR / config).is_file()
 
 
 def test_every_link_of_the_readme_leads_somewhere() -> None:

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lgad_lightning import ERFNet, FeatureDistillation
-from lgad_lightning.commands.configs import CONFIG_DIR
+from lgad_lightning.commands.configs import CLI_CONFIG_DIR, CONFIG_DIR
 from lgad_lightning.commands.value_types import locate, parameters
 from tests.conftest import CHECKOUT
 from tests.helpers.commands import environment
@@ -90,6 +90,28 @@ def test_recipes_are_those_of_the_reference(experiment: str, expected: dict[str,
     assert cfg.optimizer.weight_decay == 1e-4
 
 
+UNUSUAL = {"enable_checkpointing", "barebones", "enable_autolog_hparams", "model_registry"}
+LGAD_FITS = {"callbacks", "logger"}
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "without"),
+    [
+        ("trainer", "default", UNUSUAL | LGAD_FITS),
+        *((("data", name, set[str]())) for name in ("culane", "tusimple", "synthetic", "folder")),
+    ],
+)
+def test_every_argument_has_a_key_and_the_constructors_default(group: str, name: str, without: set[str]) -> None:
+    node = composed(f"{group}={name}")[group]
+    arguments, _ = parameters(locate("", node._target_))
+    culane_has_four = {"num_slots"} if name in ("culane", "synthetic") else set()
+    assert set(node) - {"_target_"} == set(arguments) - without - culane_has_four
+    if group == "data":
+        for key in ("mean", "std", "channels", "pixel_range", "reduced_decode", "label_cache", "on_error"):
+            default = arguments[key].default
+            assert node[key] == (list(default) if isinstance(default, tuple) else default), key
+
+
 @pytest.mark.parametrize("logger", ["csv", "tensorboard", "wandb"])
 def test_every_logger_composes_with_csv(logger: str) -> None:
     assert "csv" in composed(f"logger={logger}").logger
@@ -102,8 +124,8 @@ def test_the_wheel_holds_the_configurations_and_finds_them(tmp_path: Path) -> No
     installed = tmp_path / "installed"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(installed)
-    shipped = {path.relative_to(installed / "lgad_lightning" / "conf") for path in installed.rglob("*.yaml")}
-    assert shipped == {path.relative_to(CHECKOUT / "conf") for path in (CHECKOUT / "conf").rglob("*.yaml")}
+    shipped = {path.relative_to(installed / "lgad_lightning") for path in installed.rglob("*.yaml")}
+    assert shipped == {path.relative_to(CHECKOUT) for path in (CHECKOUT / "conf").rglob("*.yaml")}
 
     command = "from lgad_lightning.commands.fit import main; main()"
     result = subprocess.run(
@@ -120,7 +142,7 @@ def test_the_wheel_holds_the_configurations_and_finds_them(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["culane_erfnet_teacher", "culane_erfnet_student"])
 def test_cli_configurations_agree_with_the_experiment(name: str) -> None:
-    cli = yaml.safe_load((CONFIG_DIR / "cli" / f"{name}.yaml").read_text())
+    cli = yaml.safe_load((CLI_CONFIG_DIR / f"{name}.yaml").read_text())
     cfg = composed("+experiment=culane_erfnet")
     data = cli["data"]["init_args"]
     for key in ("input_size", "crop_top", "batch_size", "mean", "std", "channels", "pixel_range"):

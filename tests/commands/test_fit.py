@@ -4,8 +4,6 @@ import csv
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,8 +12,7 @@ import pytest
 import torch
 import yaml
 
-import lgad_lightning
-from tests.helpers.commands import TINY, environment, run, start
+from tests.helpers.commands import TINY, run, start
 from tests.helpers.in_one_process import Ended, run_each
 
 
@@ -450,21 +447,3 @@ def test_a_checkpoint_of_another_network_is_one_message(first_run: Path, tiny_ro
         failed = run("lgad-fit", *arguments, folder=tmp_path, fails=True)
         assert len(failed.stderr.strip().splitlines()) == 1, failed.stderr
         assert "loaded from" not in failed.stdout
-
-
-@pytest.mark.parametrize("command", ["fit", "cli", "data", "eval"])
-def test_every_command_says_its_version(command: str, tmp_path: Path) -> None:
-    told = run(f"lgad-{command}", "--version", folder=tmp_path).stdout
-    assert told == f"lgad-{command} {lgad_lightning.__version__}\n"
-    module = [sys.executable, "-m", "lgad_lightning", command, "--version"]
-    assert subprocess.run(module, capture_output=True, text=True, check=True).stdout == told
-
-
-def test_the_module_trains_on_two_processes(first_run: Path, tiny_root: Path, tmp_path: Path) -> None:
-    arguments = (*TINY, f"data.root={tiny_root}", "trainer.devices=2", "trainer.strategy=ddp", "data.batch_size=2")
-    command = [sys.executable, "-m", "lgad_lightning", "fit", *arguments, "distillation=none", "hydra.run.dir=run"]
-    subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), check=True, capture_output=True, timeout=300)
-    assert (tmp_path / "run" / "metrics.json").is_file()
-    usage = subprocess.run([sys.executable, "-m", "lgad_lightning"], capture_output=True, text=True)
-    assert usage.returncode == 1
-    assert "fit,cli,data,eval" in usage.stderr

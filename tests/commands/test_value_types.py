@@ -38,6 +38,7 @@ def test_tells_the_key_and_what_it_must_be(node: dict[str, Any], message: str) -
         DATA | {"mean": [1, 2, 3.0], "root": "/data", "label_cache": None, "channels": "bgr", "augmentation": False},
         {"_target_": "lgad_lightning.LaneTeacher", "network": "???", "optimizer": ADAM | {"lr": 1}},
         {"_target_": "builtins.dict", "anything": 1},
+        {"_target_": "torch.nn.Conv2d", "dtype": "a name", "padding": "same"},  # dtype is of no declared type
     ],
 )
 def test_takes_what_constructors_take(node: dict[str, Any]) -> None:

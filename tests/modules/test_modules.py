@@ -143,6 +143,8 @@ def test_load_teacher_gives_back_the_trained_teacher(tmp_path: Path) -> None:
         ("missing.ckpt", None, "does not exist"),
         ("text.ckpt", b"no checkpoint", "is no checkpoint"),
         ("other.ckpt", {"weights": {}}, "is no checkpoint"),
+        ("list.ckpt", [1, 2], "is no checkpoint"),
+        ("names.ckpt", {"state_dict": {"network": 1}}, "is no checkpoint"),
         ("student.ckpt", {"state_dict": student().state_dict()}, "another network"),
     ],
 )
@@ -155,6 +157,7 @@ def test_load_teacher_says_what_is_wrong(tmp_path: Path, name: str, content: Any
     with pytest.raises(LgadError, match=message) as raised:
         load_teacher(path, network(5))
     assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_subclass_says_what_its_network_sees() -> None:

@@ -17,8 +17,9 @@ from lgad_lightning.callbacks import FeatureDistillation
 from lgad_lightning.commands.mistakes import describe
 from lgad_lightning.commands.terminal import PhaseProgressBar
 from lgad_lightning.commands.value_types import check_node, check_value
+from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
-from lgad_lightning.modules import LaneModule
+from lgad_lightning.modules import LaneModule, LaneStudent
 
 Node = dict[str, Any]
 
@@ -31,7 +32,7 @@ class TeacherSettings(TypedDict):
     module: Node
     network: Node
     trainer: Node
-    callbacks: Node
+    callbacks: dict[str, Node | None]
 
 
 class StudentSettings(TypedDict):
@@ -40,7 +41,7 @@ class StudentSettings(TypedDict):
     module: Node
     network: Node
     trainer: Node
-    callbacks: Node
+    callbacks: dict[str, Node | None]
 
 
 class FitSettings(TypedDict):
@@ -54,8 +55,8 @@ class FitSettings(TypedDict):
     network: Node
     distillation: Node | None
     trainer: Node
-    callbacks: Node
-    logger: Node
+    callbacks: dict[str, Node | None]
+    logger: dict[str, Node | None]
     teacher: TeacherSettings
     student: StudentSettings
 
@@ -186,3 +187,23 @@ def build_trainer(settings: dict[str, Any], callbacks: list[FeatureDistillation]
             "trainer.strategy=ddp_spawn, or one process a job under a Hydra launcher."
         )
     return trainer
+
+
+def check_monitor(monitor: str, student: LaneStudent, data: LaneDataModule) -> None:
+    """Refuses a figure that this student does not log.
+
+    Args:
+        monitor: The figure that chooses the best checkpoint.
+        student: The student.
+        data: What it is trained on.
+
+    Raises:
+        LgadError: If its metric does not give it, or its network has no existence head.
+    """
+    figures = getattr(student.metric or data.protocol.metric(), "figures", None)
+    if figures is None:
+        return
+    has_existence = getattr(student.network, "existence", True) is not None
+    known = [f"val/{name}" for name in (*figures, "iou", *["existence_accuracy"] * has_existence, "loss")]
+    if monitor not in known:
+        raise LgadError(f"monitor={monitor} is not logged in this training: choose one of {', '.join(known)}.")

@@ -1,16 +1,19 @@
 """`lgad-cli`: the package's classes, and yours, composed by LightningCLI from YAML."""
 
+import os
 import sys
 from pathlib import Path
 from pydoc import locate
 from typing import Any
 
+from jsonargparse import ArgumentError
 from lightning.pytorch.cli import LightningCLI
 from typing_extensions import override
 
 from lgad_lightning import __version__
 from lgad_lightning.callbacks import FeatureDistillation
-from lgad_lightning.commands.configs import CONFIG_DIR
+from lgad_lightning.commands.configs import CLI_CONFIG_DIR
+from lgad_lightning.commands.mistakes import INTERRUPTED, describe, keep_traceback
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneModule
@@ -21,10 +24,8 @@ def main() -> None:
 
     A FILE that does not exist here is looked for among the configurations that ship with the package.
     """
-    if sys.argv[1:] == ["--version"]:
-        print(f"lgad-cli {__version__}")
-        return
     sys.argv[1:] = [shipped(argument) for argument in sys.argv[1:]]
+    full_error = os.environ.get("LGAD_FULL_ERROR") == "1"
     try:
         LaneCLI(
             LaneModule,
@@ -32,9 +33,26 @@ def main() -> None:
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
+            parser_kwargs={"version": f"lgad-cli {__version__}", "exit_on_error": False},
         )
-    except LgadError as error:
-        sys.exit(f"lgad-cli: {error}")
+    except Exception as error:
+        if full_error:
+            raise
+        sys.exit(explain(error))
+    except (KeyboardInterrupt, SystemExit) as stop:  # the trainer makes the latter of the former
+        if isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt):
+            print("lgad-cli: interrupted. To go on: the same command with --ckpt_path LAST.ckpt.", file=sys.stderr)
+            sys.exit(INTERRUPTED)
+        raise
+
+
+def explain(error: Exception) -> str:
+    """What went wrong, in at most five lines; the traceback of what is nobody's setting goes to a file."""
+    if isinstance(error, LgadError):
+        return f"lgad-cli: {error}"
+    if isinstance(error, ArgumentError):
+        return f"lgad-cli: {' '.join(str(error).split()):.600}"
+    return f"lgad-cli: {describe(error)}\nThe traceback is in {keep_traceback('lgad-cli', error)}."
 
 
 class LaneCLI(LightningCLI):
@@ -65,9 +83,9 @@ def shipped(argument: str) -> str:
     if not argument.endswith(".yaml") or Path(argument).exists():
         return argument
     flag, _, name = argument.rpartition("=")
-    file = CONFIG_DIR / "cli" / name
+    file = CLI_CONFIG_DIR / name
     return f"{flag}={file}" if flag and file.is_file() else str(file) if file.is_file() else argument
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # how Lightning starts the other processes of `python -m lgad_lightning`
     main()

@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.mistakes import describe
@@ -47,6 +47,22 @@ def resume_arguments(arguments: list[str]) -> list[str]:
             "or start a new run."
         )
     return [f"resume={quote(str(folder))}", f"hydra.run.dir={quote(str(folder))}", "hydra.output_subdir=null"]
+
+
+def check_added(overrides: Sequence[str], cfg: DictConfig) -> None:
+    """Refuses `+NAME=TEXT` where there is no group NAME to choose TEXT from: nothing would come of it.
+
+    Args:
+        overrides: The command line's overrides, as Hydra has them.
+        cfg: The composed configuration.
+
+    Raises:
+        LgadError: For the first such override.
+    """
+    for override in overrides:
+        added = re.match(r"\+(\w+)=", override)
+        if added and isinstance(cfg.get(added[1]), str):
+            raise LgadError(f"{override}: there is no group {added[1]}, and lgad-fit reads no key of this name.")
 
 
 def quote(text: str) -> str:

@@ -14,3 +14,4 @@ def find_config_dir() -> Path:
 
 
 CONFIG_DIR = find_config_dir()
+CLI_CONFIG_DIR = CONFIG_DIR / "cli"

@@ -15,8 +15,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from lgad_lightning import __version__
-from lgad_lightning.commands.build import build, build_module, build_trainer, resolve
-from lgad_lightning.commands.command_line import explain, resume_arguments
+from lgad_lightning.commands.build import build, build_module, build_trainer, check_monitor, resolve
+from lgad_lightning.commands.command_line import check_added, explain, resume_arguments
 from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_variable, resume_command
 from lgad_lightning.commands.run_folder import claimed, save_configuration
@@ -27,7 +27,6 @@ from lgad_lightning.data import LaneDataModule
 from lgad_lightning.data.dataset import collate
 from lgad_lightning.data.source import Split
 from lgad_lightning.errors import LgadError
-from lgad_lightning.modules import LaneStudent
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ def main() -> None:
 
     The environment variable `HYDRA_FULL_ERROR=1` shows errors with their traceback, as it does for Hydra.
     """
-    if sys.argv[1:] == ["--version"]:
+    if "--version" in sys.argv[1:]:  # Hydra would say its own
         print(f"lgad-fit {__version__}")
         return
     logging.raiseExceptions = False  # a log that a full disk does not take costs its line, and nothing else
@@ -119,6 +118,7 @@ def fit(cfg: DictConfig) -> float:
     Raises:
         LgadError: If the configuration or the data cannot be used.
     """
+    check_added(HydraConfig.get().overrides.task, cfg)
     resume = cfg.resume is not None
     if resume:
         cfg = saved_configuration(Path(cfg.resume))
@@ -189,31 +189,11 @@ def look_at_data(data: LaneDataModule) -> None:
         dataset.report(collate([dataset[0]])["failures"])
 
 
-def check_monitor(monitor: str, student: LaneStudent, data: LaneDataModule) -> None:
-    """Refuses a figure that this student does not log.
-
-    Args:
-        monitor: The figure that chooses the best checkpoint.
-        student: The student.
-        data: What it is trained on.
-
-    Raises:
-        LgadError: If its metric does not give it, or its network has no existence head.
-    """
-    figures = getattr(student.metric or data.protocol.metric(), "figures", None)
-    if figures is None:
-        return
-    has_existence = getattr(student.network, "existence", True) is not None
-    known = [f"val/{name}" for name in (*figures, "iou", *["existence_accuracy"] * has_existence, "loss")]
-    if monitor not in known:
-        raise LgadError(f"monitor={monitor} is not logged in this training: choose one of {', '.join(known)}.")
-
-
 def finish_wandb() -> None:
     """Ends wandb's run, if there is one, which the next phase or the next job of a sweep would go on in."""
     if "wandb" in sys.modules:
         sys.modules["wandb"].finish()
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # how Lightning starts the other processes of `python -m lgad_lightning`
     main()

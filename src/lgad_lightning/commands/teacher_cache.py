@@ -11,7 +11,15 @@ from lgad_lightning.data.preprocessing import Preprocessing
 
 # Settings of the trainer and the data that a teacher's weights do not depend on: it sees label maps, whose geometry is
 # part of the data's identity.
-_TRAINER = ("default_root_dir", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
+_TRAINER = (
+    "default_root_dir",
+    "enable_progress_bar",
+    "enable_model_summary",
+    "limit_predict_batches",
+    "limit_test_batches",
+    "log_every_n_steps",
+    "profiler",
+)
 _DATA = ("root", "num_workers", "label_cache", "on_error", *(field.name for field in fields(Preprocessing)))
 
 

@@ -60,6 +60,9 @@ def check_value(key: str, value: Any, hint: Any) -> None:
             if name not in value:
                 raise LgadError(f"{_join(key, name)} is not set: it must be {describe(inner)}.")
             check_value(_join(key, name), value[name], inner)
+    elif get_origin(hint) is dict and isinstance(value, Mapping):
+        for name, item in value.items():
+            check_value(_join(key, name), item, get_args(hint)[1])
     elif not fits(value, hint):
         shown = "null" if value is None else f"{value!r}"
         raise LgadError(f"{key}={shown:.100} must be {describe(hint)}.")
@@ -138,8 +141,8 @@ def fits(value: Any, hint: Any) -> bool:
         (True, False, True, False)
     """
     origin, inner = get_origin(hint) or hint, get_args(hint)
-    if isinstance(value, Mapping) and "_target_" in value:
-        return True  # an object, to be
+    if hint is Any or (isinstance(value, Mapping) and "_target_" in value):
+        return True  # the latter is an object, to be
     if origin in (Union, types.UnionType):
         return any(fits(value, choice) for choice in inner)
     if origin is Annotated:
