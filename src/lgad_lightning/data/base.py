@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from lgad_lightning.data.augment import LaneAugmentation
 from lgad_lightning.data.dataset import LaneBatch, LaneDataset, collate
-from lgad_lightning.data.label_cache import LabelCache, build_label_cache
+from lgad_lightning.data.label_cache import LabelCache, build_label_cache, files_stamp
 from lgad_lightning.data.loader import LaneLoader
 from lgad_lightning.data.sampler import EpochSampler
 from lgad_lightning.data.settings import check_settings
@@ -48,7 +48,8 @@ class LaneDataModule(L.LightningDataModule):
         reduced_decode: Decode JPEGs at half size, where they are at least twice the input size: faster, but the
             pixels differ a little.
         label_cache: Folder to keep label maps of the input size in, so that masks are decoded once; None for none. It
-            is made anew when an image, a mask or a lane file has changed.
+            is made anew when it is damaged, or an image, a mask or a lane file has changed; where it cannot be written,
+            a warning says so, and nothing is kept.
         on_error: What to do with an image whose files are missing or damaged: `raise`, or `skip` it, log it and count
             it in `skipped`; in training the next image takes its place.
 
@@ -99,6 +100,7 @@ class LaneDataModule(L.LightningDataModule):
         self.label_cache = Path(label_cache).expanduser() if label_cache is not None else None
         self.on_error = on_error
         self.datasets: dict[str, LaneDataset] = {}
+        self._warned_of_cache = False
         check_settings(self)
 
     @abstractmethod
@@ -190,9 +192,12 @@ class LaneDataModule(L.LightningDataModule):
             return
         for split in splits:
             dataset = self._dataset(split)
-            files = [dataset.source.files(index) for index in range(len(dataset))]
             path = self._label_cache_path(split, dataset.source)
-            build_label_cache(path, files, dataset.label, skip=self.on_error == "skip")
+            try:
+                build_label_cache(path, _files(dataset.source), dataset.label, skip=self.on_error == "skip")
+            except OSError as error:
+                self._warn_of_cache(f"The label cache {path} cannot be written: {error}.")
+                return
 
     def setup(self, stage: str | None = None) -> None:
         """Opens the splits.
@@ -227,7 +232,10 @@ class LaneDataModule(L.LightningDataModule):
         source = self.open(split)
         cache = None
         if cached and self.label_cache:
-            cache = LabelCache(self._label_cache_path(split, source), self.input_size)
+            try:
+                cache = LabelCache(self._label_cache_path(split, source), self.input_size, files_stamp(_files(source)))
+            except (LgadError, OSError, ValueError) as error:
+                self._warn_of_cache(str(error))
         return LaneDataset(
             source,
             self.input_size,
@@ -238,6 +246,12 @@ class LaneDataModule(L.LightningDataModule):
             on_error=self.on_error,
             **options,
         )
+
+    def _warn_of_cache(self, reason: str) -> None:
+        """Tells once that label maps are made from their files every time."""
+        if not self._warned_of_cache:
+            log.warning("%s Label maps are made from their files instead, which is slower.", reason)
+        self._warned_of_cache = True
 
     def _label_cache_path(self, split: Split, source: LaneSource) -> Path:
         assert self.label_cache is not None
@@ -306,6 +320,10 @@ class LaneDataModule(L.LightningDataModule):
         std = torch.tensor(self.std, device=image.device).view(3, 1, 1)
         mean = torch.tensor(self.mean, device=image.device).view(3, 1, 1)
         return pixels.float().mul_(self.pixel_range / 255 / std).sub_(mean / std)
+
+
+def _files(source: LaneSource) -> list[list[Path]]:
+    return [source.files(index) for index in range(len(source))]
 
 
 def _as_tuple(values: Any) -> Any:
