@@ -157,7 +157,6 @@ def test_culane_has_four_slots(copy: Path) -> None:
         (("stats", "--input-size", "0x0"), "'0x0' is no size"),
         (("preview", "--images", "0"), "at least 1"),
         (("check", "--slots", "0"), "at least 1"),
-        (("check", "--json", "/proc/nothing/x.json"), "cannot be written"),
     ],
 )
 def test_nonsense_arguments_are_told(
@@ -165,6 +164,43 @@ def test_nonsense_arguments_are_told(
 ) -> None:
     assert run(arguments[0], roads, *arguments[1:]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["/proc/nothing/x.json", "/proc/x.json", "/dev/null", "/", "x" * 300])
+def test_a_place_that_cannot_be_written_is_told_before_the_work(roads: Path, place: str) -> None:
+    assert "cannot be written" in str(run("check", roads, "--json", place))
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "name"),
+    [
+        ("check", "--json", "own.json"),
+        ("stats", "--json", "own.json"),
+        ("stats", "--picture", "own.png"),
+        ("preview", "--out", "own.png"),
+    ],
+)
+def test_files_of_the_user_are_not_replaced(copy: Path, command: str, option: str, name: str) -> None:
+    arguments = (command, copy, option, copy / name) + (("--workers", 0) if command != "preview" else ())
+    for content in (b"", b'{"years": "of work"}', cv2.imencode(".png", np.zeros((9, 9), np.uint8))[1].tobytes()):
+        (copy / name).write_bytes(content)
+        assert "--overwrite" in str(run(*arguments))
+        assert (copy / name).read_bytes() == content
+    assert run(*arguments, "--overwrite") == 0
+    assert run(*arguments) == 0  # its own file of before
+    assert not [path for path in copy.iterdir() if path.name.startswith(".own")]
+
+
+def test_a_list_is_no_figures_to_replace(copy: Path) -> None:
+    (copy / "train.jsonl").write_text('{"image": "a.jpg", "lanes": []}\n')
+    assert "--overwrite" in str(run("check", copy, "--json", copy / "train.jsonl"))
+
+
+def test_figures_of_one_command_are_not_replaced_by_another(copy: Path) -> None:
+    picture, figures = copy / "a.png", copy / "a.json"
+    assert run("stats", copy, "--picture", picture, "--json", figures, "--workers", 0) == 0
+    assert "--overwrite" in str(run("preview", copy, "--out", picture))
+    assert "--overwrite" in str(run("check", copy, "--json", figures))
 
 
 def test_an_empty_split_is_an_error(copy: Path) -> None:

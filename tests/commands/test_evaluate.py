@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import subprocess
 import sys
 
@@ -184,6 +185,60 @@ def test_tusimple_errors_name_file_and_line(golden_dir, capsys):
     folder = golden_dir / "tusimple" / "edge_cases" / "garbage_line"
     message = fails(capsys, "tusimple", "--pred", folder / "pred.json", "--gt", folder / "label.json")
     assert "pred.json:3: " in message
+
+
+@pytest.mark.parametrize("option", ["--json", "--per-image"])
+def test_places_that_cannot_be_written_are_told_before_the_work(data, tmp_path, capsys, option):
+    arguments = ["culane", "--pred", tmp_path / "none", "--data", data, option]
+    for place in (tmp_path, "/dev/null", "/proc/x"):
+        assert "cannot be written" in fails(capsys, *arguments, place)
+    own = data / "list" / "test_split" / "test0_normal.txt"
+    before = own.read_bytes()
+    assert "--overwrite" in fails(capsys, *arguments, own)
+    assert own.read_bytes() == before
+    assert "no folder" in fails(capsys, *arguments, own, "--overwrite")
+
+
+def test_one_file_for_both_outputs_is_refused(data, tmp_path, capsys):
+    both = ["--json", tmp_path / "x", "--per-image", tmp_path / "x"]
+    assert "two names" in fails(capsys, "culane", "--pred", tmp_path / "pred", "--data", data, *both)
+
+
+def test_results_of_before_are_replaced(data, tmp_path):
+    for option in ([], ["--mean-f1"], []):
+        evaluate(tmp_path, "culane", "--pred", tmp_path / "pred", "--data", data, "--workers", 1, *option)
+
+
+def test_names_in_latin_1_keep_their_bytes_in_the_table(data, tmp_path):
+    (tmp_path / "list.txt").write_bytes(b"drive/a.jpg\ndrive/\xe4.jpg\n")
+    arguments = ["culane", "--pred", tmp_path / "pred", "--data", data, "--list", tmp_path / "list.txt"]
+    main([*map(str, arguments), "--per-image", str(tmp_path / "t.csv"), "--workers", "1"])
+    assert (tmp_path / "t.csv").read_bytes().split(b"\r\n")[2] == b"drive/\xe4.jpg,0,0,0"
+
+
+def test_a_scenario_of_a_latin_1_name_is_printed(data, tmp_path):
+    (data / "list" / "test_split" / os.fsdecode(b"test1_\xe4.txt")).write_text("drive/a.jpg\n")
+    code = f"from lgad_lightning.commands.evaluate import main; main({['culane', '--pred', 'pred', '--data', 'data']})"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=tmp_path, check=True)
+    assert b"cross" in run.stdout
+
+
+def test_half_a_surrogate_pair_does_not_spoil_the_table(tmp_path):
+    record = {"raw_file": "\ud800.jpg", "lanes": [], "h_samples": [], "run_time": 1}
+    (tmp_path / "a.json").write_text(json.dumps(record))
+    _, rows = evaluate(tmp_path, "tusimple", "--pred", tmp_path / "a.json", "--gt", tmp_path / "a.json")
+    assert rows[0]["image"] == "\\ud800.jpg"
+
+
+@pytest.mark.parametrize("arguments", [["--width", "100000"], ["--size", "100000x100000"], ["--width", "9" * 30]])
+def test_widths_and_sizes_of_no_image_are_refused(data, tmp_path, capsys, arguments):
+    assert arguments[0] in fails(capsys, "culane", "--pred", tmp_path / "pred", "--data", data, *arguments)
+
+
+def test_hidden_lists_are_of_another_system(data, tmp_path):
+    (data / "list" / "test_split" / "._test0_normal.txt").write_bytes(b"\0\5\x16\7")
+    results, _ = evaluate(tmp_path, "culane", "--pred", tmp_path / "pred", "--data", data, "--workers", 1)
+    assert list(results["scenarios"]) == ["normal", "cross"]
 
 
 def test_a_missing_output_folder_is_told_before_the_work(data, tmp_path, capsys):

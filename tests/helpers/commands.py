@@ -35,8 +35,8 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def start(name: str, *arguments: str, folder: Path) -> "subprocess.Popen[str]":
-    """Starts a console script in a folder."""
+def start(name: str, *arguments: str, folder: Path, new_group: bool = False) -> "subprocess.Popen[str]":
+    """Starts a console script in a folder; in a group of processes of its own, to be interrupted as one."""
     return subprocess.Popen(
         [str(SCRIPTS / name), *arguments],
         cwd=folder,
@@ -45,6 +45,7 @@ def start(name: str, *arguments: str, folder: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=heed_interrupts,
+        start_new_session=new_group,
     )
 
 

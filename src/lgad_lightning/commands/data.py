@@ -1,9 +1,7 @@
 """`lgad-data`: generates, checks, counts and shows data sets."""
 
 import argparse
-import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,19 +9,29 @@ from typing import Any
 from rich.table import Table
 
 from lgad_lightning import __version__
-from lgad_lightning.commands.report import plain_console, write_json
+from lgad_lightning.commands.console import run_command
+from lgad_lightning.commands.outputs import (
+    Recognise,
+    check_output,
+    json_bytes,
+    json_with,
+    picture_bytes,
+    picture_of,
+    write_output,
+)
+from lgad_lightning.commands.report import plain_console
 from lgad_lightning.curation.check import check_data
 from lgad_lightning.curation.layouts import open_data
 from lgad_lightning.curation.pack import pack
 from lgad_lightning.curation.preview import contact_sheet
-from lgad_lightning.curation.statistics import MEASURES, data_statistics
+from lgad_lightning.curation.statistics import FIGURES, MEASURES, data_statistics
 from lgad_lightning.data import LaneAugmentation, LaneDataModule
 from lgad_lightning.data.source import SPLITS
 from lgad_lightning.data.synthetic import SyntheticData, generate
-from lgad_lightning.drawing import Picture, write_picture
 from lgad_lightning.errors import LgadError
 
 _MEANINGS = "; ".join(f"{name}: {meaning}" for name, meaning in MEASURES.items())
+_STATS, _PREVIEW = "lgad-data stats", "lgad-data preview"
 _CAPTION = f"pixels: share of them; then mean ± deviation of {_MEANINGS}"
 
 
@@ -34,12 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The command line's arguments, those of this process if None.
     """
     options = _parser().parse_args(arguments)
-    try:
-        sys.exit(options.run(options))
-    except LgadError as error:
-        sys.exit(f"lgad-data: {error}")
-    except KeyboardInterrupt:
-        sys.exit("lgad-data: interrupted; the same command goes on from here")
+    run_command("lgad-data", lambda: options.run(options), "; the same command goes on from here")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,7 +94,9 @@ def _parser() -> argparse.ArgumentParser:
             "--crop-top", type=_whole(0), default=0, metavar="ROWS", help="rows to cut off first (default: 0)"
         )
     for command in (check, stats):
-        command.add_argument("--json", type=_json, metavar="OUT", help="write the figures as JSON")
+        command.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON")
+    for command in (check, stats, preview):
+        command.add_argument("--overwrite", action="store_true", help="write even over files of other origin")
     for command in (synth, pack_, check, stats):
         command.add_argument(
             "--workers", type=_whole(0), metavar="N", help="number of processes (default: one per core)"
@@ -118,18 +123,6 @@ def _size(text: str) -> tuple[int, int]:
     return int(found[2]), int(found[1])
 
 
-def _json(text: str) -> Path:
-    """A file that can be written: found out before the work, not after it."""
-    path = Path(text)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"'{text}' cannot be written: {error}") from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"'{text}' cannot be written: give a file in a folder you may write to")
-    return path
-
-
 def _open(options: argparse.Namespace, **settings: Any) -> LaneDataModule:
     if not options.folder.is_dir():
         raise LgadError(f"There is no folder {options.folder}; check the path.")
@@ -152,9 +145,10 @@ def _pack(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    _look_at(options.json, json_with("ok", "splits", "findings"), options)
     result = check_data(_open(options), options.workers)
     if options.json is not None:
-        write_json(result, options.json)
+        write_output(options.json, json_bytes(result))
     console = plain_console()
     splits = Table("split", "images", "official", "lanes", "official", title=f"{options.folder}")
     for split, counts in result["splits"].items():
@@ -172,13 +166,15 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _stats(options: argparse.Namespace) -> int:
+    _look_at(options.json, json_with(*FIGURES), options)
     _check_picture(options.picture)
+    _look_at(options.picture, picture_of(_STATS), options)
     module = _open(options, input_size=options.input_size, crop_top=options.crop_top)
     figures, picture = data_statistics(module, options.split, options.workers)
     if options.json is not None:
-        write_json(figures, options.json)
+        write_output(options.json, json_bytes(figures))
     if options.picture is not None:
-        _write_picture(options.picture, picture)
+        write_output(options.picture, picture_bytes(picture, _STATS))
     console = plain_console()
     slots = Table("class", "pixels", *MEASURES, title=f"{options.split}", caption=_CAPTION)
     for column in slots.columns[2:]:
@@ -199,22 +195,22 @@ def _stats(options: argparse.Namespace) -> int:
 
 def _preview(options: argparse.Namespace) -> int:
     _check_picture(options.out)
+    _look_at(options.out, picture_of(_PREVIEW), options)
     augmentation = LaneAugmentation(options.flip, options.rotate, options.zoom)
     module = _open(options, input_size=options.input_size, crop_top=options.crop_top, augmentation=augmentation)
-    _write_picture(options.out, contact_sheet(module, options.split, options.images))
+    write_output(options.out, picture_bytes(contact_sheet(module, options.split, options.images), _PREVIEW))
     print(f"Wrote {options.out}.")
     return 0
 
 
-def _write_picture(path: Path, picture: Picture) -> None:
-    try:
-        write_picture(path, picture)
-    except OSError as error:
-        raise LgadError(f"The picture cannot be written: {error}.") from error
+def _look_at(path: Path | None, recognise: Recognise, options: argparse.Namespace) -> None:
+    """Refuses a file that is not to be written, before the long work."""
+    if path is not None:
+        check_output(path, recognise, options.overwrite)
 
 
 def _check_picture(path: Path | None) -> None:
-    """Refuses other names than `.png` before the long work."""
+    """Refuses other names than `.png`."""
     if path is not None and path.suffix.lower() != ".png":
         raise LgadError(f"{path} is no name of a picture: it must end in .png.")
 

@@ -1,7 +1,6 @@
 """`lgad-eval`: the official CULane and TuSimple figures of prediction files."""
 
 import argparse
-import csv
 import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -11,20 +10,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lgad_lightning import __version__
-from lgad_lightning.commands.report import print_results, write_json
+from lgad_lightning.commands.console import run_command
+from lgad_lightning.commands.outputs import check_output, csv_bytes, csv_with, json_bytes, json_with, write_output
+from lgad_lightning.commands.report import print_results
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, prediction_name, read_lines
 from lgad_lightning.lanes.lists import read_list, scenario_name
 from lgad_lightning.longwork.parallel import map_parallel
-from lgad_lightning.longwork.whole_file import whole_file
 from lgad_lightning.metrics.functional import (
     MEAN_THRESHOLDS,
+    FrameScores,
     LaneCounts,
     culane_counts,
     culane_mean_f1,
     culane_scores,
     evaluate_tusimple,
 )
+
+_LARGEST = 16384  # pixels on a side of an image; lanes are drawn in fixed-point coordinates, which end beyond
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,13 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The command line's arguments, those of this process if None.
     """
     options = _parser().parse_args(arguments)
-    try:
-        for path in filter(None, (options.json, options.per_image)):
-            if not path.parent.is_dir():
-                raise LgadError(f"There is no folder {path.parent} to write {path.name} to; make it first.")
-        options.run(options)
-    except LgadError as error:
-        sys.exit(f"lgad-eval: {error}")
+    run_command("lgad-eval", lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    known = json_with("total", "scenarios", optional=frozenset({"unofficial"}))
+    for path, recognise in ((options.json, known), (options.per_image, csv_with(*options.header))):
+        if path is not None and not path.parent.is_dir():
+            raise LgadError(f"There is no folder {path.parent} to write {path.name} to; make it first.")
+        if path is not None:
+            check_output(path, recognise, options.overwrite)
+    if options.json is not None and options.json == options.per_image:
+        raise LgadError(f"--json and --per-image are both {options.json}: give two names.")
+    options.run(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     protocols = parser.add_subparsers(required=True, metavar="{culane,tusimple}")
 
     culane = protocols.add_parser("culane", help="counts, precision, recall and F1 of .lines.txt files")
-    culane.set_defaults(run=_culane)
+    culane.set_defaults(run=_culane, header=("image", "tp", "fp", "fn"))
     culane.add_argument("--pred", type=Path, required=True, metavar="DIR", help="folder of the predictions")
     culane.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the data set")
     culane.add_argument(
@@ -80,13 +89,14 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     tusimple = protocols.add_parser("tusimple", help="accuracy, FP and FN of a JSON file")
-    tusimple.set_defaults(run=_tusimple)
+    tusimple.set_defaults(run=_tusimple, header=("image", *FrameScores._fields))
     tusimple.add_argument("--pred", type=Path, required=True, metavar="FILE", help="predictions")
     tusimple.add_argument("--gt", type=Path, required=True, metavar="FILE", help="labels")
 
     for protocol in (culane, tusimple):
         protocol.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON")
         protocol.add_argument("--per-image", type=Path, metavar="OUT.csv", help="write those of each image as CSV")
+        protocol.add_argument("--overwrite", action="store_true", help="write even over files of other origin")
     return parser
 
 
@@ -114,7 +124,7 @@ def _size(text: str) -> tuple[int, int]:
 def _tusimple(options: argparse.Namespace) -> None:
     result = evaluate_tusimple(options.pred, options.gt)
     rows = ([name, *scores] for name, scores in result.images)
-    _report({"total": result.total._asdict(), "scenarios": {}}, ["image", *result.total._fields], rows, options)
+    _report({"total": result.total._asdict(), "scenarios": {}}, rows, options)
 
 
 class _Settings(NamedTuple):
@@ -133,6 +143,10 @@ class _Image(NamedTuple):
 
 
 def _culane(options: argparse.Namespace) -> None:
+    if options.width > max(options.size):
+        raise LgadError(f"--width {options.width} is more than the images have pixels; lanes are drawn 30 pixels wide.")
+    if max(options.size) > _LARGEST:
+        raise LgadError(f"--size has more than {_LARGEST} pixels on a side: give that of the images, width x height.")
     for folder in (options.pred, options.data):
         if not folder.is_dir():
             raise LgadError(f"There is no folder {folder}; check --pred and --data.")
@@ -159,11 +173,11 @@ def _culane(options: argparse.Namespace) -> None:
         counts = tp[:, 1:].sum(axis=0).tolist()
         results["unofficial"] = culane_mean_f1(counts, int(num_preds.sum()), int(num_target.sum()), MEAN_THRESHOLDS)
     rows = zip(names, tp[:, 0].tolist(), (num_preds - tp[:, 0]).tolist(), (num_target - tp[:, 0]).tolist(), strict=True)
-    _report(results, ["image", "tp", "fp", "fn"], rows, options)
+    _report(results, rows, options)
 
 
 def _default_lists(data: Path) -> list[Path]:
-    splits = sorted((data / "list" / "test_split").glob("*.txt"))
+    splits = sorted(path for path in (data / "list" / "test_split").glob("*.txt") if path.name[0] != ".")
     return splits or [data / "list" / "test.txt"]
 
 
@@ -231,20 +245,17 @@ def _print_warning(text: str) -> None:
     print(f"lgad-eval: warning: {text}", file=sys.stderr)
 
 
-def _report(
-    results: dict[str, Any], header: list[str], rows: Iterable[Sequence[Any]], options: argparse.Namespace
-) -> None:
+def _report(results: dict[str, Any], rows: Iterable[Sequence[Any]], options: argparse.Namespace) -> None:
     print_results(results)
     if "unofficial" in results:
         print(
             "Not part of the official protocol:",
             *(f"{key} {value:.4f}" for key, value in results["unofficial"].items()),
         )
-    if options.json:
-        write_json(results, options.json)
-    if options.per_image:
-        with whole_file(options.per_image) as part, part.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *rows])
+    if options.json is not None:
+        write_output(options.json, json_bytes(results))
+    if options.per_image is not None:
+        write_output(options.per_image, csv_bytes([options.header, *rows]))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from queue import SimpleQueue
 from typing import Any
 
 import cv2
-from filelock import FileLock
 
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.run_lengths import encode_runs
@@ -21,6 +20,7 @@ from lgad_lightning.data.source import SPLITS, LaneSource
 from lgad_lightning.data.stream import INDEX, import_litdata
 from lgad_lightning.errors import LgadError
 from lgad_lightning.longwork.file_state import file_state
+from lgad_lightning.longwork.locked import locked
 from lgad_lightning.longwork.parallel import iterate_parallel
 from lgad_lightning.longwork.whole_file import whole_file
 
@@ -55,8 +55,8 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk
             raise LgadError(f"{source.root} has no images for {split}.")
     partly = folder.with_name(f".{folder.name}.{module.identity}.partly")
     try:
-        partly.mkdir(parents=True, exist_ok=True)
-        with FileLock(partly.with_suffix(".lock")):
+        with locked(partly.with_suffix(".lock")):
+            partly.mkdir(exist_ok=True)
             for split, source in sources.items():
                 facts = {
                     "module": type(module).__name__,

@@ -23,6 +23,9 @@ MEASURES = {
 }
 """What is measured of every lane in the label map at the input size."""
 
+FIGURES = ("images", "lanes_per_image", "class_share", "existence", "geometry")
+"""The keys of what is counted."""
+
 _BARS, _BAR = 8, 22  # at most so many, of so many pixels
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from lgad_lightning.data.augment import LaneAugmentation
 from lgad_lightning.data.dataset import LaneBatch, LaneDataset, collate
-from lgad_lightning.data.label_cache import LabelCache, build_label_cache
+from lgad_lightning.data.label_cache import LabelCache, build_label_cache, files_stamp
 from lgad_lightning.data.loader import LaneLoader
 from lgad_lightning.data.preprocessing import Preprocessing
 from lgad_lightning.data.protocol import CULANE, Protocol
@@ -50,7 +50,8 @@ class LaneDataModule(L.LightningDataModule, ABC):
         reduced_decode: Decode JPEGs at half size, where they are at least twice the input size: faster, but the
             pixels differ a little.
         label_cache: Folder to keep label maps of the input size in, so that masks are decoded once; None for none. It
-            is made anew when an image, a mask or a lane file has changed.
+            is made anew when it is damaged, or an image, a mask or a lane file has changed; where it cannot be written,
+            a warning says so, and nothing is kept.
         on_error: What to do with an image whose files are missing or damaged: `raise`, or `skip` it, log it and count
             it in `skipped`; in training the next image takes its place.
 
@@ -105,6 +106,7 @@ class LaneDataModule(L.LightningDataModule, ABC):
         self.label_cache = Path(label_cache).expanduser() if label_cache is not None else None
         self.on_error = on_error
         self.datasets: dict[str, LaneDataset] = {}
+        self._warned_of_cache = False
         self._check_settings()
 
     def _check_settings(self) -> None:
@@ -210,9 +212,12 @@ class LaneDataModule(L.LightningDataModule, ABC):
             return
         for split in splits:
             dataset = self._dataset(split)
-            files = [dataset.source.files(index) for index in range(len(dataset))]
             path = self._label_cache_path(split, dataset.source)
-            build_label_cache(path, files, dataset.label, skip=self.on_error == "skip")
+            try:
+                build_label_cache(path, _files(dataset.source), dataset.label, skip=self.on_error == "skip")
+            except OSError as error:
+                self._warn_of_cache(f"The label cache {path} cannot be written: {error}.")
+                return
 
     def setup(self, stage: str | None = None) -> None:
         """Opens the splits.
@@ -247,7 +252,12 @@ class LaneDataModule(L.LightningDataModule, ABC):
         source = self.open(split)
         cache = None
         if cached and self.label_cache:
-            cache = LabelCache(self._label_cache_path(split, source), self.preprocessing.input_size)
+            try:
+                cache = LabelCache(
+                    self._label_cache_path(split, source), self.preprocessing.input_size, files_stamp(_files(source))
+                )
+            except (LgadError, OSError, ValueError) as error:
+                self._warn_of_cache(str(error))
         return LaneDataset(
             source,
             self.preprocessing,
@@ -256,6 +266,12 @@ class LaneDataModule(L.LightningDataModule, ABC):
             on_error=self.on_error,
             **options,
         )
+
+    def _warn_of_cache(self, reason: str) -> None:
+        """Tells once that label maps are made from their files every time."""
+        if not self._warned_of_cache:
+            log.warning("%s Label maps are made from their files instead, which is slower.", reason)
+        self._warned_of_cache = True
 
     def _label_cache_path(self, split: Split, source: LaneSource) -> Path:
         assert self.label_cache is not None
@@ -308,6 +324,10 @@ class LaneDataModule(L.LightningDataModule, ABC):
         if "label" in batch:
             batch["label"] = batch["label"].long()
         return batch
+
+
+def _files(source: LaneSource) -> list[list[Path]]:
+    return [source.files(index) for index in range(len(source))]
 
 
 def _start_worker(worker: int) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lgad_lightning.data.augment import LaneAugmentation
-from lgad_lightning.data.label_cache import LabelCache
+from lgad_lightning.data.label_cache import DamagedCacheError, LabelCache
 from lgad_lightning.data.preprocessing import Preprocessing
 from lgad_lightning.data.sampler import SampleKey
 from lgad_lightning.data.source import LaneSource
@@ -148,7 +148,9 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
         sample: dict[str, Any] = {"name": self.source.names[index], "frame": frame}
         if self.labels:
             cache = self.label_cache
-            label = self.source.label(index, frame, self.preprocessing.input_size) if cache is None else cache[index]
+            label = None if cache is None else self._cached(cache, index)
+            if label is None:
+                label = self.source.label(index, frame, self.preprocessing.input_size)
             if self.augment is not None:
                 image, label = self.augment(image, label, (self.seed, epoch, index))
             present = [(label == slot).any() for slot in range(1, self.source.num_slots + 1)]
@@ -156,6 +158,17 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
         if self.evaluation:
             sample["evaluation"] = self.source.evaluation(index, (frame.height, frame.width))
         return sample | {"image": image}
+
+    def _cached(self, cache: LabelCache, index: int) -> NDArray[np.uint8] | None:
+        """A label map of the cache; a damaged cache is not used further, and removed so that it is made anew."""
+        try:
+            return cache[index]
+        except DamagedCacheError as error:
+            log.warning("%s Until then label maps are made from their files.", error)
+            self.label_cache = None
+            with suppress(OSError):
+                cache.path.unlink(missing_ok=True)
+            return None
 
     def _image(self, index: int) -> tuple[Any, Frame]:
         """The image at the input size, and how it came to it."""

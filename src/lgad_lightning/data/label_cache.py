@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from lgad_lightning.data.run_lengths import decode_runs, encode_runs
 from lgad_lightning.errors import LgadError
 from lgad_lightning.longwork.file_state import file_state
+from lgad_lightning.longwork.locked import locked
 from lgad_lightning.longwork.parallel import map_parallel
 from lgad_lightning.longwork.whole_file import whole_file
 
@@ -43,16 +43,14 @@ def build_label_cache(
         workers: Number of processes, as for `map_parallel`.
 
     Raises:
-        LgadError: If the file cannot be written, or a label map cannot be made.
+        LgadError: If a label map cannot be made.
+        OSError: If the file cannot be written.
     """
-    stamp = _stamp(sources)
+    stamp = files_stamp(sources)
     if _is_current(path, stamp):
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            if _is_current(path, stamp):
-                return
+    with locked(path.with_suffix(".lock")):
+        if not _is_current(path, stamp):
             encode = partial(_record, make, skip)
             records = map_parallel(encode, range(len(sources)), f"Caching labels in {path.name}", workers)
             offsets = np.cumsum([0, *map(len, records)], dtype=np.int64).tobytes()
@@ -60,11 +58,10 @@ def build_label_cache(
             header = {"stamp": stamp, "count": len(sources), "crc": zlib.crc32(offsets), "whole": whole}
             with whole_file(path) as part, part.open("wb") as file:
                 file.writelines([_MAGIC, json.dumps(header).encode() + b"\n", offsets, *records])
-    except OSError as error:
-        raise LgadError(
-            f"The label cache {path} cannot be written: {error}. Make room there, set label_cache to another folder, "
-            "or to null for none."
-        ) from error
+
+
+class DamagedCacheError(LgadError):
+    """A cache holds something else than was written."""
 
 
 class LabelCache:
@@ -73,18 +70,23 @@ class LabelCache:
     Args:
         path: The cache file.
         size: Height and width of its label maps.
+        stamp: What `files_stamp` gives for the files that it must have been made from; None for any.
 
     Raises:
-        LgadError: If there is no such file, or it is damaged.
+        LgadError: If there is no such file, it is damaged, or was made from others.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int]) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], stamp: str | None = None) -> None:
         header, start = _header(path)
+        if stamp not in (None, header["stamp"]):
+            raise LgadError(f"The label cache {path} is not of the files' present state: prepare_data makes it anew.")
         self.path = path
         self.size = size
         self._bytes = np.memmap(path, np.uint8, "r")
         offsets = self._bytes[start : start + 8 * (header["count"] + 1)]
         if zlib.crc32(offsets.tobytes()) != header["crc"]:
+            raise self._damaged()
+        if start + len(offsets) + int(np.frombuffer(offsets.tobytes(), np.int64)[-1]) != len(self._bytes):
             raise self._damaged()
         self._offsets = offsets.tobytes()
         self._records = start + len(offsets)
@@ -99,8 +101,8 @@ class LabelCache:
         except (zlib.error, ValueError) as error:
             raise self._damaged() from error
 
-    def _damaged(self) -> LgadError:
-        return LgadError(f"The label cache {self.path} is damaged: remove it, and it is made anew.")
+    def _damaged(self) -> "DamagedCacheError":
+        return DamagedCacheError(f"The label cache {self.path} is damaged: the next run makes it anew.")
 
 
 def _record(make: Callable[[int], NDArray[np.uint8]], skip: bool, index: int) -> bytes:
@@ -114,10 +116,11 @@ def _record(make: Callable[[int], NDArray[np.uint8]], skip: bool, index: int) ->
 
 def _is_current(path: Path, stamp: str) -> bool:
     try:
+        LabelCache(path, (0, 0), stamp)
         header = _header(path)[0]
-    except (LgadError, OSError):
+    except (LgadError, OSError, ValueError):
         return False
-    return bool(header["stamp"] == stamp and header["whole"])
+    return bool(header["whole"])
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
@@ -132,10 +135,15 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
         raise LgadError(f"There is no label cache {path}: prepare_data makes it.") from error
     except ValueError:
         pass
-    raise LgadError(f"{path} is no label cache of this version: remove it, and it is made anew.")
+    raise LgadError(f"{path} is no label cache of this version: the next run makes it anew.")
 
 
-def _stamp(sources: Sequence[Sequence[Path]]) -> str:
+def files_stamp(sources: Sequence[Sequence[Path]]) -> str:
+    """Stands for the present state of files.
+
+    Args:
+        sources: The files of each label map.
+    """
     digest = hashlib.sha256()
     for path in dict.fromkeys(path for files in sources for path in files):
         digest.update(file_state(path).encode(errors="surrogatepass"))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import cv2
@@ -84,13 +85,28 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int
         try:
             for start in range(0, len(items), _AT_ONCE):
                 part = items[start : start + _AT_ONCE]
-                yield from pool.map(_call, part, chunksize=min(16, -(-len(part) // (4 * workers))))
+                with _interrupts_wait():
+                    results = pool.map(_call, part, chunksize=min(16, -(-len(part) // (4 * workers))))
+                yield from results
         except BrokenProcessPool as error:
             raise LgadError(
                 f"One of {workers} worker processes was killed, perhaps for want of memory: try fewer workers."
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Holds Ctrl-C back while workers start: they inherit that, and so do not die of it before they ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _function: Callable[[Any], Any]  # of a worker: sent once, since it may carry the lists of a whole data set

@@ -1,6 +1,7 @@
 import importlib
 import json
 import multiprocessing
+import shutil
 from pathlib import Path
 
 import cv2
@@ -68,6 +69,34 @@ def test_a_complete_data_set_is_left_alone(small: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in small.rglob("*")} == before
 
 
+@pytest.mark.parametrize(
+    "pattern", ["*/train_000.MP4/00001.jpg", "laneseg*/*/*/00000.png", "list/val_gt.txt", "*/*/*s.txt"]
+)
+def test_what_was_removed_is_written_again_and_nothing_else(small: Path, tmp_path: Path, pattern: str) -> None:
+    root = Path(shutil.copytree(small, tmp_path / "copy"))
+    removed = list(root.glob(pattern))
+    assert removed
+    for path in removed:
+        path.unlink()
+    kept = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
+    assert generate(SMALL, root, workers=0) == root
+    assert contents(root) == contents(small)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff\xfe", b"[" * 100_000])
+def test_a_damaged_manifest_is_told(small: Path, tmp_path: Path, content: bytes) -> None:
+    root = Path(shutil.copytree(small, tmp_path / "copy"))
+    (root / "synthetic.json").write_bytes(content)
+    with pytest.raises(LgadError, match=r"synthetic\.json is damaged"):
+        generate(SMALL, root, workers=0)
+
+
+def test_a_place_where_no_folder_can_be_is_told() -> None:
+    with pytest.raises(LgadError, match="cannot be written"):
+        generate(SMALL, Path("/proc/roads"), workers=0)
+
+
 def test_an_interrupted_generation_is_continued(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
@@ -83,7 +112,7 @@ def test_an_interrupted_generation_is_continued(small: Path, tmp_path: Path, mon
     with pytest.raises(KeyboardInterrupt):
         generate(SMALL, tmp_path / "data", workers=0)
     assert not (tmp_path / "data").exists()
-    (next(tmp_path.glob(".data.*.partly")) / "00001.jpg.123.tmp").write_bytes(b"half an image")  # as a kill leaves it
+    (next(tmp_path.glob(".data.*.partly")) / ".00001.jpg.123.part").write_bytes(b"half an image")  # as a kill leaves it
     generate(SMALL, tmp_path / "data", workers=0)
     assert len(calls) == 4 + 13  # the three that were complete are not drawn again
     assert contents(tmp_path / "data") == contents(small)

@@ -2,14 +2,15 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-from filelock import FileLock
 
 from lgad_lightning.data.source import SPLITS, Split
 from lgad_lightning.data.synthetic.render import render
@@ -18,8 +19,11 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.lane import Lane
 from lgad_lightning.lanes.lists import MASKS
 from lgad_lightning.lanes.raster import rasterise
+from lgad_lightning.longwork.locked import locked
 from lgad_lightning.longwork.parallel import map_parallel
 from lgad_lightning.longwork.whole_file import whole_file
+
+log = logging.getLogger(__name__)
 
 MANIFEST = "synthetic.json"
 _VERSION = 1  # raised whenever equal parameters give other pictures
@@ -69,7 +73,7 @@ class SyntheticData:
 
 
 def generate(data: SyntheticData, root: Path, workers: int | None = None) -> Path:
-    """Writes a data set, unless it is there already.
+    """Writes a data set, or what is missing of it.
 
     The images go to a folder beside `root`, which is renamed when all is written: a folder of this name is always
     complete. What an interrupted call has written is kept for the next one. Processes that ask for the same folder at
@@ -87,13 +91,14 @@ def generate(data: SyntheticData, root: Path, workers: int | None = None) -> Pat
         LgadError: If the folder holds anything else, or cannot be written.
     """
     root = Path(root)
-    if _holds(data, root):
+    if _holds(data, root) and not _missing(data, root):
         return root
     partly = root.with_name(f".{root.name}.{data.identity}.partly")
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(partly.with_suffix(".lock")):
-            if not _holds(data, root):
+        with locked(partly.with_suffix(".lock")):
+            if _holds(data, root):
+                _repair(data, root, workers)
+            else:
                 _write(data, partly, workers)
                 partly.replace(root)
     except OSError as error:
@@ -112,7 +117,7 @@ def _holds(data: SyntheticData, root: Path) -> bool:
     """
     manifest = root / MANIFEST
     if manifest.is_file():
-        found = json.loads(manifest.read_text())
+        found = _read_manifest(manifest)
         if found["identity"] == data.identity:
             return True
         raise LgadError(
@@ -125,21 +130,60 @@ def _holds(data: SyntheticData, root: Path) -> bool:
 
 
 def _write(data: SyntheticData, folder: Path, workers: int | None) -> None:
-    items = [(split, index) for split in SPLITS for index in range(getattr(data, split))]
+    items = _items(data)
     bits = map_parallel(partial(_write_image, data, folder), items, "Generating synthetic roads", workers)
-    for path, text in _lists(data, dict(zip(items, bits, strict=True))).items():
-        _replace(folder / path, text.encode())
-    for left_over in folder.rglob("*.tmp"):  # by a call that was killed
+    _write_lists(data, folder, dict(zip(items, bits, strict=True)))
+    for left_over in folder.rglob(".*.part"):  # by a call that was killed
         left_over.unlink()
     manifest = {"identity": data.identity, "version": _VERSION, "parameters": asdict(data)}
     _replace(folder / MANIFEST, json.dumps(manifest, indent=2).encode())
 
 
-def _write_image(data: SyntheticData, folder: Path, item: tuple[Split, int]) -> str:
-    """Writes image, lanes and mask of one scene; returns its existence bits.
+def _repair(data: SyntheticData, root: Path, workers: int | None) -> None:
+    """Writes what somebody has removed, and nothing else."""
+    missing = _missing(data, root)
+    if not missing:
+        return
+    log.warning("%d files of %s were missing: they are written again.", len(missing), root)
+    lists = any(path.parts[0] == "list" for path in missing)
+    items = [item for item in _items(data) if lists or not missing.isdisjoint(_files(data, item))]
+    bits = map_parallel(partial(_write_image, data, root), items, "Writing what is missing", workers)
+    if lists:
+        _write_lists(data, root, dict(zip(items, bits, strict=True)))
 
-    The image is written last: where it exists, the scene is complete.
-    """
+
+def _items(data: SyntheticData) -> list[tuple[Split, int]]:
+    return [(split, index) for split in SPLITS for index in range(getattr(data, split))]
+
+
+def _files(data: SyntheticData, item: tuple[Split, int]) -> list[Path]:
+    """Mask, lanes and image of a scene."""
+    split, index = item
+    name = data.name(split, index)
+    return [Path(MASKS[split], f"{name}.png"), Path(f"{name}.lines.txt"), Path(f"{name}.jpg")]
+
+
+def _missing(data: SyntheticData, root: Path) -> set[Path]:
+    lists = _lists(data, dict.fromkeys(_items(data), ""))
+    wanted = [*map(Path, lists), *(path for item in _items(data) for path in _files(data, item))]
+    return {path for path in wanted if not (root / path).is_file()}
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not found.keys() >= {"identity", "parameters"}:
+        raise LgadError(
+            f"{path} is damaged, so that nobody can tell which data set is there: give another folder, or remove that "
+            "one to generate it anew."
+        )
+    return found
+
+
+def _write_image(data: SyntheticData, folder: Path, item: tuple[Split, int]) -> str:
+    """Writes what is missing of image, lanes and mask of one scene; returns its existence bits."""
     split, index = item
     # Every scenario equally often, in every split: a stratified set needs fewer images.
     scene = sample_scene(SCENARIOS[index % 9], np.random.default_rng([data.seed, SPLITS.index(split), index]))
@@ -149,12 +193,13 @@ def _write_image(data: SyntheticData, folder: Path, item: tuple[Split, int]) -> 
     }
     stroke = max(2, round(16 * data.image_size[1] / REFERENCE_SIZE[1]))
     label = rasterise([lanes.get(slot) for slot in (1, 2, 3, 4)], data.image_size, stroke)
-    image = folder / f"{data.name(split, index)}.jpg"
-    if not image.exists():
-        mask = folder / MASKS[split] / f"{data.name(split, index)}.png"
-        lines = "".join(" ".join(f"{x:.7g} {y:.7g}" for x, y in lane.points) + " \n" for lane in lanes.values())
-        _replace(image.with_suffix(".lines.txt"), lines.encode())
+    mask, lines, image = (folder / path for path in _files(data, item))
+    if not lines.exists():
+        text = "".join(" ".join(f"{x:.7g} {y:.7g}" for x, y in lane.points) + " \n" for lane in lanes.values())
+        _replace(lines, text.encode())
+    if not mask.exists():
         _replace(mask, cv2.imencode(".png", label, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+    if not image.exists():
         jpeg = cv2.imencode(".jpg", render(scene, data.image_size), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
         _replace(image, jpeg.tobytes())
     return " ".join(str(int((label == slot).any())) for slot in (1, 2, 3, 4))
@@ -174,6 +219,12 @@ def _lists(data: SyntheticData, bits: Mapping[tuple[Split, int], str]) -> dict[s
         names = [data.name("test", index) for index in range(number, data.test, 9)]
         lists[f"list/test_split/test{number}_{scenario}.txt"] = "".join(f"{name}.jpg\n" for name in names)
     return lists
+
+
+def _write_lists(data: SyntheticData, folder: Path, bits: Mapping[tuple[Split, int], str]) -> None:
+    for path, text in _lists(data, bits).items():
+        if not (folder / path).exists():
+            _replace(folder / path, text.encode())
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -1,0 +1,35 @@
+"""What the console scripts have in common: errors and interruptions end in one line."""
+
+import signal
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+from lgad_lightning.errors import LgadError
+
+
+def run_command(program: str, action: Callable[[], int | None], hint: str = "") -> None:
+    """Runs a command; errors and Ctrl-C end the process with one line and exit code 1.
+
+    Args:
+        program: Its name, the beginning of the line.
+        action: The work; returns the exit code to end with, None to return.
+        hint: What to add where it was interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        _print_anything(stream)
+    try:
+        code = action()
+    except LgadError as error:
+        sys.exit(f"{program}: {error}")
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would end the tidying-up in a traceback
+        sys.exit(f"{program}: interrupted{hint}")
+    if code is not None:
+        sys.exit(code)
+
+
+def _print_anything(stream: TextIO) -> None:
+    """Lets names of files be printed that the terminal's encoding does not know."""
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,117 @@
+"""Files that a command writes at the end: looked at before the work, and never in place of a file of the user's."""
+
+import csv
+import io
+import json
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from lgad_lightning.drawing import Picture
+from lgad_lightning.errors import LgadError
+from lgad_lightning.longwork.whole_file import whole_file
+
+Recognise = Callable[[bytes], bool]
+"""Whether content is what a command has written to such a file before."""
+
+_PNG_HEADER = 33  # bytes of a PNG's signature and of its first chunk
+
+
+def check_output(path: Path, recognise: Recognise, overwrite: bool = False) -> None:
+    """Looks whether a file may be written: before the work, not after it.
+
+    Args:
+        path: The file; its folder is made where it is missing.
+        recognise: Tells a file that the same command has written, which may be replaced.
+        overwrite: Whether any other file may be replaced, too.
+
+    Raises:
+        LgadError: If the folder cannot be written to, or there is something that is not to be replaced.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass
+        if not (path.exists() or path.is_symlink()):
+            return
+        if not path.is_file():
+            raise LgadError(f"{path} cannot be written: it is there, and is no file. Give another name.")
+        if not (overwrite or recognise(path.read_bytes())):
+            raise LgadError(
+                f"{path} is there already, and this command has not written it: give another name, or --overwrite to "
+                "replace it."
+            )
+    except OSError as error:
+        raise LgadError(f"{path} cannot be written: {error}. Give a file in a folder you may write to.") from error
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Writes a file, whole or not at all.
+
+    Args:
+        path: The file, which `check_output` has looked at.
+        content: What to write.
+
+    Raises:
+        LgadError: If it cannot be written after all.
+    """
+    try:
+        with whole_file(path) as part:
+            part.write_bytes(content)
+    except OSError as error:
+        raise LgadError(f"{path} cannot be written: {error}.") from error
+
+
+def json_with(*keys: str, optional: frozenset[str] = frozenset()) -> Recognise:
+    """Recognises a JSON object with these keys and no others."""
+
+    def recognise(content: bytes) -> bool:
+        try:
+            found = json.loads(content)
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(found, dict) and found.keys() - optional == set(keys)
+
+    return recognise
+
+
+def json_bytes(value: Any) -> bytes:
+    """A value as JSON for people to read."""
+    return f"{json.dumps(value, indent=2)}\n".encode()
+
+
+def csv_with(*header: str) -> Recognise:
+    """Recognises a table by its first line."""
+    return lambda content: content.split(b"\n", 1)[0].strip() == ",".join(header).encode()
+
+
+def csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
+    """A table; names keep the bytes that they have in their list, and what is no text at all is escaped."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    try:
+        return text.getvalue().encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return text.getvalue().encode(errors="backslashreplace")
+
+
+def picture_of(command: str) -> Recognise:
+    """Recognises a picture that `picture_bytes` has made for the command."""
+    return lambda content: content[_PNG_HEADER:].startswith(_signature(command))
+
+
+def picture_bytes(picture: Picture, command: str) -> bytes:
+    """A PNG that says which command has drawn it."""
+    content = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
+    return content[:_PNG_HEADER] + _signature(command) + content[_PNG_HEADER:]
+
+
+def _signature(command: str) -> bytes:
+    """A text chunk of a PNG."""
+    text = b"tEXtSoftware\0" + command.encode()
+    return (len(text) - 4).to_bytes(4, "big") + text + zlib.crc32(text).to_bytes(4, "big")
