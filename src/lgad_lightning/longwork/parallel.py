@@ -99,14 +99,17 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int
 @contextmanager
 def _interrupts_wait() -> Iterator[None]:
     """Holds Ctrl-C back while workers start: they inherit that, and so do not die of it before they ignore it."""
-    if not hasattr(signal, "pthread_sigmask"):
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 _function: Callable[[Any], Any]  # of a worker: sent once, since it may carry the lists of a whole data set
