@@ -32,7 +32,7 @@ from lgad_lightning.data import LaneDataModule
 from lgad_lightning.data.dataset import collate
 from lgad_lightning.errors import LgadError
 from lgad_lightning.longwork.whole_file import copy_whole
-from lgad_lightning.modules import LaneStudent, LaneTeacher
+from lgad_lightning.modules import LaneModule, LaneStudent, LaneTeacher
 from lgad_lightning.modules.teacher import load_weights
 
 log = logging.getLogger(__name__)
@@ -155,6 +155,8 @@ def fit_stages(cfg: DictConfig, resume: bool) -> float:
     distillation = settings["distillation"] or {}
     wanted = cfg.stage == "teacher" or distillation.get("teacher") == MISSING  # `teacher: ???`
     teacher = build_teacher(resolve(cfg, "teacher")) if wanted else None
+    if teacher is not None and isinstance(teacher.module, LaneModule):
+        teacher.module.check_classes(data.num_classes)
     if teacher is not None and cfg.stage == "teacher":
         look_at_data(data)
         save_configuration(cfg)
@@ -167,6 +169,7 @@ def fit_stages(cfg: DictConfig, resume: bool) -> float:
     for callback in callbacks:
         callback.check_layers(student)
     check_monitor(settings["monitor"], student)
+    student.check_classes(data.num_classes)
     trainer = build_trainer(settings, callbacks)
     look_at_data(data)
     save_configuration(cfg)
