@@ -151,6 +151,8 @@ def fit_stages(cfg: DictConfig, resume: bool) -> float:
     distillation = settings["distillation"] or {}
     wanted = cfg.stage == "teacher" or distillation.get("teacher") == MISSING  # `teacher: ???`
     teacher = build_teacher(resolve(cfg, "teacher")) if wanted else None
+    if teacher is not None and isinstance(teacher.module, LaneModule):
+        teacher.module.check_classes(data.num_classes)
     if teacher is not None and cfg.stage == "teacher":
         look_at_data(data)
         save_configuration(cfg)
@@ -164,6 +166,7 @@ def fit_stages(cfg: DictConfig, resume: bool) -> float:
     for callback in callbacks:
         callback.check_layers(student)
     check_monitor(settings["monitor"], student, data)
+    student.check_classes(data.num_classes)
     trainer = build_trainer(settings, callbacks)
     look_at_data(data)
     save_configuration(cfg)

@@ -83,7 +83,17 @@ class LaneModule(L.LightningModule, ABC):
         Raises:
             LgadError: If they differ.
         """
-        found = getattr(getattr(self.trainer, "datamodule", None), "num_classes", self.num_classes)
+        self.check_classes(getattr(getattr(self.trainer, "datamodule", None), "num_classes", self.num_classes))
+
+    def check_classes(self, found: int) -> None:
+        """Compares the network's number of classes with the data's.
+
+        Args:
+            found: The data's.
+
+        Raises:
+            LgadError: If they differ.
+        """
         if found != self.num_classes:
             raise LgadError(
                 f"The network has {self.num_classes} classes, the data {found} (its lane slots and the background). "
