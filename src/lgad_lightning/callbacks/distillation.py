@@ -47,6 +47,7 @@ class FeatureDistillation(L.Callback):
     """
 
     default_name = "distillation"
+    looks = 3  # how many batches `check_inputs` is given
 
     def __init__(
         self,
@@ -92,6 +93,16 @@ class FeatureDistillation(L.Callback):
             The positional arguments of the teacher's `forward`.
         """
         return (image_of(batch, self.image),)
+
+    def check_inputs(self, inputs: tuple[Any, ...]) -> None:
+        """Look at what the teacher is called with in the first batches, where the time that takes does not matter.
+
+        Args:
+            inputs: What `teacher_inputs` returned.
+
+        Raises:
+            LgadError: If it cannot be right; by default nothing is looked at.
+        """
 
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
         """Compare the features of one batch.
@@ -228,6 +239,9 @@ class FeatureDistillation(L.Callback):
             return step(batch, *args, **kwargs)  # called by a validation step, say
         fit = self._ready()
         inputs = self.teacher_inputs(batch)  # before the step, which may take the batch apart
+        if fit.looked < self.looks:
+            fit.looked += 1
+            self.check_inputs(inputs)
         with record_features(fit.layers, owner="the student") as features:
             fit.pending = inputs, features
             try:
