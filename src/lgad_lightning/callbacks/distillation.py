@@ -14,6 +14,12 @@ from lgad_lightning.callbacks.anchor import anchor
 from lgad_lightning.callbacks.batch_items import Where, image_of
 from lgad_lightning.callbacks.diagnostics import GradientRatios
 from lgad_lightning.callbacks.frozen_teacher import FrozenTeacher
+from lgad_lightning.callbacks.refusals import (
+    checked_loss,
+    refuse_no_network,
+    refuse_shared_names,
+    refuse_stopping_on_nothing,
+)
 from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.callbacks.shadowed_method import ShadowedMethod
 from lgad_lightning.errors import LgadError
@@ -69,6 +75,7 @@ class FeatureDistillation(L.Callback):
                 raise LgadError(f"{argument}={when}: give a number of steps (int) or a fraction of the training (0..1)")
         if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
             raise LgadError(f"weight={weight}: give a finite number of at least 0")
+        refuse_no_network(teacher, type(self).__name__)
         self.teacher = teacher
         self.student_layers = student_layers
         self.teacher_layers = teacher_layers
@@ -151,6 +158,7 @@ class FeatureDistillation(L.Callback):
             raise LgadError(
                 f"{type(self).__name__} needs training_step(batch, ...), not one that takes dataloader_iter"
             )
+        refuse_shared_names(self, trainer)
         self._detach()
         # Here and not in on_fit_start, where a learning-rate finder already trains.
         self._fit = RunningFit(pl_module)
@@ -163,6 +171,7 @@ class FeatureDistillation(L.Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._ready()
         self.weight_at(0)  # fails for a fraction of an endless training
+        refuse_stopping_on_nothing(self, trainer)
 
     @override
     def on_train_batch_start(
@@ -286,7 +295,7 @@ class FeatureDistillation(L.Callback):
             return None
         teacher = self._target_features(fit, inputs, features)
         compared = [output.view_as(output) for output in student]  # by which the loss's own gradient is measured
-        loss = self.compute_loss(compared, teacher)
+        loss = checked_loss(self, fit.labels, compared, teacher)
         fit.module.log(f"{self.name}/loss", loss.detach())
         if fit.looking:
             fit.figures |= self._figures(student, teacher)
