@@ -38,6 +38,7 @@ LAYERS: dict[str, Any] = {"student_layers": ["a.*"], "teacher_layers": ["b.1", "
 SPEED: dict[str, Any] = {"bf16_teacher": True, "compile_teacher": True}
 CASES: dict[str, tuple[bool, dict[str, Any]]] = {
     "FeatureDistillation": (True, LAYERS | TIMES | SPEED),
+    "FitNets": (True, LAYERS | TIMES | SPEED),
     "AttentionTransfer": (True, LAYERS | TIMES | SPEED | FORM),
     "LabelGuidedAttentionDistillation": (True, LAYERS | TIMES | SPEED | FORM | {"ignore_index": 250}),
     "JointLabelGuidedAttentionDistillation": (True, LAYERS | TIMES | FORM | {"ignore_index": 250}),
