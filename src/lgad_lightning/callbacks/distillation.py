@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from typing_extensions import override
 
 from lgad_lightning.callbacks.anchor import anchor
-from lgad_lightning.callbacks.batch_items import Where, image_of
+from lgad_lightning.callbacks.batch_items import Where, image_of, size_of
 from lgad_lightning.callbacks.diagnostics import GradientRatios
 from lgad_lightning.callbacks.frozen_teacher import FrozenTeacher
 from lgad_lightning.callbacks.refusals import (
@@ -28,6 +28,7 @@ from lgad_lightning.callbacks.shadowed_method import ShadowedMethod
 from lgad_lightning.callbacks.trainable_parts import TrainableParts, optimizer_like
 from lgad_lightning.errors import LgadError
 from lgad_lightning.features import RecordedFeatures, depends_on, find_layers, pair_layers, record_features
+from lgad_lightning.layouts import Layout, channels_first
 
 
 class FeatureDistillation(L.Callback):
@@ -54,6 +55,7 @@ class FeatureDistillation(L.Callback):
         compile_teacher: Whether the teacher runs through `torch.compile`.
         image: Where the images are in a batch: a key, a position, or a function of it; see `image_of`.
         label: Where the label maps are, likewise; see `label_of`.
+        layout: `nchw` or `nhwc`, where the channels of the student's layers are; by default seen by the input's size.
     """
 
     default_name = "distillation"
@@ -73,6 +75,7 @@ class FeatureDistillation(L.Callback):
         compile_teacher: bool = False,
         image: Where | None = None,
         label: Where | None = None,
+        layout: Layout | None = None,
     ) -> None:
         for argument, when in (("start", start), ("ramp", ramp), ("end", end)):
             if when is not None and (when < 0 or (isinstance(when, float) and when > 1)):
@@ -92,6 +95,7 @@ class FeatureDistillation(L.Callback):
         self.compile_teacher = compile_teacher
         self.image = image
         self.label = label
+        self.layout = layout
         self._fit: RunningFit | None = None
         self._trainable: TrainableParts | None = None
         self._saved: dict[str, Any] | None = None
@@ -318,6 +322,7 @@ class FeatureDistillation(L.Callback):
             return step(batch, *args, **kwargs)  # called by a validation step, say
         fit = self._ready()
         inputs = self.teacher_inputs(batch)  # before the step, which may take the batch apart
+        fit.size = size_of(batch, self.image)
         if fit.looked < self.looks:
             fit.looked += 1
             self.check_inputs(inputs)
@@ -355,7 +360,10 @@ class FeatureDistillation(L.Callback):
     def _weighted_loss(self, inputs: tuple[Any, ...], features: RecordedFeatures) -> Tensor | None:
         fit = self._running
         names = [name for name, _ in fit.pairs]
-        student = features.maps(names)
+        student = [
+            channels_first(output, fit.size, fit.layers[name], f"layer {name!r} of the student", self.layout)
+            for name, output in zip(names, features.maps(names), strict=True)
+        ]
         fit.check_gradients(names, student)
         weight = self.weight_at(fit.module.trainer.global_step)
         if not fit.rehearsed:
