@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
-from torch import Tensor
+from torch import Tensor, nn
 
 from lgad_lightning.callbacks import (
     AttentionTransfer,
@@ -107,3 +107,14 @@ def test_a_module_of_pytorch_lightning_trains_under_its_own_trainer():
     )
     trainer.fit(Stranger(), loader(make_batches()))
     assert trainer.callback_metrics["label_attention/loss"] > 0
+
+
+def test_a_module_that_nothing_trains_is_warned_of(recwarn: pytest.WarningsRecorder):
+    callback = returning(lambda student, teacher: student[0].mean())
+    callback.adapter = nn.Conv2d(4, 6, 1)
+    with pytest.warns(UserWarning, match=r"nothing trains Returning\.adapter: return it from trainable_modules"):
+        fit(callback)
+    callback.adapter.requires_grad_(False)
+    recwarn.clear()
+    fit(callback)
+    assert not [warning for warning in recwarn if "trainable_modules" in str(warning.message)]

@@ -22,6 +22,7 @@ from lgad_lightning.callbacks.refusals import (
     refuse_no_network,
     refuse_shared_names,
     refuse_stopping_on_nothing,
+    untrained_modules,
 )
 from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.callbacks.shadowed_method import ShadowedMethod
@@ -217,6 +218,12 @@ class FeatureDistillation(L.Callback):
         self._ready()
         self.weight_at(0)  # fails for a fraction of an endless training
         refuse_stopping_on_nothing(self, trainer)
+        for name in untrained_modules(self):
+            self._running.warn_once(
+                f"untrained {name}",
+                f"nothing trains {type(self).__name__}.{name}: return it from trainable_modules, or freeze it"
+                " (requires_grad_(False)) if it is not to learn",
+            )
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -75,6 +75,22 @@ def refuse_stopping_on_nothing(callback: "FeatureDistillation", trainer: "L.Trai
             )
 
 
+def untrained_modules(callback: "FeatureDistillation") -> list[str]:
+    """Find modules that a callback holds as attributes, where nothing trains them.
+
+    Args:
+        callback: The callback.
+
+    Returns:
+        Names of the attributes with trainable parameters, the teacher excepted.
+    """
+    return [
+        name
+        for name, value in vars(callback).items()
+        if name != "teacher" and isinstance(value, nn.Module) and any(p.requires_grad for p in value.parameters())
+    ]
+
+
 def checked_loss(
     callback: "FeatureDistillation", labels: Sequence[str], student: list[Tensor], teacher: list[Tensor]
 ) -> Tensor:
