@@ -19,7 +19,12 @@ from distillation_toys import (
 )
 from torch.utils.data import DataLoader
 
-from lgad_lightning.callbacks import JointLabelGuidedAttentionDistillation, LabelGuidedAttentionDistillation
+from lgad_lightning.callbacks import (
+    FeatureDistillation,
+    FitNets,
+    JointLabelGuidedAttentionDistillation,
+    LabelGuidedAttentionDistillation,
+)
 
 
 class Shares:
@@ -37,9 +42,18 @@ class Manual(Shares, ManualModule):
     pass
 
 
-def train(
-    module: Module, callback: LabelGuidedAttentionDistillation, strategy: str = "ddp"
-) -> list[list[torch.Tensor]]:
+class Hints(FitNets):
+    """Shows the teacher the label; each process starts from other weights, and those of rank 0 count."""
+
+    def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
+        return (batch[1],)
+
+    def trainable_modules(self, student_shapes: Any, teacher_shapes: Any) -> torch.nn.Module:
+        torch.manual_seed(torch.distributed.get_rank())
+        return super().trainable_modules(student_shapes, teacher_shapes)
+
+
+def train(module: Module, callback: FeatureDistillation, strategy: str = "ddp") -> list[list[torch.Tensor]]:
     make_trainer(callback, strategy=strategy, devices=2, use_distributed_sampler=False).fit(module)
     return module.recorder.seen
 
@@ -67,6 +81,12 @@ def main(path: str) -> None:
     weights = torch.nn.utils.parameters_to_vector(teacher.parameters()).detach()
     results["joint"] = [torch.empty_like(weights) for _ in range(2)]
     torch.distributed.all_gather(results["joint"], weights)
+    net, teacher = make_pair()
+    fitnets = Hints(teacher, LAYERS, TEACHER_LAYERS, start=1, end=3)
+    train(Automatic(net), fitnets)
+    weights = torch.nn.utils.parameters_to_vector(fitnets.trainable.parameters()).detach()
+    results["fitnets"] = [torch.empty_like(weights) for _ in range(2)]
+    torch.distributed.all_gather(results["fitnets"], weights)
     if torch.distributed.get_rank() == 0:
         torch.save(results, path)
 

@@ -38,11 +38,12 @@ LAYERS: dict[str, Any] = {"student_layers": ["a.*"], "teacher_layers": ["b.1", "
 SPEED: dict[str, Any] = {"bf16_teacher": True, "compile_teacher": True}
 CASES: dict[str, tuple[bool, dict[str, Any]]] = {
     "FeatureDistillation": (True, LAYERS | TIMES | SPEED),
+    "FitNets": (True, LAYERS | TIMES | SPEED),
     "AttentionTransfer": (True, LAYERS | TIMES | SPEED | FORM),
-    "LabelGuidedAttentionDistillation": (True, LAYERS | TIMES | SPEED | FORM),
-    "JointLabelGuidedAttentionDistillation": (True, LAYERS | TIMES | FORM),
+    "LabelGuidedAttentionDistillation": (True, LAYERS | TIMES | SPEED | FORM | {"ignore_index": 250}),
+    "JointLabelGuidedAttentionDistillation": (True, LAYERS | TIMES | FORM | {"ignore_index": 250}),
     "SelfAttentionDistillation": (False, LAYERS | TIMES | FORM),
-    "LabelAttention": (False, {"student_layers": ["a.*"]} | TIMES | FORM),
+    "LabelAttention": (False, {"student_layers": ["a.*"]} | TIMES | FORM | {"ignore_index": 250}),
     "AttentionPictures": (False, {"every_n_steps": 3, "count": 2, "log_images": True, "image": 1, "label": "lanes"}),
 }
 

@@ -12,6 +12,7 @@ from .distillation_toys import (
     explicit_gradients,
     make_batches,
     make_pair,
+    one_hot,
     relative_error,
 )
 
@@ -55,3 +56,28 @@ def test_a_joint_teacher_is_the_same_in_all_processes(results: Any):
         F.cross_entropy(teacher(label), label).backward()
         optimizer.step()
     assert torch.allclose(first, torch.nn.utils.parameters_to_vector(teacher.parameters()), atol=1e-6)
+
+
+def test_what_a_loss_trains_for_itself_is_the_same_in_all_processes(results: Any):
+    first, second = results["fitnets"]
+    assert torch.equal(first, second)
+    net, teacher = make_pair()
+    torch.manual_seed(0)
+    adapters = torch.nn.ModuleList(torch.nn.Conv2d(4, 6, 1) for _ in range(2))
+    start = torch.nn.utils.parameters_to_vector(adapters.parameters()).detach()
+    optimizer = torch.optim.SGD([*net.parameters(), *adapters.parameters()], 0.1)
+    batches = make_batches(8)
+    for step, pair in enumerate(zip(batches[::2], batches[1::2], strict=True)):
+        for image, label in pair:
+            features, inner = net.encoder.stages(image)
+            loss = F.cross_entropy(F.interpolate(net.head(inner), image.shape[-2:]), label)
+            if 1 <= step < 3:
+                targets = [target.detach() for target in teacher.encoder.stages(one_hot(label))[0]]
+                hints = zip(adapters, features, targets, strict=True)
+                loss = loss + sum(F.mse_loss(adapter(feature), target) for adapter, feature, target in hints)
+            (loss / 2).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    wanted = torch.nn.utils.parameters_to_vector(adapters.parameters()).detach()
+    assert torch.allclose(first, wanted, atol=1e-6)
+    assert not torch.allclose(start, wanted, atol=1e-3)

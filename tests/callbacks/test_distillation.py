@@ -363,6 +363,20 @@ def test_saturation_counts_the_teachers_cells_and_recommends_something_else(norm
         train(callback, Module(make_pair()[0]), log_every_n_steps=1)
 
 
+def test_maps_that_say_nothing_are_warned_of():
+    class ChannelNorm(nn.LayerNorm):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    net, teacher = make_pair()
+    net.encoder.stage2[2] = ChannelNorm(4, eps=1e-12)
+    with pytest.warns(
+        UserWarning, match=r"at net\.encoder\.stage2 the student's attention is the same on all 32"
+    ) as said:
+        train(lgad(teacher), Module(net), log_every_n_steps=1)
+    assert sum("says nothing" in str(warning.message) for warning in said) == 1
+
+
 def test_each_kind_of_warning_is_given():
     class Alternating(ManualModule):
         def training_step(self, batch: Any, batch_idx: int) -> None:

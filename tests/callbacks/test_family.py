@@ -134,3 +134,25 @@ def test_other_forms_train(form: dict[str, Any]):
     make_trainer(callback).fit(module, loader(make_batches()))
     assert all(torch.isfinite(gradient).all() for step in module.recorder.seen for gradient in step)
     assert first_loss(callback, make_pair()[0]) > 0
+
+
+def test_channels_last_features_are_compared_as_maps(students: Any):
+    class Last(torch.nn.Module):
+        def __init__(self, layer: torch.nn.Module) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x).permute(0, 2, 3, 1)
+
+    class First(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.permute(0, 3, 1, 2)
+
+    net, _ = students
+    batch = make_batches(1)[0]
+    wanted = first_loss(LabelAttention(LAYERS[1:]), net, batch=batch)
+    last = deepcopy(net)
+    last.encoder.stage2 = torch.nn.Sequential(Last(last.encoder.stage2), First())
+    found = first_loss(LabelAttention(["net.encoder.stage2.0"]), last, batch=batch)
+    assert found == pytest.approx(wanted, rel=1e-6)

@@ -2,6 +2,7 @@ from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
 from lgad_lightning.callbacks.checkpoint import RunCheckpoint, best_checkpoint
 from lgad_lightning.callbacks.distillation import FeatureDistillation
 from lgad_lightning.callbacks.finite import FiniteLoss
+from lgad_lightning.callbacks.fitnets import FitNets
 from lgad_lightning.callbacks.joint import JointLabelGuidedAttentionDistillation
 from lgad_lightning.callbacks.label_attention import LabelAttention
 from lgad_lightning.callbacks.lgad import LabelGuidedAttentionDistillation
@@ -15,6 +16,7 @@ __all__ = [
     "AttentionTransfer",
     "FeatureDistillation",
     "FiniteLoss",
+    "FitNets",
     "JointLabelGuidedAttentionDistillation",
     "LabelAttention",
     "LabelGuidedAttentionDistillation",

@@ -18,6 +18,7 @@ from lgad_lightning.attention import (
 from lgad_lightning.callbacks.distillation import FeatureDistillation
 
 _SATURATED = 2.0  # cells
+_FLAT = 0.01  # standard deviation of a map's cells over their mean
 
 
 class AttentionTransfer(FeatureDistillation):
@@ -99,6 +100,14 @@ class AttentionTransfer(FeatureDistillation):
             for side, maps in (("student", s), ("teacher", t)):
                 normalised = normalise_attention(maps, self.normalisation, self.temperature)
                 spread = figures[f"{side}_perplexity/{label}"] = attention_perplexity(normalised).mean()
+                if (maps.flatten(1).std(1) <= _FLAT * maps.flatten(1).mean(1)).all():
+                    fit.warn_once(
+                        f"flat {side} {label}",
+                        f"{type(self).__name__}: at {label} the {side}'s attention is the same on all {maps[0].numel()}"
+                        " cells, so it says nothing and nothing can be learnt from it. A layer that ends in a norm over"
+                        " the channels (LayerNorm) puts out such maps: name the layer before its norm in"
+                        f" {side}_layers",
+                    )
                 if spread < _SATURATED:
                     fit.warn_once(
                         "saturated",

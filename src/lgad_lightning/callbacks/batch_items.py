@@ -81,6 +81,28 @@ def label_of(batch: Any, where: Where | None = None) -> Tensor:
     raise LgadError(f"no 'label' maps (B, H, W) in a batch of {describe(batch)}: {_say_where('label', batch)}")
 
 
+def size_of(batch: Any, image: Where | None = None) -> tuple[int, int] | None:
+    """Tell the size of a batch's images.
+
+    Args:
+        batch: What `training_step` is given.
+        image: Where they are, if not at the usual places.
+
+    Returns:
+        Height and width, or None if there are no images to be found.
+
+    Example:
+        >>> import torch
+        >>> size_of((torch.zeros(1, 3, 4, 8), torch.zeros(1, 4, 8)))
+        (4, 8)
+    """
+    try:
+        found = image_of(batch, image)
+    except LgadError:
+        return None
+    return (found.shape[-2], found.shape[-1]) if found.ndim == 4 else None
+
+
 def describe(batch: Any) -> str:
     """Say what a batch holds.
 

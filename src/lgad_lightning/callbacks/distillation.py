@@ -1,23 +1,35 @@
 """The base of the distillation callbacks: how a loss on inner layers joins any LightningModule's training step."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
+from torch.optim import Optimizer
 from typing_extensions import override
 
 from lgad_lightning.callbacks.anchor import anchor
-from lgad_lightning.callbacks.batch_items import Where, image_of
+from lgad_lightning.callbacks.batch_items import Where, image_of, size_of
 from lgad_lightning.callbacks.diagnostics import GradientRatios
 from lgad_lightning.callbacks.frozen_teacher import FrozenTeacher
+from lgad_lightning.callbacks.refusals import (
+    checked_loss,
+    refuse_no_network,
+    refuse_shared_names,
+    refuse_stopping_on_nothing,
+    untrained_modules,
+)
 from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.callbacks.shadowed_method import ShadowedMethod
+from lgad_lightning.callbacks.trainable_parts import TrainableParts, optimizer_like
 from lgad_lightning.errors import LgadError
 from lgad_lightning.features import RecordedFeatures, depends_on, find_layers, pair_layers, record_features
+from lgad_lightning.layouts import Layout, channels_first
 
 
 class FeatureDistillation(L.Callback):
@@ -44,9 +56,11 @@ class FeatureDistillation(L.Callback):
         compile_teacher: Whether the teacher runs through `torch.compile`.
         image: Where the images are in a batch: a key, a position, or a function of it; see `image_of`.
         label: Where the label maps are, likewise; see `label_of`.
+        layout: `nchw` or `nhwc`, where the channels of the student's layers are; by default seen by the input's size.
     """
 
     default_name = "distillation"
+    looks = 3  # how many batches `check_inputs` is given
 
     def __init__(
         self,
@@ -62,12 +76,14 @@ class FeatureDistillation(L.Callback):
         compile_teacher: bool = False,
         image: Where | None = None,
         label: Where | None = None,
+        layout: Layout | None = None,
     ) -> None:
         for argument, when in (("start", start), ("ramp", ramp), ("end", end)):
             if when is not None and (when < 0 or (isinstance(when, float) and when > 1)):
                 raise LgadError(f"{argument}={when}: give a number of steps (int) or a fraction of the training (0..1)")
         if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
             raise LgadError(f"weight={weight}: give a finite number of at least 0")
+        refuse_no_network(teacher, type(self).__name__)
         self.teacher = teacher
         self.student_layers = student_layers
         self.teacher_layers = teacher_layers
@@ -80,7 +96,10 @@ class FeatureDistillation(L.Callback):
         self.compile_teacher = compile_teacher
         self.image = image
         self.label = label
+        self.layout = layout
         self._fit: RunningFit | None = None
+        self._trainable: TrainableParts | None = None
+        self._saved: dict[str, Any] | None = None
 
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
         """Say what the teacher is called with: by default the images.
@@ -92,6 +111,50 @@ class FeatureDistillation(L.Callback):
             The positional arguments of the teacher's `forward`.
         """
         return (image_of(batch, self.image),)
+
+    def trainable_modules(self, student_shapes: list[Size], teacher_shapes: list[Size]) -> nn.Module | None:
+        """Make what the loss itself has to learn, adapters between unequal numbers of channels for instance.
+
+        It is called once in a fit, at the first batch. `compute_loss` finds the result as `self.trainable`. It is
+        trained along with the student and is no part of it.
+
+        Args:
+            student_shapes: Shapes `(B, C, H, W)` of the student's features.
+            teacher_shapes: Shapes `(B, C', H', W')` of the teacher's.
+
+        Returns:
+            The module, or None, as by default, where there is nothing to learn.
+        """
+        return None
+
+    def trainable_optimizer(self, parameters: list[nn.Parameter], student_optimizer: Optimizer) -> Optimizer:
+        """Make the optimiser of `trainable_modules`: one like the student's, which follows its learning rate.
+
+        Args:
+            parameters: Those of the trainable modules.
+            student_optimizer: The optimiser of the distilled layers; the two step together.
+
+        Returns:
+            An optimiser; one of another class than the student's keeps its own settings.
+        """
+        return optimizer_like(parameters, student_optimizer)
+
+    @property
+    def trainable(self) -> nn.Module:
+        """What `trainable_modules` made for this fit, or for the last one."""
+        if self._trainable is None:
+            raise RuntimeError(f"{type(self).__name__} has no trainable modules before the first batch of a fit")
+        return self._trainable.module
+
+    def check_inputs(self, inputs: tuple[Any, ...]) -> None:
+        """Look at what the teacher is called with in the first batches, where the time that takes does not matter.
+
+        Args:
+            inputs: What `teacher_inputs` returned.
+
+        Raises:
+            LgadError: If it cannot be right; by default nothing is looked at.
+        """
 
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
         """Compare the features of one batch.
@@ -140,7 +203,9 @@ class FeatureDistillation(L.Callback):
             raise LgadError(
                 f"{type(self).__name__} needs training_step(batch, ...), not one that takes dataloader_iter"
             )
+        refuse_shared_names(self, trainer)
         self._detach()
+        self._trainable = self._saved = None
         # Here and not in on_fit_start, where a learning-rate finder already trains.
         self._fit = RunningFit(pl_module)
         self._fit.shadows += [
@@ -152,6 +217,39 @@ class FeatureDistillation(L.Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._ready()
         self.weight_at(0)  # fails for a fraction of an endless training
+        refuse_stopping_on_nothing(self, trainer)
+        for name in untrained_modules(self):
+            self._running.warn_once(
+                f"untrained {name}",
+                f"nothing trains {type(self).__name__}.{name}: return it from trainable_modules, or freeze it"
+                " (requires_grad_(False)) if it is not to learn",
+            )
+
+    @override
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._trainable is not None:
+            self._trainable.restart()  # a learning-rate finder has trained
+
+    @override
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
+        if self._trainable is not None and self._trainable.follows(optimizer):
+            self._trainable.stepping = True
+
+    @property
+    @override
+    def state_key(self) -> str:
+        return f"{type(self).__qualname__}[{self.name}]"
+
+    # Not `state_dict`, of which Lightning refuses two with one key before this class can say why.
+    @override
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        state = self._saved if self._trainable is None else self._trainable.state_dict()
+        if state is not None:
+            checkpoint["callbacks"][self.state_key] = state
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._saved = state_dict
 
     @override
     def on_train_batch_start(
@@ -182,12 +280,15 @@ class FeatureDistillation(L.Callback):
         self._detach()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_fit": None}  # a copy made meanwhile is not at work
+        return {**vars(self), "_fit": None, "_trainable": None}  # a copy made meanwhile is not at work
 
     def _detach(self) -> None:
         if self._fit is not None:
             self._fit.close()
             self._fit = None
+        if self._trainable is not None:
+            self._trainable.close()
+            self._trainable.module.cpu()
 
     @property
     def _running(self) -> RunningFit:
@@ -228,6 +329,10 @@ class FeatureDistillation(L.Callback):
             return step(batch, *args, **kwargs)  # called by a validation step, say
         fit = self._ready()
         inputs = self.teacher_inputs(batch)  # before the step, which may take the batch apart
+        fit.size = size_of(batch, self.image)
+        if fit.looked < self.looks:
+            fit.looked += 1
+            self.check_inputs(inputs)
         with record_features(fit.layers, owner="the student") as features:
             fit.pending = inputs, features
             try:
@@ -262,9 +367,14 @@ class FeatureDistillation(L.Callback):
     def _weighted_loss(self, inputs: tuple[Any, ...], features: RecordedFeatures) -> Tensor | None:
         fit = self._running
         names = [name for name, _ in fit.pairs]
-        student = features.maps(names)
+        student = [
+            channels_first(output, fit.size, fit.layers[name], f"layer {name!r} of the student", self.layout)
+            for name, output in zip(names, features.maps(names), strict=True)
+        ]
         fit.check_gradients(names, student)
         weight = self.weight_at(fit.module.trainer.global_step)
+        if not fit.rehearsed:
+            self._make_trainable(fit, student, inputs, features)
         if fit.looking:
             fit.figures["weight"] = weight
         if weight == 0:
@@ -272,12 +382,34 @@ class FeatureDistillation(L.Callback):
             return None
         teacher = self._target_features(fit, inputs, features)
         compared = [output.view_as(output) for output in student]  # by which the loss's own gradient is measured
-        loss = self.compute_loss(compared, teacher)
+        if self._trainable is not None:
+            self._trainable.use()
+        with self._precision(fit):
+            loss = checked_loss(self, fit.labels, compared, teacher)
         fit.module.log(f"{self.name}/loss", loss.detach())
         if fit.looking:
             fit.figures |= self._figures(student, teacher)
             fit.gradient_ratios = GradientRatios(fit.labels, student, compared)
         return weight * loss
+
+    def _make_trainable(
+        self, fit: RunningFit, student: list[Tensor], inputs: tuple[Any, ...], features: RecordedFeatures
+    ) -> None:
+        fit.rehearsed = True
+        if not is_overridden("trainable_modules", self, FeatureDistillation):
+            return
+        teacher = self._target_features(fit, inputs, features)
+        with torch.random.fork_rng(devices=[]):  # the student draws the same numbers as without
+            module = self.trainable_modules([s.shape for s in student], [t.shape for t in teacher])
+        if module is not None:
+            layers = fit.layers.values()
+            self._trainable = TrainableParts(module, fit.module, layers, self.trainable_optimizer, self._saved)
+
+    def _precision(self, fit: RunningFit) -> AbstractContextManager[Any]:
+        """What is trained stays float32, also where the student is in true half precision."""
+        half = fit.module.dtype if fit.module.dtype in (torch.float16, torch.bfloat16) else None
+        autocast = self._trainable is not None and half is not None
+        return torch.autocast(fit.module.device.type, half) if autocast else nullcontext()
 
     def _target_features(self, fit: RunningFit, inputs: tuple[Any, ...], features: RecordedFeatures) -> list[Tensor]:
         """What the student's features are compared with, without gradient."""

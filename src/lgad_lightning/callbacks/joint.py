@@ -62,11 +62,6 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
         """
         return F.cross_entropy(getattr(output, "logits", output), label.long(), ignore_index=IGNORE_INDEX)
 
-    @property
-    @override
-    def state_key(self) -> str:
-        return f"{type(self).__qualname__}[{self.name}]"
-
     @override
     def state_dict(self) -> dict[str, Any]:
         optimizer = {} if self._optimizer is None else self._optimizer.state_dict()

@@ -33,6 +33,10 @@ class RunningFit:
         figures: What is logged after the backward pass to come, by name; empty unless `looking`.
         gaps: NaN for each figure that has been logged: Lightning would repeat the last values of those left out.
         gradient_ratios: Those of the backward pass to come.
+        size: Height and width of the images of the step that is running, if the batch tells.
+        rehearsed: Whether the trainable modules have been made.
+        looked: How many batches have been looked at.
+        lanes: Whether one of them had anything but background in its label.
         warned: The kinds of warnings that the user has been given.
     """
 
@@ -46,6 +50,10 @@ class RunningFit:
     figures: dict[str, Tensor | float] = field(default_factory=dict)
     gaps: dict[str, float] = field(default_factory=dict)
     gradient_ratios: GradientRatios | None = None
+    size: tuple[int, int] | None = None
+    rehearsed: bool = False
+    looked: int = 0
+    lanes: bool = False
     warned: set[str] = field(default_factory=set)
 
     @property

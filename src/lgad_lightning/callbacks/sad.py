@@ -9,6 +9,7 @@ from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
 from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.errors import LgadError
 from lgad_lightning.features import RecordedFeatures, pair_layers
+from lgad_lightning.layouts import channels_first
 
 
 class SelfAttentionDistillation(AttentionTransfer):
@@ -66,4 +67,8 @@ class SelfAttentionDistillation(AttentionTransfer):
 
     @override
     def _target_features(self, fit: RunningFit, inputs: tuple[Any, ...], features: RecordedFeatures) -> list[Tensor]:
-        return [output.detach() for output in features.maps([name for _, name in fit.pairs])]
+        names = [name for _, name in fit.pairs]
+        return [
+            channels_first(output.detach(), fit.size, fit.layers[name], f"layer {name!r} of the student", self.layout)
+            for name, output in zip(names, features.maps(names), strict=True)
+        ]

@@ -1,0 +1,52 @@
+from torch import Size, Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import override
+
+from lgad_lightning.callbacks.distillation import FeatureDistillation
+
+
+class FitNets(FeatureDistillation):
+    """FitNets (Romero et al., ICLR 2015): the student's features, adapted, match the teacher's.
+
+    A 1x1 convolution for each pair is trained with the student and thrown away with the teacher. Where the two sides
+    differ in size, the teacher's features are resized.
+
+    Args:
+        teacher: See `FeatureDistillation`, as for all other arguments.
+    """
+
+    default_name = "fitnets"
+
+    @override
+    def trainable_modules(self, student_shapes: list[Size], teacher_shapes: list[Size]) -> nn.Module:
+        """One 1x1 convolution for each pair of layers.
+
+        Args:
+            student_shapes: See `FeatureDistillation.trainable_modules`.
+            teacher_shapes: See `FeatureDistillation.trainable_modules`.
+
+        Returns:
+            The convolutions, in order.
+        """
+        channels = [(student[1], teacher[1]) for student, teacher in zip(student_shapes, teacher_shapes, strict=True)]
+        return nn.ModuleList(nn.Conv2d(inner, outer, 1) for inner, outer in channels)
+
+    @override
+    def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
+        """Add up the mean squared differences of the pairs.
+
+        Args:
+            student_features: See `FeatureDistillation.compute_loss`.
+            teacher_features: See `FeatureDistillation.compute_loss`.
+
+        Returns:
+            The loss before weighting, a scalar.
+        """
+        total = student_features[0].new_zeros((), dtype=student_features[0].float().dtype)
+        hints = self.trainable.children()
+        for hint, student, teacher in zip(hints, student_features, teacher_features, strict=True):
+            adapted = hint(student).float()
+            if teacher.shape[-2:] != adapted.shape[-2:]:
+                teacher = F.interpolate(teacher, adapted.shape[-2:], mode="bilinear", antialias=True)
+            total = total + F.mse_loss(adapted, teacher.float())
+        return total

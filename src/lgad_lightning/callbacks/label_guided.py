@@ -1,0 +1,84 @@
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
+from lgad_lightning.callbacks.batch_items import label_of
+from lgad_lightning.callbacks.label_values import check_label_values, classes_of
+from lgad_lightning.lanes import IGNORE_INDEX
+
+
+class LabelGuided(AttentionTransfer):
+    """What the callbacks that look at the label map have in common.
+
+    Args:
+        teacher: See `FeatureDistillation`.
+        student_layers: See `FeatureDistillation`.
+        teacher_layers: See `FeatureDistillation`.
+        weight: See `AttentionTransfer`.
+        ignore_index: The label's value where nothing is known; None if there is none.
+        **kwargs: The other arguments of `AttentionTransfer`.
+    """
+
+    def __init__(
+        self,
+        teacher: nn.Module | None,
+        student_layers: Sequence[str] | None = None,
+        teacher_layers: Sequence[str] | None = None,
+        weight: float = 0.3,
+        ignore_index: int | None = IGNORE_INDEX,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(teacher, student_layers, teacher_layers, weight, **kwargs)
+        self.ignore_index = ignore_index
+
+    @override
+    def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
+        """Find the label map: where `label` says, else `label` or `mask` in a mapping, the second of a tuple.
+
+        Args:
+            batch: What `training_step` is given, after its transfer to the device.
+
+        Returns:
+            The label map alone, `(B, H, W)`; ignored pixels are 255.
+        """
+        label = label_of(batch, self.label)
+        if self.ignore_index in (None, IGNORE_INDEX):
+            return (label,)
+        return (torch.where(label == self.ignore_index, IGNORE_INDEX, label.long()),)
+
+    @override
+    def check_inputs(self, inputs: tuple[Any, ...]) -> None:
+        """Refuse labels with values that cannot be classes, and warn where there is nothing but background.
+
+        Args:
+            inputs: What `teacher_inputs` returned.
+
+        Raises:
+            LgadError: Naming the values.
+        """
+        fit, label = self._running, inputs[0]
+        if not isinstance(label, Tensor) or label.ndim != 3:
+            return
+        network: nn.Module = fit.module if self.teacher is None else self.teacher
+        ignored = None if self.ignore_index is None else IGNORE_INDEX
+        owner = "the student" if self.teacher is None else "the teacher"
+        found = check_label_values(label, ignored, classes_of(network), owner)
+        fit.lanes = fit.lanes or found != "empty"
+        if fit.looked == self.looks and not fit.lanes:
+            fit.warn_once(
+                "empty label",
+                f"{type(self).__name__}: the labels of the first {self.looks} batches hold nothing but background (0)"
+                f" and ignored pixels ({self.ignore_index}), so there is nothing to look at. If lanes are"
+                f" {IGNORE_INDEX} in them, give label= a function of the batch that returns 1 there, or another"
+                " ignore_index=",
+            )
+        if found == "void":
+            fit.warn_once(
+                "void label",
+                f"{type(self).__name__}: the labels hold {int(label.max())}, which counts as a lane. If it is the value"
+                " of ignored pixels, give it as ignore_index=",
+            )

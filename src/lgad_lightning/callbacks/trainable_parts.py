@@ -1,0 +1,179 @@
+"""Modules that a distillation loss trains for itself, beside the student and in none of its objects."""
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lgad_lightning.errors import LgadError
+
+BuildOptimizer = Callable[[list[nn.Parameter], Optimizer], Optimizer]
+
+
+class TrainableParts:
+    """Trains a module along with a student: whenever the student's optimiser has stepped, its own does.
+
+    The student's optimiser, its clipping and its checkpoints do not know of it. Its gradients are averaged over the
+    processes, unscaled and clipped by the trainer's rules, by themselves.
+
+    Args:
+        module: What is trained; it is moved to the student's device, with the weights of the first process.
+        student: The student, in a running fit.
+        layers: The student's layers that are distilled: the optimiser that has their parameters is followed.
+        build: Makes the module's own optimiser from its parameters and the student's optimiser.
+        state: What `state_dict` returned in the fit that goes on.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        student: L.LightningModule,
+        layers: Iterable[nn.Module],
+        build: BuildOptimizer,
+        state: dict[str, Any] | None = None,
+    ) -> None:
+        self.module = module
+        self._student = student
+        self._followed_parameters = {parameter for layer in layers for parameter in layer.parameters()}
+        self._build = build
+        strategy = student.trainer.strategy
+        module.to(strategy.root_device).float().train().requires_grad_()
+        module.load_state_dict(strategy.broadcast(module.state_dict() if state is None else state["modules"]))
+        self._first = {key: value.clone() for key, value in module.state_dict().items()}
+        self._first_optimizer = None if state is None else state["optimizer"]
+        self._optimizer: Optimizer | None = None
+        self._followed: Optimizer | None = None
+        self._hook: Any = None
+        self._used = False
+        self.stepping = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """The module's weights and its optimiser's state, of plain tensors and numbers."""
+        optimizer = self._first_optimizer if self._optimizer is None else self._optimizer.state_dict()
+        return {"modules": self.module.state_dict(), "optimizer": optimizer}
+
+    def restart(self) -> None:
+        """Forget what was learnt so far, by a learning-rate finder for instance."""
+        self.module.load_state_dict(self._first)
+        self.close()
+        self._optimizer = self._followed = None
+
+    def use(self) -> None:
+        """Note that the loss to come goes through the module."""
+        if self.stepping and self._optimizer is not None:
+            self._optimizer.zero_grad()  # a gradient scaler skipped the step
+        self.stepping, self._used = False, True
+        followed = self._choose(self._student.trainer.optimizers)
+        if followed is not self._followed:
+            self.close()
+            self._followed, self._optimizer = followed, self._build(list(self.module.parameters()), followed)
+            if self._first_optimizer is not None:
+                self._optimizer.load_state_dict(self._first_optimizer)
+            self._hook = followed.register_step_post_hook(self._step)
+
+    def follows(self, optimizer: Optimizer) -> bool:
+        """Tell whether an optimiser of the student is the one whose steps count."""
+        return optimizer is self._followed
+
+    def close(self) -> None:
+        """Let go of the student's optimiser."""
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+
+    def _choose(self, optimizers: list[Optimizer]) -> Optimizer:
+        for optimizer in optimizers:
+            if any(parameter in self._followed_parameters for parameter in _parameters(optimizer)):
+                return optimizer
+        return optimizers[0]
+
+    def _step(self, followed: Optimizer, *_: Any) -> None:
+        optimizer = self._optimizer
+        if not self._used or optimizer is None:  # the weight is 0, or a step within a step
+            return
+        self._used = self.stepping = False
+        self._synchronise()
+        if all(parameter.grad is None for parameter in self.module.parameters()):
+            return
+        trainer = self._student.trainer
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        if scaler is not None:
+            scaler.unscale_(optimizer)
+        if trainer.gradient_clip_val and self._student.automatic_optimization:
+            by_value = trainer.gradient_clip_algorithm == "value"
+            clip = nn.utils.clip_grad_value_ if by_value else nn.utils.clip_grad_norm_
+            clip(self.module.parameters(), trainer.gradient_clip_val)
+        mirror(followed, optimizer)
+        if scaler is None:
+            optimizer.step()
+        else:
+            scaler.step(optimizer)
+        optimizer.zero_grad()
+
+    def _synchronise(self) -> None:
+        """Average the gradients over the processes, and take the first one's buffers."""
+        trainer = self._student.trainer
+        if trainer.world_size == 1:
+            return
+        parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            averaged: Any = trainer.strategy.reduce(gradient, reduce_op="mean")
+            parameter.grad = averaged
+        for buffer in self.module.buffers():
+            torch.distributed.broadcast(buffer, 0)
+
+
+def optimizer_like(parameters: list[nn.Parameter], other: Optimizer) -> Optimizer:
+    """Make an optimiser of another one's class and settings.
+
+    Args:
+        parameters: What it optimises.
+        other: The other one; the settings are those of its first group.
+
+    Returns:
+        The optimiser, without a state.
+
+    Raises:
+        LgadError: If one of that class cannot be made of parameters and settings.
+
+    Example:
+        >>> weight = nn.Parameter(torch.zeros(1))
+        >>> optimizer_like([weight], torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.5)).param_groups[0]["lr"]
+        0.5
+    """
+    kind: Any = type(other)
+    accepted = inspect.signature(kind).parameters
+    settings = {key: value for key, value in other.defaults.items() if key in accepted and key != "fused"}
+    try:
+        if isinstance(other, torch.optim.LBFGS):
+            raise TypeError("its step needs a closure")
+        optimizer: Optimizer = kind(parameters, **settings)
+    except (TypeError, ValueError) as error:
+        raise LgadError(
+            f"no optimiser like the student's {kind.__name__} can be made for the trainable modules of the distillation"
+            f" ({error}): override trainable_optimizer(parameters, student_optimizer)"
+        ) from error
+    mirror(other, optimizer)
+    return optimizer
+
+
+def mirror(source: Optimizer, target: Optimizer) -> None:
+    """Give an optimiser the present settings of another one of the same class, its learning rate above all.
+
+    Args:
+        source: The one whose schedule is followed.
+        target: The one that follows; of another class, it keeps its own.
+    """
+    if type(source) is type(target):
+        settings = {key: value for key, value in source.param_groups[0].items() if key not in ("params", "fused")}
+        for group in target.param_groups:
+            group.update(settings)
+
+
+def _parameters(optimizer: Optimizer) -> Iterable[Tensor]:
+    return (parameter for group in optimizer.param_groups for parameter in group["params"])

@@ -1,0 +1,91 @@
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lgad_lightning import ERFNet, LaneTeacher
+from lgad_lightning.callbacks import LabelAttention, LabelGuidedAttentionDistillation
+from lgad_lightning.errors import LgadError
+
+from .distillation_toys import Module, Net, loader, make_batches, make_pair, make_trainer
+
+IMAGE, LABEL = make_batches(1)[0]
+VOID = torch.where(LABEL == 2, 250, LABEL)
+
+
+class Unlabelled(Module):
+    """Trains on something else, whatever the label holds."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.net(batch[0]).square().mean()
+
+
+def lgad(**options: Any) -> LabelGuidedAttentionDistillation:
+    torch.manual_seed(0)
+    teacher = LaneTeacher(ERFNet(num_classes=5, in_channels=5, input_size=(16, 32)))
+    layers = ["net.encoder.stage1"], ["network.encoder.stage1"]
+    return LabelGuidedAttentionDistillation(teacher, *layers, **options)
+
+
+def loss(callback: Any, label: Tensor, count: int = 1) -> float:
+    torch.manual_seed(0)
+    trainer = make_trainer(callback)
+    trainer.fit(Unlabelled(Net()), loader([(IMAGE, label)] * count))
+    return float(trainer.callback_metrics[f"{callback.name}/loss"])
+
+
+@pytest.mark.parametrize("make", [lgad, lambda **options: LabelAttention(["net.encoder.stage1"], **options)])
+def test_the_value_of_ignored_pixels_can_be_given(make: Any):
+    wanted = loss(make(), torch.where(LABEL == 2, 255, LABEL))
+    assert loss(make(ignore_index=250), VOID) == pytest.approx(wanted, rel=1e-6)
+    assert loss(make(ignore_index=-100), torch.where(LABEL == 2, -100, LABEL)) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_classes_beyond_the_teachers_are_refused():
+    for label in (VOID, LABEL + 3):
+        with pytest.raises(LgadError, match=r"the teacher knows the classes 0 to 4: give ignore_index="):
+            loss(lgad(), label)
+
+
+@pytest.mark.parametrize("wrong", [LABEL - 1, LABEL / 2])
+def test_values_that_are_no_classes_are_refused(wrong: Tensor):
+    for callback in (lgad(), LabelAttention(["net.encoder.stage1"])):
+        with pytest.raises(LgadError, match="not only the numbers of classes"):
+            loss(callback, wrong)
+
+
+def test_a_wrong_label_is_refused_at_once_though_the_distillation_starts_late():
+    with pytest.raises(LgadError, match="the teacher knows"):
+        loss(lgad(start=100), VOID)
+
+
+def test_void_pixels_that_count_are_warned_of():
+    with pytest.warns(UserWarning, match="the labels hold 250, which counts as a lane.*ignore_index="):
+        loss(LabelAttention(["net.encoder.stage1"]), VOID)
+
+
+def test_masks_of_0_and_255_are_warned_of():
+    mask = (LABEL == 1) * 255
+    for callback in (lgad(), LabelAttention(["net.encoder.stage1"])):
+        with pytest.warns(UserWarning, match="nothing but background") as said:
+            loss(callback, mask, count=5)
+        assert sum("nothing but background" in str(warning.message) for warning in said) == 1
+    found = loss(LabelAttention(["net.encoder.stage1"], ignore_index=None), mask)
+    assert found == pytest.approx(loss(LabelAttention(["net.encoder.stage1"]), (LABEL == 1).long()), rel=1e-6)
+
+
+def test_single_batches_without_a_lane_are_not_warned_of(recwarn: pytest.WarningsRecorder):
+    net, _ = make_pair()
+    labels = [LABEL * 0, LABEL * 0, LABEL, LABEL * 0]
+    make_trainer(LabelAttention(["net.encoder.stage1"])).fit(Module(net), loader([(IMAGE, one) for one in labels]))
+    assert not [warning for warning in recwarn if "background" in str(warning.message)]
+
+
+def test_the_students_classes_count_where_there_is_no_teacher():
+    module = Module()
+    module.num_classes = 3
+    module.training_step = lambda batch, batch_idx: F.relu(module.net(batch[0])).mean()  # type: ignore[method-assign]
+    with pytest.raises(LgadError, match="the student knows the classes 0 to 2"):
+        make_trainer(LabelAttention(["net.encoder.stage1"])).fit(module, loader([(IMAGE, VOID)]))
