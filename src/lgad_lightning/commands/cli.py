@@ -33,7 +33,7 @@ def main() -> None:
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
-            parser_kwargs={"version": f"lgad-cli {__version__}", "exit_on_error": False},
+            parser_kwargs={"version": __version__, "exit_on_error": False},
         )
     except Exception as error:
         if full_error:

@@ -27,6 +27,7 @@ from lgad_lightning.data import LaneDataModule
 from lgad_lightning.data.dataset import collate
 from lgad_lightning.data.source import Split
 from lgad_lightning.errors import LgadError
+from lgad_lightning.modules import LaneModule
 
 log = logging.getLogger(__name__)
 
