@@ -1,6 +1,6 @@
 """Runs a study with `lgad-fit`: each training once, whatever interrupts it.
 
-    python -m studies.run studies/generated.yaml --processes 2
+    python -m studies.run studies/generated.yaml --processes 2 --arms none lgad control
 
 The figures of finished runs are kept in `studies/results`, a line for each, and are not computed again. An interrupted
 run is resumed from its folder below `--work`. Each process uses one thread.
@@ -37,28 +37,30 @@ def main() -> None:
     parser.add_argument("studies", type=Path, nargs="+", metavar="STUDY.yaml")
     parser.add_argument("--processes", type=int, default=2, help="runs at once (default: 2)")
     parser.add_argument("--work", type=Path, default=Path("outputs/studies"), help="folder of the runs")
+    parser.add_argument("--arms", nargs="+", metavar="ARM", help="run these arms alone (default: all)")
     options = parser.parse_args()
     try:
         for path in options.studies:
-            run_study(read_study(path), options.processes, options.work)
+            run_study(read_study(path), options.processes, options.work, options.arms)
     except LgadError as error:
         sys.exit(f"studies: {error}")
     except KeyboardInterrupt:
         sys.exit("studies: interrupted; the same command goes on from here")
 
 
-def run_study(study: Study, processes: int, work: Path) -> None:
+def run_study(study: Study, processes: int, work: Path, arms: list[str] | None = None) -> None:
     """Runs what is left of a study.
 
     Args:
         study: The study.
         processes: How many runs at once.
         work: Where their folders are made.
+        arms: The arms to run; all if None.
 
     Raises:
         LgadError: If runs failed; the others are done.
     """
-    left = [job for job in study.jobs if not is_done(study, job)]
+    left = [job for job in study.jobs if (arms is None or job.arm in arms) and not is_done(study, job)]
     console.print(f"{study.name}: {len(study.jobs)} runs, {len(left)} of them to do")
     failed: list[str] = []
     began = time.monotonic()
