@@ -14,7 +14,7 @@ from tests.conftest import CHECKOUT
 PACKAGE = CHECKOUT / "src" / "lgad_lightning"
 FLOORS = (
     {"errors", "rebuildable"},
-    {"longwork"},
+    {"longwork", "comparison"},
     {"lanes", "attention", "features"},
     {"networks", "metrics", "losses", "drawing"},
     {"data", "checkpoints"},
