@@ -13,9 +13,9 @@ from tests.conftest import CHECKOUT
 
 PACKAGE = CHECKOUT / "src" / "lgad_lightning"
 FLOORS = (
-    {"errors", "rebuildable"},
+    {"errors", "rebuildable", "internals"},
     {"longwork", "comparison"},
-    {"lanes", "attention", "features"},
+    {"lanes", "attention", "features", "feature_layout", "pairing"},
     {"networks", "metrics", "losses", "drawing"},
     {"data", "checkpoints"},
     {"modules"},
