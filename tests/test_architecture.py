@@ -15,11 +15,12 @@ PACKAGE = CHECKOUT / "src" / "lgad_lightning"
 FLOORS = (
     {"errors", "rebuildable"},
     {"longwork"},
-    {"lanes", "attention", "features"},
+    {"lanes", "attention", "features", "layouts"},
     {"networks", "metrics", "losses", "drawing"},
     {"data", "checkpoints"},
     {"modules"},
     {"callbacks", "curation"},
+    {"inference"},
     {"commands", "__main__"},
 )
 """From the ground up; a room knows its own floor and those below it."""
