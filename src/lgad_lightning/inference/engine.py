@@ -73,8 +73,13 @@ class TorchEngine(Engine):
     @override
     @torch.inference_mode()
     def run(self, pixels: NDArray[np.uint8], frames: Sequence[Frame]) -> LaneGrid:
-        images = torch.from_numpy(pixels).to(self.device)
-        output = self.student(self.info.preprocessing.normalise(images))
+        try:
+            output = self.student(self.info.preprocessing.normalise(torch.from_numpy(pixels).to(self.device)))
+        except RuntimeError as error:
+            raise LgadError(
+                f"The network fails on a batch of {len(pixels)}: {first_line(error)} Where memory is short, give a "
+                "smaller batch size."
+            ) from error
         existence = None if output.existence is None else output.existence.float().sigmoid()
         return self.info.decoder.grid(output.logits.float().softmax(dim=1), existence, frames)
 

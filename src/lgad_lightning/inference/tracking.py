@@ -67,6 +67,21 @@ class LaneTracker:
         self._tracks = [track for track in self._tracks if track.unseen <= _PATIENCE]
         return result
 
+    def recall(self, lanes: Sequence[FoundLane]) -> None:
+        """Goes on as if `update` had just returned these lanes.
+
+        Args:
+            lanes: What it returned for a frame, in an earlier run.
+        """
+        known = {track.number: track for track in self._tracks}
+        for track in self._tracks:
+            track.unseen += 1
+        for lane in lanes:
+            if lane.track is not None:
+                known[lane.track] = _Track(lane.track, lane)
+                self._next = max(self._next, lane.track + 1)
+        self._tracks = [track for track in known.values() if track.unseen <= _PATIENCE]
+
     def _match(self, lanes: Sequence[FoundLane]) -> dict[int, _Track]:
         """The track of each lane that has one."""
         if not lanes or not self._tracks:
