@@ -31,7 +31,7 @@ class FolderSource(LaneSource):
 
     def __init__(self, root: Path, split: str, num_slots: int) -> None:
         _check_even(num_slots)
-        names = [path.relative_to(root).as_posix() for path in sorted(_images(root / split))]
+        names = [path.relative_to(root).as_posix() for path in sorted(find_images(root / split))]
         for name in names:
             check_image_name(name, root)
         super().__init__(root, Strings(names), num_slots)
@@ -129,7 +129,7 @@ class LaneFolderDataModule(LaneDataModule):
         return source
 
 
-def _images(folder: Path) -> Iterator[Path]:
+def find_images(folder: Path) -> Iterator[Path]:
     """The images in a folder and the folders in it, each folder once however many links lead to it."""
     seen: set[Path] = set()
     waiting = [folder]

@@ -1,4 +1,4 @@
-from .decode import CULaneDecoder, TuSimpleDecoder, decode_culane, decode_tusimple
+from .decode import CULaneDecoder, GridDecoder, LaneGrid, TuSimpleDecoder, decode_culane, decode_tusimple
 from .files import (
     TuSimpleFrame,
     parse_lines,
@@ -10,6 +10,7 @@ from .files import (
     write_tusimple,
 )
 from .lane import CULANE_SIZE, TUSIMPLE_ROWS, TUSIMPLE_SIZE, Frame, Lane
+from .polynomial import smoothed
 from .raster import IGNORE_INDEX, Patch, draw_lane, rasterise
 from .slots import (
     CULANE_SLOTS,
@@ -30,7 +31,9 @@ __all__ = [
     "TUSIMPLE_SLOTS",
     "CULaneDecoder",
     "Frame",
+    "GridDecoder",
     "Lane",
+    "LaneGrid",
     "Patch",
     "TuSimpleDecoder",
     "TuSimpleFrame",
@@ -46,6 +49,7 @@ __all__ = [
     "rasterise",
     "read_lines",
     "read_tusimple",
+    "smoothed",
     "tusimple_row",
     "tusimple_slots",
     "write_lines",
