@@ -15,7 +15,7 @@ PACKAGE = CHECKOUT / "src" / "lgad_lightning"
 FLOORS = (
     {"errors", "rebuildable"},
     {"longwork"},
-    {"lanes", "attention", "features"},
+    {"lanes", "attention", "features", "layouts"},
     {"networks", "metrics", "losses", "drawing"},
     {"data", "checkpoints"},
     {"modules"},

@@ -21,7 +21,7 @@ from lgad_lightning.commands.outputs import (
 )
 from lgad_lightning.commands.report import plain_console
 from lgad_lightning.curation.check import check_data
-from lgad_lightning.curation.layouts import open_data
+from lgad_lightning.curation.layouts import layouts, open_data
 from lgad_lightning.curation.pack import pack
 from lgad_lightning.curation.preview import contact_sheet
 from lgad_lightning.curation.statistics import FIGURES, MEASURES, data_statistics
@@ -83,8 +83,12 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in (pack_, check, stats, preview):
         command.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
-        layouts = ("auto", "culane", "tusimple", "folder")
-        command.add_argument("--layout", choices=layouts, default="auto", help="default: auto, which looks")
+        command.add_argument(
+            "--layout",
+            default="auto",
+            metavar="NAME",
+            help=f"{', '.join(layouts())} or package.Class (default: auto, which looks)",
+        )
         command.add_argument("--slots", type=_whole(1), metavar="N", help="lane slots (default: 4, TuSimple 6)")
     pack_.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     for command in (stats, preview):
