@@ -25,8 +25,9 @@ def test_what_needs_no_tensors_imports_no_torch(module: str) -> None:
     assert not imported_by(f"import {module}") & HEAVY
 
 
-def test_the_help_of_lgad_eval_imports_nothing_heavy() -> None:
-    code = "from lgad_lightning.commands.evaluate import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+@pytest.mark.parametrize("command", ["data", "evaluate"])
+def test_the_help_imports_nothing_heavy(command: str) -> None:
+    code = f"from lgad_lightning.commands.{command} import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     assert not imported_by(code) & HEAVY
 
 

@@ -1,0 +1,127 @@
+"""What the commands of `lgad-data` do with the options that `data` has read."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from lgad_lightning.commands.outputs import (
+    Recognise,
+    check_output,
+    json_bytes,
+    json_with,
+    picture_bytes,
+    picture_of,
+    write_output,
+)
+from lgad_lightning.commands.report import plain_console
+from lgad_lightning.curation.check import check_data
+from lgad_lightning.curation.layouts import open_data
+from lgad_lightning.curation.pack import pack as write_chunks
+from lgad_lightning.curation.preview import contact_sheet
+from lgad_lightning.curation.statistics import FIGURES, MEASURES, data_statistics
+from lgad_lightning.data import LaneAugmentation, LaneDataModule
+from lgad_lightning.data.synthetic import SyntheticData, generate
+from lgad_lightning.errors import LgadError
+
+_MEANINGS = "; ".join(f"{name}: {meaning}" for name, meaning in MEASURES.items())
+_STATS, _PREVIEW = "lgad-data stats", "lgad-data preview"
+_CAPTION = f"pixels: share of them; then mean ± deviation of {_MEANINGS}"
+
+
+def synth(options: argparse.Namespace) -> int:
+    """Generates road scenes."""
+    data = SyntheticData(options.train, options.val, options.test, options.size, options.seed)
+    generate(data, options.folder, options.workers)
+    print(f"{options.folder} holds {data.train} training, {data.val} validation and {data.test} test images.")
+    return 0
+
+
+def pack(options: argparse.Namespace) -> int:
+    """Writes a data set as chunks to stream from."""
+    write_chunks(_open(options), options.out, options.workers)
+    print(f"Packed {options.folder} into {options.out}.")
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """Reads every file and prints what was found; 1 when training would go wrong."""
+    _look_at(options.json, json_with("ok", "splits", "findings"), options)
+    result = check_data(_open(options), options.workers)
+    if options.json is not None:
+        write_output(options.json, json_bytes(result))
+    console = plain_console()
+    splits = Table("split", "images", "official", "lanes", "official", title=f"{options.folder}")
+    for split, counts in result["splits"].items():
+        keys = ("images", "official_images", "lanes", "official_lanes")
+        splits.add_row(split, *("-" if counts[key] is None else f"{counts[key]:,}" for key in keys))
+    console.print(splits)
+    if result["findings"]:
+        findings = Table("finding", "", "count", "meaning and an example", show_lines=True)
+        for kind, finding in result["findings"].items():
+            text = f"{finding['meaning']}\n{finding['examples'][0]}"
+            findings.add_row(kind, finding["severity"], f"{finding['count']:,}", text)
+        console.print(findings)
+    console.print("Ready for training." if result["ok"] else "Training would go wrong: see the errors above.")
+    return 0 if result["ok"] else 1
+
+
+def stats(options: argparse.Namespace) -> int:
+    """Counts and measures the lanes of a split."""
+    _look_at(options.json, json_with(*FIGURES), options)
+    _check_picture(options.picture)
+    _look_at(options.picture, picture_of(_STATS), options)
+    module = _open(options, input_size=options.input_size, crop_top=options.crop_top)
+    figures, picture = data_statistics(module, options.split, options.workers)
+    if options.json is not None:
+        write_output(options.json, json_bytes(figures))
+    if options.picture is not None:
+        write_output(options.picture, picture_bytes(picture, _STATS))
+    console = plain_console()
+    slots = Table("class", "pixels", *MEASURES, title=f"{options.split}", caption=_CAPTION)
+    for column in slots.columns[2:]:
+        column.no_wrap = True
+    slots.add_row("background", f"{figures['class_share'][0]:.4f}")
+    for slot, share in enumerate(figures["class_share"][1:], start=1):
+        measured = (figures["geometry"][str(slot)] or {}).values()
+        shown = (f"{value['mean']:.3g} ± {value['deviation']:.2g}" for value in measured)
+        slots.add_row(str(slot), f"{share:.4f}", *shown)
+    console.print(slots)
+    patterns = Table("existence", "images", "share")
+    for pattern, count in figures["existence"].items():
+        patterns.add_row(pattern, f"{count:,}", f"{count / figures['images']:.3f}")
+    console.print(patterns)
+    console.print(f"{figures['images']:,} images, {figures['lanes_per_image']:.2f} lanes an image")
+    return 0
+
+
+def preview(options: argparse.Namespace) -> int:
+    """Writes the contact sheet."""
+    _check_picture(options.out)
+    _look_at(options.out, picture_of(_PREVIEW), options)
+    augmentation = LaneAugmentation(options.flip, options.rotate, options.zoom)
+    module = _open(options, input_size=options.input_size, crop_top=options.crop_top, augmentation=augmentation)
+    write_output(options.out, picture_bytes(contact_sheet(module, options.split, options.images), _PREVIEW))
+    print(f"Wrote {options.out}.")
+    return 0
+
+
+def _look_at(path: Path | None, recognise: Recognise, options: argparse.Namespace) -> None:
+    """Refuses a file that is not to be written, before the long work."""
+    if path is not None:
+        check_output(path, recognise, options.overwrite)
+
+
+def _check_picture(path: Path | None) -> None:
+    """Refuses other names than `.png`."""
+    if path is not None and path.suffix.lower() != ".png":
+        raise LgadError(f"{path} is no name of a picture: it must end in .png.")
+
+
+def _open(options: argparse.Namespace, **settings: Any) -> LaneDataModule:
+    if not options.folder.is_dir():
+        raise LgadError(f"There is no folder {options.folder}; check the path.")
+    if options.slots is not None:
+        settings["num_slots"] = options.slots
+    return open_data(options.folder, options.layout, **settings)
