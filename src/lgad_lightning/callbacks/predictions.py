@@ -79,7 +79,7 @@ class LanePredictionWriter(L.Callback):
 
     def _format(self, trainer: L.Trainer) -> str:
         data = getattr(trainer, "datamodule", None)
-        return self.format or (data.protocol.name if isinstance(data, LaneDataModule) else "culane")
+        return self.format or (data.protocol.format if isinstance(data, LaneDataModule) else "culane")
 
     def _take(self, trainer: L.Trainer, result: LaneResult, batch: Any) -> None:
         names, lanes = result["name"], result["lanes"]

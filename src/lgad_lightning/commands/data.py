@@ -61,8 +61,12 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in (pack_, check, stats, preview):
         command.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
-        layouts = ("auto", "culane", "tusimple", "folder")
-        command.add_argument("--layout", choices=layouts, default="auto", help="default: auto, which looks")
+        command.add_argument(
+            "--layout",
+            default="auto",
+            metavar="NAME",
+            help="name of a layout, like culane, or package.Class (default: auto, which looks)",
+        )
         command.add_argument("--slots", type=_whole(1), metavar="N", help="lane slots (default: 4, TuSimple 6)")
     pack_.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     for command in (stats, preview):

@@ -11,15 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lgad_lightning.callbacks.prediction_files import check_names
-from lgad_lightning.curation.layouts import LAYOUTS
-from lgad_lightning.data.base import LaneDataModule
-from lgad_lightning.data.culane import CULaneSource
+from lgad_lightning.data.base import LaneDataModule, OfficialCounts
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.data.synthetic.generate import MANIFEST
-from lgad_lightning.data.tusimple import TuSimpleDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SIZE, Frame, Lane
-from lgad_lightning.lanes.lists import read_list
 from lgad_lightning.longwork.resumable import accumulate
 
 ERRORS = {
@@ -43,25 +39,6 @@ WARNINGS = {
     "count": "a split has another number of images or lanes than the official data set",
 }
 """Kinds of finding that a person should look at."""
-
-OFFICIAL: dict[str, dict[str, tuple[int, int | None]]] = {
-    "culane": {
-        "train": (88_880, None),
-        "val": (9_675, 32_682),
-        "test": (34_680, 104_886),
-        "test: normal": (9_621, 32_777),
-        "test: crowd": (8_113, 28_003),
-        "test: hlight": (486, None),
-        "test: shadow": (930, None),
-        "test: noline": (4_067, None),
-        "test: arrow": (890, None),
-        "test: curve": (422, None),
-        "test: cross": (3_122, 0),
-        "test: night": (7_029, None),
-    },
-    "tusimple": {"train": (3_268, 13_219), "val": (358, 1_118), "test": (2_782, 9_947)},
-}
-"""Images and annotated lanes of the official splits, and of the scenarios in CULane's test split."""
 
 _VERSION = 2  # raised whenever an image is looked at in another way: interrupted checks are not continued then
 _EXAMPLES = 5  # of each kind of finding
@@ -112,13 +89,13 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
         except LgadError as error:
             sources.pop(split, None)
             early.append(Finding("split", split, str(error)))
-    if "test" in sources and not isinstance(module, TuSimpleDataModule):
+    if "test" in sources and module.protocol.format == "culane":
         try:
             check_names(sources["test"].names)
         except LgadError as error:
             early.append(Finding("names", "test", str(error)))
     items = [(split, index) for split, source in sources.items() for index in range(len(source))]
-    bits = {split: found for split, source in sources.items() if (found := _bits(source, split))}
+    bits = {split: found for split, source in sources.items() if (found := source.existence_bits())}
     state = accumulate(
         partial(check_image, sources, bits),
         items,
@@ -130,7 +107,8 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
         files=lambda item: sources[item[0]].files(item[1]),
     )
     groups = {group: (count, state["lanes"][group]) for group, count in state["images"].items()}
-    official = {group: _official(module, group) for group in groups}
+    generated = module.packed or (module.root / MANIFEST).is_file()
+    official = {} if generated else module.official
     late = [*_listed_twice(sources), *_compare(groups, official)]
     for finding in [*early, *late]:
         _count(state, finding)
@@ -138,8 +116,8 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
         group: {
             "images": images,
             "lanes": lanes,
-            "official_images": official[group][0],
-            "official_lanes": official[group][1],
+            "official_images": official[group].images if group in official else None,
+            "official_lanes": official[group].lanes if group in official else None,
         }
         for group, (images, lanes) in groups.items()
     }
@@ -160,7 +138,7 @@ def check_image(
     source = sources[split]
     name = source.names[index]
     groups: list[str] = [split]
-    if isinstance(source, CULaneSource) and (scenario := source.scenario(index)):
+    if scenario := source.scenario(index):
         groups.append(f"{split}: {scenario}")
     findings: list[Finding] = []
     lanes: list[Lane] = []
@@ -243,34 +221,15 @@ def _look_at_lanes(lanes: Sequence[Lane]) -> Iterable[tuple[str, str]]:
             yield "duplicate", f"lanes {one} and {two} are {np.nanmean(gap):.1f} px apart"
 
 
-def _bits(source: LaneSource, split: str) -> list[str] | None:
-    """The existence bits in CULane's list of a split."""
-    path = source.root / "list" / f"{split}_gt.txt"
-    if not isinstance(source, CULaneSource) or not path.is_file():
-        return None
-    bits = [
-        "".join(line.split()[2:])
-        for line in path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-        if line.strip()
-    ]
-    return bits if all(len(text) == source.num_slots for text in bits) and len(read_list(path)) == len(bits) else None
-
-
-def _official(module: LaneDataModule, group: str) -> tuple[int | None, int | None]:
-    layout = next((name for name, (kind, _) in LAYOUTS.items() if isinstance(module, kind)), None)
-    if layout not in OFFICIAL or module.packed or (module.root / MANIFEST).is_file():
-        return None, None
-    return OFFICIAL[layout].get(group, (None, None))
-
-
-def _compare(
-    found: Mapping[str, tuple[int, int]], official: Mapping[str, tuple[int | None, int | None]]
-) -> Iterable[Finding]:
+def _compare(found: Mapping[str, tuple[int, int]], official: Mapping[str, OfficialCounts]) -> Iterable[Finding]:
     for group, counts in found.items():
-        hint = " (92,946 is what annotations from before April 2018 have)" if counts[1] == 92_946 else ""
-        for what, number, expected in zip(("images", "lanes"), counts, official[group], strict=True):
-            if expected is not None and number != expected:
-                yield Finding("count", group, f"{group} has {number:,} {what}, the official one {expected:,}{hint}")
+        if group not in official:
+            continue
+        expected = official[group]
+        hint = f" ({expected.mistaken[counts[1]]})" if counts[1] in expected.mistaken else ""
+        for what, number, right in zip(("images", "lanes"), counts, expected[:2], strict=True):
+            if right is not None and number != right:
+                yield Finding("count", group, f"{group} has {number:,} {what}, the official one {right:,}{hint}")
 
 
 def _listed_twice(sources: Mapping[Split, LaneSource]) -> Iterable[Finding]:

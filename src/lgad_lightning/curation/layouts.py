@@ -1,21 +1,24 @@
+"""The layouts that `lgad-data` knows: the data modules of the package say themselves what theirs look like."""
+
+import pydoc
 from pathlib import Path
 from typing import Any
 
-from lgad_lightning.data.base import LaneDataModule
-from lgad_lightning.data.culane import CULaneDataModule
-from lgad_lightning.data.folder import LaneFolderDataModule
-from lgad_lightning.data.source import SPLITS
+import lgad_lightning.data
+from lgad_lightning.data import LaneDataModule, LaneFolderDataModule
 from lgad_lightning.data.stream import StreamSource, is_packed
-from lgad_lightning.data.tusimple import TuSimpleDataModule
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes.slots import CULANE_SLOTS
 
-LAYOUTS: dict[str, tuple[type[LaneDataModule], list[str]]] = {
-    "culane": (CULaneDataModule, ["list/*.txt"]),
-    "tusimple": (TuSimpleDataModule, ["label_data_*.json", "test_label.json", "train_set", "test_set"]),
-    "folder": (LaneFolderDataModule, [f"{split}{kind}" for split in SPLITS for kind in ("", ".jsonl")]),
-}
-"""The layouts that are recognised: who reads them, and what lies in their folders."""
+
+def layouts() -> dict[str, type[LaneDataModule]]:
+    """The data modules that the package exports and that have a layout of their own, by its name.
+
+    A folder of one's own comes last: what it is recognised by may occur in other layouts.
+    """
+    exported = [getattr(lgad_lightning.data, name) for name in lgad_lightning.data.__all__]
+    kinds = [kind for kind in exported if issubclass(kind, LaneDataModule) and vars(kind).get("layout")]
+    kinds.sort(key=lambda kind: kind is LaneFolderDataModule)
+    return {kind.layout: kind for kind in kinds}
 
 
 def open_data(root: Path, layout: str = "auto", **options: Any) -> LaneDataModule:
@@ -23,23 +26,50 @@ def open_data(root: Path, layout: str = "auto", **options: Any) -> LaneDataModul
 
     Args:
         root: Folder of the data set, or of what `pack` has made of it.
-        layout: `culane`, `tusimple`, `folder`, or `auto` to look.
+        layout: Name of a layout, `package.Class` of a data module of one's own, or `auto` to look.
         options: Arguments of the data module.
 
     Raises:
         LgadError: If the folder has none of the layouts.
     """
-    packer = StreamSource(f"{root}/train").facts["module"] if is_packed(root) else None
-    for name, (module, patterns) in LAYOUTS.items():
-        found = packer == module.__name__ if packer else any(any(root.glob(pattern)) for pattern in patterns)
-        if layout == name or (layout == "auto" and found):
-            if module is CULaneDataModule and options.pop("num_slots", CULANE_SLOTS) != CULANE_SLOTS:
-                raise LgadError(f"{root} is in CULane's layout, which has {CULANE_SLOTS} lane slots.")
-            made: LaneDataModule = module(root, **options)
-            return made
-    if packer:
-        raise LgadError(f"{root} was packed by {packer}, which lgad-data does not know: look at what it was made from.")
+    kind = _recognised(root) if layout == "auto" else _named(layout)
+    slots = options.get("num_slots")
+    if slots is not None and kind.slot_choices and slots not in kind.slot_choices:
+        choices = " or ".join(map(str, kind.slot_choices))
+        raise LgadError(f"{root} is read by {kind.__name__}, which has {choices} lane slots, not {slots}.")
+    if len(kind.slot_choices) == 1:
+        options.pop("num_slots", None)
+    module: LaneDataModule = kind(root, **options)
+    return module
+
+
+def _named(layout: str) -> Any:
+    if layout in (known := layouts()):
+        return known[layout]
+    try:
+        kind = pydoc.locate(layout) if "." in layout else None
+    except pydoc.ErrorDuringImport as error:
+        raise LgadError(f"--layout {layout} cannot be imported: {error.value}.") from error
+    if not (isinstance(kind, type) and issubclass(kind, LaneDataModule)):
+        raise LgadError(
+            f"--layout {layout} is none of {', '.join(known)}, nor a data module that can be imported (package.Class)."
+        )
+    return kind
+
+
+def _recognised(root: Path) -> Any:
+    known = layouts()
+    if is_packed(root):
+        packer = StreamSource(f"{root}/train").facts["module"]
+        for kind in known.values():
+            if kind.__name__ == packer:
+                return kind
+        raise LgadError(f"{root} was packed by {packer}, which lgad-data does not know: name it with --layout.")
+    for kind in known.values():
+        if any(any(root.glob(pattern)) for pattern in kind.markers):
+            return kind
+    looked_for = "; ".join(f"{name}: {', '.join(kind.markers)}" for name, kind in known.items())
     raise LgadError(
-        f"{root} has none of the known layouts: list/*.txt (CULane), label_data_*.json or train_set/ (TuSimple), "
-        "train/ or train.jsonl (a folder of one's own). Check the path, or name the layout with --layout."
+        f"{root} has none of the known layouts. Looked for were {looked_for}. Check the path, or name the layout with "
+        "--layout."
     )

@@ -1,5 +1,5 @@
 from .augment import LaneAugmentation, LaneFlip
-from .base import LaneDataModule
+from .base import LaneDataModule, OfficialCounts
 from .culane import CULaneDataModule
 from .dataset import LaneBatch
 from .folder import LaneFolderDataModule
@@ -16,6 +16,7 @@ __all__ = [
     "LaneFlip",
     "LaneFolderDataModule",
     "LaneSource",
+    "OfficialCounts",
     "Preprocessing",
     "SyntheticLaneDataModule",
     "TuSimpleDataModule",

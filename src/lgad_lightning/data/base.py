@@ -1,9 +1,9 @@
 import hashlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import cv2
 import lightning as L
@@ -25,6 +25,20 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.longwork.parallel import end_with_parent
 
 log = logging.getLogger(__name__)
+
+
+class OfficialCounts(NamedTuple):
+    """What the official release of a data set holds, for `lgad-data check`.
+
+    Attributes:
+        images: Number of images.
+        lanes: Number of annotated lanes, None where nobody has told it.
+        mistaken: Numbers of lanes that a usual mistake leads to, and the mistake.
+    """
+
+    images: int
+    lanes: int | None = None
+    mistaken: Mapping[int, str] = {}
 
 
 class LaneDataModule(L.LightningDataModule, ABC):
@@ -67,6 +81,19 @@ class LaneDataModule(L.LightningDataModule, ABC):
     """
 
     protocol: Protocol = CULANE
+    """How its lanes are decoded, scored and written."""
+
+    layout: ClassVar[str | None] = None
+    """What `lgad-data --layout` calls the layout of its files; None for `package.Class`."""
+
+    markers: ClassVar[tuple[str, ...]] = ()
+    """Patterns of paths below the root; the layout is recognised by any of them."""
+
+    slot_choices: ClassVar[tuple[int, ...]] = ()
+    """The numbers of slots that it can have; none for any."""
+
+    official: ClassVar[Mapping[str, OfficialCounts]] = {}
+    """What the official release holds: by split, and by scenario as `test: night`."""
 
     def __init__(
         self,

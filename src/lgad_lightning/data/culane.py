@@ -7,12 +7,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.base import LaneDataModule, OfficialCounts
 from lgad_lightning.data.source import LaneSource, Split, read_mask
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SIZE, Lane, culane_slots, read_lines
 from lgad_lightning.lanes.lists import MASKS, check_image_name, read_list, scenario_name
 from lgad_lightning.lanes.slots import CULANE_SLOTS
+
+CULANE_COUNTS = {
+    "train": OfficialCounts(88_880),
+    "val": OfficialCounts(9_675, 32_682),
+    "test": OfficialCounts(34_680, 104_886, {92_946: "annotations from before April 2018 have so many"}),
+    "test: normal": OfficialCounts(9_621, 32_777),
+    "test: crowd": OfficialCounts(8_113, 28_003),
+    "test: hlight": OfficialCounts(486),
+    "test: shadow": OfficialCounts(930),
+    "test: noline": OfficialCounts(4_067),
+    "test: arrow": OfficialCounts(890),
+    "test: curve": OfficialCounts(422),
+    "test: cross": OfficialCounts(3_122, 0),
+    "test: night": OfficialCounts(7_029),
+}
+"""From threads of SCNN, LaneATT and PytorchAutoDrive; validation counted from the bits of `val_gt.txt`."""
 
 
 class CULaneSource(LaneSource):
@@ -30,9 +46,10 @@ class CULaneSource(LaneSource):
         found = [root / name for name in candidates if (root / name).is_file()]
         if not found:
             raise LgadError(f"No list of {split} images: looked for {' and '.join(candidates)} in {root}.")
-        names = read_list(found[0])
+        self.list = found[0]
+        names = read_list(self.list)
         for name in names:
-            check_image_name(name, found[0])
+            check_image_name(name, self.list)
         super().__init__(root, names, CULANE_SLOTS)
         self.masks = root / MASKS[split] if (root / MASKS[split]).is_dir() else None
         self.scenarios, self._scenario = _scenarios(root, self.names) if split == "test" else ([], None)
@@ -66,10 +83,11 @@ class CULaneSource(LaneSource):
         """The test scenario of an image, None where the test splits are not listed."""
         return None if self._scenario is None else self.scenarios[self._scenario[index]]
 
-    def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
-        """Keyword arguments of `CULaneF1.update`, with the scenario where there is one."""
-        scenario = self.scenario(index)
-        return super().evaluation(index, image_size) | ({"scenarios": scenario} if scenario else {})
+    def existence_bits(self) -> list[str] | None:
+        """The four bits at the end of the list's lines, if all lines have them."""
+        text = self.list.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        bits = ["".join(line.split()[2:]) for line in text.splitlines() if line.strip()]
+        return bits if len(bits) == len(self) and all(len(found) == self.num_slots for found in bits) else None
 
 
 class CULaneDataModule(LaneDataModule):
@@ -89,6 +107,11 @@ class CULaneDataModule(LaneDataModule):
         >>> CULaneDataModule("/data/CULane", input_size=(208, 976), crop_top=240).num_classes
         5
     """
+
+    layout = "culane"
+    markers = ("list/*.txt",)
+    slot_choices = (CULANE_SLOTS,)
+    official = CULANE_COUNTS
 
     def __init__(self, root: str | Path, **options: Any) -> None:
         super().__init__(root, num_slots=CULANE_SLOTS, **options)

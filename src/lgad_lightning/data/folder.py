@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lgad_lightning.data.base import LaneDataModule
-from lgad_lightning.data.source import LaneSource, Split
+from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, read_lines, tusimple_slots
 from lgad_lightning.lanes.compact_strings import Strings
@@ -105,6 +105,9 @@ class LaneFolderDataModule(LaneDataModule):
         >>> LaneFolderDataModule("my_roads", num_slots=2, input_size=(256, 512)).num_classes
         3
     """
+
+    layout = "folder"
+    markers = tuple(f"{split}{kind}" for split in SPLITS for kind in ("", ".jsonl"))
 
     def __init__(self, root: str | Path, num_slots: int = 4, stroke: float = 16 / 1640, **options: Any) -> None:
         super().__init__(root, num_slots=num_slots, **options)

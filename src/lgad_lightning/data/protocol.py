@@ -14,16 +14,18 @@ class Protocol:
     """The protocol that a data set is evaluated by.
 
     Args:
-        name: Its name; also the format of predictions that its evaluator reads.
+        name: Its name.
         decoder: Makes its decoder, with the official settings.
         metric: Makes its metric.
+        format: The format of predictions that its evaluator reads: a `.lines.txt` for each image, or TuSimple's JSON.
     """
 
-    name: Literal["culane", "tusimple"]
+    name: str
     decoder: Callable[[], Any]
     metric: Callable[[], LaneMetric]
+    format: Literal["culane", "tusimple"] = "culane"
 
 
 CULANE = Protocol("culane", CULaneDecoder, CULaneF1)
-TUSIMPLE = Protocol("tusimple", TuSimpleDecoder, TuSimpleAccuracy)
+TUSIMPLE = Protocol("tusimple", TuSimpleDecoder, TuSimpleAccuracy, "tusimple")
 PROTOCOLS = (CULANE, TUSIMPLE)

@@ -145,6 +145,18 @@ class LaneSource(ABC):
         """
         return (self.root / self.names[index]).with_suffix(".lines.txt")
 
+    def scenario(self, index: int) -> str | None:
+        """The scenario that an image is scored under beside the total, None (the default) for none.
+
+        Args:
+            index: Number of the image.
+        """
+        return None
+
+    def existence_bits(self) -> list[str] | None:
+        """What the list of the split says of each image's slots, like `1110`; None (the default) if it says nothing."""
+        return None
+
     def fingerprint(self) -> str:
         """Hexadecimal digits that stand for the images' paths and, by a sample of 64 files, for their annotations."""
         digest = hashlib.sha256("\n".join(self.names).encode(errors="surrogatepass"))
@@ -176,7 +188,9 @@ class LaneSource(ABC):
             index: Number of the image.
             image_size: Height and width of the image in pixels.
         """
-        return {"target": self.checked_lanes(index, image_size), "images": self.names[index]}
+        scenario = self.scenario(index)
+        given = {"target": self.checked_lanes(index, image_size), "images": self.names[index]}
+        return given | ({"scenarios": scenario} if scenario else {})
 
 
 def read_image(path: Path, reduce: bool = False) -> Image:

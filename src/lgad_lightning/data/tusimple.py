@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.base import LaneDataModule, OfficialCounts
 from lgad_lightning.data.protocol import TUSIMPLE
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
@@ -17,6 +17,13 @@ LABELS: dict[Split, tuple[str, ...]] = {
     "test": ("test_label.json",),
 }
 """The label files of each split, as SAD, SCNN and PytorchAutoDrive divide them: 3,268, 358 and 2,782 frames."""
+
+TUSIMPLE_COUNTS = {
+    "train": OfficialCounts(3_268, 13_219),
+    "val": OfficialCounts(358, 1_118),
+    "test": OfficialCounts(2_782, 9_947),
+}
+"""Counted in the label files."""
 
 
 class TuSimpleSource(LaneSource):
@@ -92,6 +99,10 @@ class TuSimpleDataModule(LaneDataModule):
         7
     """
 
+    layout = "tusimple"
+    markers = ("label_data_*.json", "test_label.json", "train_set", "test_set")
+    slot_choices = (4, TUSIMPLE_SLOTS)
+    official = TUSIMPLE_COUNTS
     protocol = TUSIMPLE
 
     def __init__(
@@ -101,7 +112,7 @@ class TuSimpleDataModule(LaneDataModule):
         labels: dict[str, str | list[str]] | None = None,
         **options: Any,
     ) -> None:
-        if num_slots not in (4, TUSIMPLE_SLOTS):
+        if num_slots not in self.slot_choices:
             raise LgadError(f"num_slots={num_slots}: TuSimple has 4 or 6 lane slots.")
         super().__init__(root, num_slots=num_slots, **options)
         if unknown := set(labels or {}) - set(SPLITS):

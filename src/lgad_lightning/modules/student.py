@@ -91,12 +91,12 @@ class LaneStudent(LaneModule):
             raise LgadError(f"LaneStudent needs {missing[0]}=...: the data are no LaneDataModule that would say which.")
 
     def _fit_to(self, data: LaneDataModule, stage: str) -> None:
-        for protocol in PROTOCOLS:
-            if protocol is not data.protocol and type(self.metric) is protocol.metric:
-                raise LgadError(
-                    f"{type(data).__name__} is scored by the protocol of {data.protocol.name}, which "
-                    f"{type(self.metric).__name__} is not part of: give LaneStudent no metric, or the right one."
-                )
+        fitting = type(data.protocol.metric())
+        if type(self.metric) is not fitting and type(self.metric) in {type(known.metric()) for known in PROTOCOLS}:
+            raise LgadError(
+                f"{type(data).__name__} is scored by the protocol of {data.protocol.name}, which "
+                f"{type(self.metric).__name__} is not part of: give LaneStudent no metric, or the right one."
+            )
         if self.decoder is None:
             self.decoder = data.protocol.decoder()
         if self.metric is None:
