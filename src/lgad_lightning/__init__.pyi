@@ -1,10 +1,16 @@
 from .callbacks import (
     AttentionTransfer,
+    ChannelWiseDistillation,
     FeatureDistillation,
+    FitNets,
+    InterRegionAffinityDistillation,
     JointLabelGuidedAttentionDistillation,
     LabelAttention,
     LabelGuidedAttentionDistillation,
+    LogitsDistillation,
+    MaskedGenerativeDistillation,
     SelfAttentionDistillation,
+    SimilarityPreservingDistillation,
 )
 from .data import CULaneDataModule, LaneFolderDataModule, Preprocessing, SyntheticLaneDataModule, TuSimpleDataModule
 from .errors import LgadError
@@ -18,9 +24,12 @@ __version__: str
 __all__ = [
     "AttentionTransfer",
     "CULaneDataModule",
+    "ChannelWiseDistillation",
     "ENet",
     "ERFNet",
     "FeatureDistillation",
+    "FitNets",
+    "InterRegionAffinityDistillation",
     "JointLabelGuidedAttentionDistillation",
     "LabelAttention",
     "LabelGuidedAttentionDistillation",
@@ -29,9 +38,12 @@ __all__ = [
     "LaneStudent",
     "LaneTeacher",
     "LgadError",
+    "LogitsDistillation",
+    "MaskedGenerativeDistillation",
     "Preprocessing",
     "Rebuildable",
     "SelfAttentionDistillation",
+    "SimilarityPreservingDistillation",
     "SyntheticLaneDataModule",
     "TuSimpleDataModule",
     "load_student",
