@@ -16,7 +16,7 @@ FLOORS = (
     {"errors", "rebuildable"},
     {"longwork"},
     {"lanes", "attention", "features", "layouts"},
-    {"networks", "metrics", "losses", "drawing"},
+    {"annotations", "networks", "metrics", "losses", "drawing"},
     {"data", "checkpoints"},
     {"modules"},
     {"callbacks", "curation"},

@@ -188,7 +188,7 @@ def _look_at_label(
         return
     drawn = source.drawn_label(index, frame, image_size)
     label = drawn if mask is None else mask
-    if mask is None:
+    if mask is None and source.num_slots > 1:
         lanes = [lane for lane in source.checked_lanes(index, image_size) if len(lane) > 1]
         if left := len(lanes) - sum(lane is not None for lane in source.slots(index, lanes)):
             yield Finding("unused", name, f"{name}: {left} of {len(lanes)} lanes get none of {source.num_slots} slots")
@@ -196,7 +196,7 @@ def _look_at_label(
         shown = "".join(str(int((label == slot).any())) for slot in range(1, source.num_slots + 1))
         if shown != bits[index]:
             yield Finding("bits", name, f"{name}: the list says {bits[index]}, the label map shows {shown}")
-    if mask is not None:
+    if mask is not None and not source.traced:
         union = np.count_nonzero((drawn > 0) | (mask > 0))
         overlap = np.count_nonzero((drawn == mask) & (mask > 0)) / union if union else 1.0
         if overlap < 0.5:

@@ -1,4 +1,4 @@
-from .decode import CULaneDecoder, TuSimpleDecoder, decode_culane, decode_tusimple
+from .decode import CULaneDecoder, MaskDecoder, TuSimpleDecoder, decode_culane, decode_tusimple
 from .files import (
     TuSimpleFrame,
     parse_lines,
@@ -20,6 +20,7 @@ from .slots import (
     tusimple_slots,
 )
 from .spline import natural_spline
+from .trace import trace_lane, trace_parts, trace_slots
 
 __all__ = [
     "CULANE_SIZE",
@@ -31,6 +32,7 @@ __all__ = [
     "CULaneDecoder",
     "Frame",
     "Lane",
+    "MaskDecoder",
     "Patch",
     "TuSimpleDecoder",
     "TuSimpleFrame",
@@ -46,6 +48,9 @@ __all__ = [
     "rasterise",
     "read_lines",
     "read_tusimple",
+    "trace_lane",
+    "trace_parts",
+    "trace_slots",
     "tusimple_row",
     "tusimple_slots",
     "write_lines",
