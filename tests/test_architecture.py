@@ -13,13 +13,14 @@ from tests.conftest import CHECKOUT
 
 PACKAGE = CHECKOUT / "src" / "lgad_lightning"
 FLOORS = (
-    {"errors", "rebuildable"},
-    {"longwork"},
-    {"lanes", "attention", "features", "layouts"},
+    {"errors", "rebuildable", "internals"},
+    {"longwork", "comparison"},
+    {"lanes", "attention", "features", "feature_layout", "pairing"},
     {"annotations", "networks", "metrics", "losses", "drawing"},
     {"data", "checkpoints"},
     {"modules"},
     {"callbacks", "curation"},
+    {"inference"},
     {"commands", "__main__"},
 )
 """From the ground up; a room knows its own floor and those below it."""

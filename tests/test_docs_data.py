@@ -12,10 +12,9 @@ import torch
 import yaml
 
 from lgad_lightning import CULaneDataModule
-from lgad_lightning.commands.configs import CLI_CONFIG_DIR
 from lgad_lightning.data.synthetic import SyntheticData, generate
 from tests.conftest import CHECKOUT
-from tests.helpers.commands import TINY, run
+from tests.helpers.commands import TINY, cli_config, run
 
 TEXT = (CHECKOUT / "docs" / "data.md").read_text()
 WEATHER, STREAM, OWN = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -96,7 +95,7 @@ def test_a_folder_with_two_slots_through_lgad_fit(folder: Path) -> None:
 @pytest.mark.slow
 def test_own_data_through_lightning_cli(folder: Path) -> None:
     name = re.search(r"--config (\S+)", CLI)[1]  # type: ignore[index]
-    config = yaml.safe_load((CLI_CONFIG_DIR / name).read_text())
+    config = cli_config(name)
     config["model"]["init_args"]["network"]["init_args"] |= {"input_size": [32, 96], "channels": [8, 16, 24]}
     config["data"]["init_args"] |= {"input_size": [32, 96], "crop_top": 48, "batch_size": 4, "num_workers": 0}
     config["trainer"] |= {"accelerator": "cpu", "devices": 1, "max_epochs": 1}

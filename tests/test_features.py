@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.fabric import Fabric
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from lgad_lightning.errors import LgadError
-from lgad_lightning.features import depends_on, find_layers, layer_names, pair_layers, record_features
+from lgad_lightning.features import depends_on, find_layers, layer_names, record_features
 
 
 def stages(*names: str) -> nn.ModuleDict:
@@ -69,33 +70,6 @@ def test_wrappers_are_no_part_of_a_name():
 def test_a_wrong_name_lists_near_matches(name: str, hint: str):
     with pytest.raises(LgadError, match=f"no layer of the student is named '{name}'.*{hint}".replace("*'", r"\*'")):
         layer_names(Network(), [name], "the student")
-
-
-def test_pairs_by_name():
-    student, teacher = nn.ModuleDict({"net": Network()}), Network()
-    assert pair_layers(teacher, ["encoder.stage1"], teacher, None) == [("encoder.stage1", "encoder.stage1")]
-    crossed = pair_layers(student, ["net.encoder.stage[12]"], teacher, ["encoder.stage3", "encoder.stage3"])
-    assert crossed == [("net.encoder.stage1", "encoder.stage3"), ("net.encoder.stage2", "encoder.stage3")]
-    with pytest.raises(LgadError, match="one of the teacher's for each"):
-        pair_layers(student, ["net.encoder.stage*"], teacher, ["encoder.stage1"])
-    with pytest.raises(LgadError, match=r"did you mean encoder\.stage1"):
-        pair_layers(student, ["net.encoder.stage1"], teacher, None)
-
-
-def test_pairs_by_the_number_of_the_stage():
-    resnet = nn.ModuleDict({"stem": nn.ReLU()} | dict(stages("layer1", "layer2", "layer3", "layer4")))
-    resnet["layer1"] = nn.ModuleDict({"block1": nn.ReLU()})  # within a stage, so none itself
-    assert pair_layers(nn.ModuleDict({"net": resnet}), None, Network(), None) == [
-        (f"net.layer{number}", f"encoder.stage{number}") for number in (1, 2, 3)
-    ]
-    listed = nn.ModuleDict({"stages": nn.ModuleList([nn.ReLU(), nn.ReLU()])})
-    assert pair_layers(listed, None, listed, None) == [("stages.0", "stages.0"), ("stages.1", "stages.1")]
-    with pytest.raises(LgadError, match="the student has no layers named like"):
-        pair_layers(nn.Sequential(nn.ReLU()), None, Network(), None)
-    with pytest.raises(LgadError, match="two stages 1"):
-        pair_layers(stages("stage1", "layer1"), None, Network(), None)
-    with pytest.raises(LgadError, match="no stages to pair by number"):
-        pair_layers(stages("stage7"), None, Network(), None)
 
 
 def test_recording_and_early_exit():
@@ -203,3 +177,33 @@ def test_dependence():
     assert not depends_on(torch.ones(()), recorded)
     recomputed = checkpoint(network.head, features["encoder.stage2"], use_reentrant=False)
     assert depends_on(recomputed.sum(), recorded)
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda x: (x,), lambda x: {"logits": x}, lambda x: {"out": x, "aux": x + 1}, lambda x: Output(x)]
+)
+def test_an_output_that_wraps_a_tensor_is_that_tensor(wrap: Any):
+    class Wrapping(Network):
+        def forward(self, x: torch.Tensor) -> Any:
+            return wrap(super().forward(x))
+
+    network = Wrapping()
+    with record_features(find_layers(network, ["", "head"])) as features:
+        network(IMAGE)
+    whole, head = features.maps(["", "head"])
+    assert torch.equal(whole, head)
+
+
+class Output:
+    def __init__(self, logits: torch.Tensor) -> None:
+        self.logits = logits
+
+
+def test_a_network_that_fabric_has_wrapped_keeps_its_names():
+    network = Network()
+    wrapped = Fabric(accelerator="cpu").setup(network)
+    layers = find_layers(wrapped, ["encoder.stage1", "head"])
+    assert layers == {"encoder.stage1": network.encoder["stage1"], "head": network.head}
+    with record_features(layers) as features:
+        output = wrapped(IMAGE)
+    assert torch.equal(features["head"], output)

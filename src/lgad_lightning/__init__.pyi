@@ -8,6 +8,7 @@ from .callbacks import (
 )
 from .data import CULaneDataModule, LaneFolderDataModule, Preprocessing, SyntheticLaneDataModule, TuSimpleDataModule
 from .errors import LgadError
+from .inference import LanePredictor
 from .modules import LaneStudent, LaneTeacher, load_student, load_teacher
 from .networks import ENet, ERFNet
 from .rebuildable import Rebuildable
@@ -24,6 +25,7 @@ __all__ = [
     "LabelAttention",
     "LabelGuidedAttentionDistillation",
     "LaneFolderDataModule",
+    "LanePredictor",
     "LaneStudent",
     "LaneTeacher",
     "LgadError",

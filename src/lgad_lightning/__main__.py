@@ -1,10 +1,10 @@
-"""`python -m lgad_lightning fit|cli|data|eval ...`: the commands where their scripts are not on the path."""
+"""`python -m lgad_lightning fit|cli|...`: the commands where their scripts are not on the path."""
 
 import importlib
 import importlib.util
 import sys
 
-COMMANDS = {"fit": "fit", "cli": "cli", "data": "data", "eval": "evaluate"}
+COMMANDS = {"fit": "fit", "cli": "cli", "data": "data", "eval": "evaluate", "predict": "predict"}
 
 
 def main() -> None:

@@ -120,7 +120,7 @@ def attention_distance(
         tensor(2.)
     """
     if size is None:
-        size = min(_size(student), _size(teacher), key=lambda hw: hw[0] * hw[1])
+        size = smaller_size(student, teacher)
     student, teacher = resize_attention(student, size), resize_attention(teacher, size)
     if distance == "kl":
         target = _log_probabilities(teacher, normalisation, temperature)
@@ -168,8 +168,25 @@ def attention_agreement(student: Tensor, teacher: Tensor) -> Tensor:
         >>> attention_agreement(ramp, 3 * ramp + 1).round(decimals=3)
         tensor([1.])
     """
-    size = min(_size(student), _size(teacher), key=lambda hw: hw[0] * hw[1])
+    size = smaller_size(student, teacher)
     return F.cosine_similarity(_centred(resize_attention(student, size)), _centred(resize_attention(teacher, size)))
+
+
+def smaller_size(student: Tensor, teacher: Tensor) -> tuple[int, int]:
+    """Tell the size at which two maps are compared by default.
+
+    Args:
+        student: Maps or features, `(..., H, W)`.
+        teacher: Maps or features, `(..., H', W')`.
+
+    Returns:
+        Height and width of the one with fewer cells.
+
+    Example:
+        >>> smaller_size(torch.zeros(1, 8, 8), torch.zeros(1, 4, 4))
+        (4, 4)
+    """
+    return min(_size(student), _size(teacher), key=lambda hw: hw[0] * hw[1])
 
 
 def _centred(maps: Tensor) -> Tensor:

@@ -3,17 +3,17 @@
 import difflib
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.internals import unwrapped, version_of
 
 # Names that torch.compile, activation checkpointing and FSDP put between a module and the one they wrap.
 _WRAPPERS = re.compile(r"(^|\.)(_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module)(?=\.|$)")
-_STAGE = re.compile(r"(?:stage|layer|block)s?[._]?(\d+)$")
 
 
 class _AllRecorded(BaseException):
@@ -23,13 +23,33 @@ class _AllRecorded(BaseException):
         self.recorded = recorded
 
 
+def named_layers(network: nn.Module) -> dict[str, nn.Module]:
+    """List all layers of a network, the network itself under the empty name.
+
+    Args:
+        network: The network.
+
+    Returns:
+        The layers by the names that `layer_names` takes, in the order of the network's definition.
+
+    Example:
+        >>> list(named_layers(nn.Sequential(nn.ReLU())))
+        ['', '0']
+    """
+    layers: dict[str, nn.Module] = {}
+    for name, layer in unwrapped(network).named_modules():
+        layers.setdefault(_WRAPPERS.sub("", name).lstrip("."), layer)
+    return layers
+
+
 def layer_names(network: nn.Module, patterns: Sequence[str], owner: str = "the network") -> list[str]:
     """Look the names of layers up.
 
     Args:
         network: The network that holds them.
-        patterns: Names as `named_modules` gives them, without the parts that wrappers such as `torch.compile` add;
-            `*` and `?` match within one part of a name (`encoder.stage*` finds `encoder.stage1`, but nothing in it).
+        patterns: Names as `named_modules` gives them, without the parts that wrappers such as `torch.compile` and
+            Fabric add; `*` and `?` match within one part of a name (`encoder.stage*` finds `encoder.stage1`, but
+            nothing in it). The empty name is the network itself, with its whole output.
         owner: What to call the network in error messages.
 
     Returns:
@@ -43,11 +63,12 @@ def layer_names(network: nn.Module, patterns: Sequence[str], owner: str = "the n
         >>> layer_names(network, ["stage*"])
         ['stage1', 'stage2']
     """
-    names = list(_named_layers(network))
+    layers = named_layers(network)
+    names = [name for name in layers if name]
     patterns = [patterns] if isinstance(patterns, str) else patterns  # or its letters would be the names
     found: list[str] = []
     for pattern in patterns:
-        matches = [pattern] if pattern in names else [name for name in names if _matches(name, pattern)]
+        matches = [pattern] if pattern in layers else [name for name in names if _matches(name, pattern)]
         if not matches:
             raise LgadError(f"no layer of {owner} is named {pattern!r}; {_near_matches(pattern, names)}")
         found += matches
@@ -72,52 +93,8 @@ def find_layers(network: nn.Module, patterns: Sequence[str], owner: str = "the n
         >>> find_layers(nn.Sequential(nn.ReLU(), nn.Sigmoid()), ["1"])
         {'1': Sigmoid()}
     """
-    layers = _named_layers(network)
+    layers = named_layers(network)
     return {name: layers[name] for name in layer_names(network, patterns, owner)}
-
-
-def pair_layers(
-    student: nn.Module,
-    student_layers: Sequence[str] | None,
-    teacher: nn.Module,
-    teacher_layers: Sequence[str] | None,
-) -> list[tuple[str, str]]:
-    """Decide which layer of a student learns from which layer of a teacher.
-
-    Args:
-        student: The student.
-        student_layers: Names or patterns of its layers; `None` pairs the outermost layers that are numbered stages
-            (named like `stage2`, `layer2`, `block2`, `stages.2`) with those of the same number in the teacher.
-        teacher: The teacher.
-        teacher_layers: Names or patterns of its layers, as many; `None` means the same names.
-
-    Returns:
-        Names of the student's and the teacher's layers, pair by pair.
-
-    Raises:
-        LgadError: If a name is unknown (the message lists the nearest ones), or the two sides do not match up.
-
-    Example:
-        >>> student = nn.ModuleDict({"net": nn.ModuleDict({"layer1": nn.ReLU(), "layer2": nn.ReLU()})})
-        >>> teacher = nn.ModuleDict({"stage1": nn.ReLU(), "stage2": nn.ReLU(), "stage3": nn.ReLU()})
-        >>> pair_layers(student, None, teacher, None)
-        [('net.layer1', 'stage1'), ('net.layer2', 'stage2')]
-    """
-    if student_layers is None:
-        if teacher_layers is not None:
-            raise LgadError("teacher_layers without student_layers: name both, or neither to pair the stages by number")
-        of_student, of_teacher = _stages(student, "the student"), _stages(teacher, "the teacher")
-        pairs = [(of_student[number], of_teacher[number]) for number in of_student if number in of_teacher]
-        if not pairs:
-            raise LgadError(f"no stages to pair by number: student {of_student}, teacher {of_teacher}: name the layers")
-        return pairs
-    student_names = layer_names(student, student_layers, "the student")
-    teacher_names = layer_names(teacher, student_names if teacher_layers is None else teacher_layers, "the teacher")
-    if len(student_names) != len(teacher_names) or not student_names:
-        raise LgadError(
-            f"student_layers are {student_names} and teacher_layers {teacher_names}: one of the teacher's for each"
-        )
-    return list(zip(student_names, teacher_names, strict=True))
 
 
 class RecordedFeatures:
@@ -143,7 +120,7 @@ class RecordedFeatures:
             names: The wanted layers.
 
         Returns:
-            One tensor `(B, C, H, W)` for each of the names.
+            One tensor for each of the names, `(B, C, H, W)`, `(B, H, W, C)` or tokens `(B, N, C)`.
 
         Raises:
             LgadError: If a layer did not run, put out something else, or something after it changed its output in
@@ -158,9 +135,9 @@ class RecordedFeatures:
         output = self.outputs[name]
         if not isinstance(output, Tensor):
             raise LgadError(f"{layer} puts out a {type(output).__name__}, not a tensor (B, C, H, W)")
-        if output.ndim != 4:
+        if output.ndim not in (3, 4):
             raise LgadError(f"{layer} puts out a tensor of shape {tuple(output.shape)}, not (B, C, H, W)")
-        if output._version != self.versions[name]:
+        if version_of(output) != self.versions[name]:
             raise LgadError(
                 f"the output of {layer} is changed in place by what follows it, nn.ReLU(inplace=True) perhaps: "
                 "name that layer, or make it inplace=False"
@@ -179,11 +156,12 @@ class _Record:
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
         if self._recorded is None:
             return
+        output = _tensor_of(output)
         if _carries_gradient(self._recorded.outputs.get(self._name)) and not _carries_gradient(output):
             return  # run once more for a metric or a pseudo label, say; what is trained is the other output
         self._recorded.outputs[self._name] = output
         if isinstance(output, Tensor):
-            self._recorded.versions[self._name] = output._version
+            self._recorded.versions[self._name] = version_of(output)
         if len(self._recorded.outputs) == self._wanted:
             raise _AllRecorded(self._recorded)
 
@@ -226,6 +204,29 @@ def record_features(
             handle.remove()
 
 
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode for the length of a `with` block, and leave each layer as it was.
+
+    Args:
+        network: The network.
+
+    Example:
+        >>> network = nn.Sequential(nn.Dropout())
+        >>> with evaluating(network):
+        ...     assert not network[0].training
+        >>> network[0].training
+        True
+    """
+    was_training = {layer: layer.training for layer in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for layer, training in was_training.items():
+            layer.training = training
+
+
 def depends_on(result: Tensor, features: Iterable[Tensor]) -> bool:
     """Tell whether a tensor was computed from one of the features, by walking through its autograd graph.
 
@@ -259,24 +260,14 @@ def _carries_gradient(output: Any) -> bool:
     return isinstance(output, Tensor) and output.requires_grad
 
 
-def _named_layers(network: nn.Module) -> dict[str, nn.Module]:
-    layers: dict[str, nn.Module] = {}
-    for name, layer in network.named_modules():
-        layers.setdefault(_WRAPPERS.sub("", name).lstrip("."), layer)
-    layers.pop("", None)
-    return layers
-
-
-def _stages(network: nn.Module, owner: str) -> dict[int, str]:
-    numbered = [(name, match) for name in _named_layers(network) if (match := _STAGE.search(name))]
-    depth = min((name.count(".") for name, _ in numbered), default=0)
-    stages: dict[int, str] = {}
-    for name, match in numbered:
-        if name.count(".") == depth and stages.setdefault(int(match[1]), name) != name:
-            raise LgadError(f"{owner} has two stages {match[1]}, {stages[int(match[1])]} and {name}: name the layers")
-    if not stages:
-        raise LgadError(f"{owner} has no layers named like 'stage2' or 'layer2' to pair by number: name the layers")
-    return stages
+def _tensor_of(output: Any) -> Any:
+    """The tensor of an output that wraps one: `(x,)`, an object or mapping with `logits`, or a mapping with `out`."""
+    if isinstance(output, tuple) and len(output) == 1:
+        return output[0]
+    candidates = [getattr(output, "logits", None)]
+    if isinstance(output, Mapping):
+        candidates += [output.get(key) for key in ("logits", "out", "last_hidden_state")]
+    return next((candidate for candidate in candidates if isinstance(candidate, Tensor)), output)
 
 
 def _matches(name: str, pattern: str) -> bool:

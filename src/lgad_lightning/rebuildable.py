@@ -45,6 +45,18 @@ class Rebuildable:
         return made
 
 
+def remember(thing: Any, kind: Any, arguments: Mapping[str, Any]) -> None:
+    """Notes the arguments that a configuration has made an object with, for one that does not note them itself.
+
+    Args:
+        thing: The object.
+        kind: What was called to make it. Nothing is noted for a function: the class alone would give something else.
+        arguments: What it was called with.
+    """
+    if type(thing) is kind and not hasattr(thing, "made_with"):
+        thing.made_with = dict(arguments)
+
+
 def describe(thing: object) -> dict[str, Any] | None:
     """Class and arguments of an object as plain values.
 

@@ -76,7 +76,7 @@ def main(path: str) -> None:
     teacher.requires_grad_()
     if torch.distributed.get_rank():
         torch.nn.init.ones_(teacher.head.weight)  # rank 0's weights are the ones that count
-    joint = JointLabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS)
+    joint = JointLabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS, start=1, end=3)
     train(Automatic(net), joint)
     weights = torch.nn.utils.parameters_to_vector(teacher.parameters()).detach()
     results["joint"] = [torch.empty_like(weights) for _ in range(2)]

@@ -7,8 +7,7 @@ import torch
 import yaml
 
 from lgad_lightning import SyntheticLaneDataModule
-from lgad_lightning.commands.configs import CLI_CONFIG_DIR
-from tests.helpers.commands import run
+from tests.helpers.commands import cli_config, run
 
 NETWORK = {"input_size": [32, 96], "channels": [8, 16, 24]}
 
@@ -19,7 +18,7 @@ def folder(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     SyntheticLaneDataModule(tiny_root, train=16, val=4, test=9, image_size=(148, 410)).prepare_data()
     folder = tmp_path_factory.mktemp("cli")
     for name in ("teacher", "student"):
-        config = yaml.safe_load((CLI_CONFIG_DIR / f"culane_erfnet_{name}.yaml").read_text())
+        config = cli_config(f"culane_erfnet_{name}.yaml")
         config["model"]["init_args"]["network"]["init_args"] |= NETWORK
         config["data"]["init_args"] |= {
             "root": str(tiny_root), "input_size": [32, 96], "crop_top": 48, "batch_size": 4, "num_workers": 0,

@@ -6,16 +6,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lgad_lightning import ERFNet, FeatureDistillation
-from lgad_lightning.commands.configs import CLI_CONFIG_DIR, CONFIG_DIR
+from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.value_types import locate, parameters
 from tests.conftest import CHECKOUT
-from tests.helpers.commands import environment
+from tests.helpers.commands import cli_config, environment
 
 EXPERIMENTS = sorted(path.stem for path in (CONFIG_DIR / "experiment").glob("*.yaml"))
 
@@ -142,7 +141,7 @@ def test_the_wheel_holds_the_configurations_and_finds_them(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["culane_erfnet_teacher", "culane_erfnet_student"])
 def test_cli_configurations_agree_with_the_experiment(name: str) -> None:
-    cli = yaml.safe_load((CLI_CONFIG_DIR / f"{name}.yaml").read_text())
+    cli = cli_config(f"{name}.yaml")
     cfg = composed("+experiment=culane_erfnet")
     data = cli["data"]["init_args"]
     for key in ("input_size", "crop_top", "batch_size", "mean", "std", "channels", "pixel_range"):

@@ -165,6 +165,20 @@ def test_masks_of_other_values_say_why(values: Any, options: Any, message: str, 
         classes(module(tmp_path, **options))
 
 
+def test_what_is_made_of_masks_is_cached_by_their_table(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        image(tmp_path / split / "images/0.jpg")
+        mask(tmp_path / split / "masks/0.png", (5, 10))
+    seen, identities = [], set()
+    for table in ({5: 1, 10: 2}, {5: 0, 10: 1}):
+        data = module(tmp_path, mask_values=table, label_cache=tmp_path / "cache")
+        data.prepare_data()
+        data.setup("fit")
+        seen.append(set(next(iter(data.val_dataloader()))["label"].unique().tolist()))
+        identities.add(data.identity)
+    assert (seen, len(identities)) == ([{0, 1, 2}, {0, 1}], 2)
+
+
 @pytest.mark.parametrize("table", [{}, {5: 3}, {5: True}, {300: 1}, {"red": 1}, {"#ff0000": 1, 5: 1}, {None: 1}, [5]])
 def test_tables_that_are_none_are_refused(table: Any, tmp_path: Path) -> None:
     with pytest.raises(LgadError, match="mask_values"):

@@ -5,6 +5,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lgad_lightning.commands.configs import CLI_CONFIG_DIR
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -55,3 +60,10 @@ def run(name: str, *arguments: str, folder: Path, fails: bool = False) -> "subpr
     stdout, stderr = process.communicate(timeout=300)
     assert (process.returncode != 0) == fails, f"exit code {process.returncode}\n{stdout}\n{stderr}"
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def cli_config(name: str) -> dict[str, Any]:
+    """A configuration for lgad-cli that ships with the package, with its data's file put in."""
+    config: dict[str, Any] = yaml.safe_load((CLI_CONFIG_DIR / name).read_text())
+    config["data"] = yaml.safe_load((CLI_CONFIG_DIR / config["data"]).read_text())
+    return config

@@ -66,6 +66,7 @@ def test_a_checkpoint_is_enough(data: SyntheticLaneDataModule, tmp_path: Path, m
     assert (loaded.decoder.blur, loaded.protocol, loaded.training) == (3, "culane", False)
     assert loaded.class_names == ("background", "left-left", "ego-left", "ego-right", "right-right")
     assert loaded.recipe["data"] == "SyntheticLaneDataModule"
+    assert loaded.image_size == (148, 410)
     assert loaded.figures.keys() >= {"val/f1", "val/loss"}
     image = torch.randn(2, 3, *SIZE)
     with torch.no_grad():

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lgad_lightning.errors import LgadError
-from lgad_lightning.features import pair_layers
 from lgad_lightning.networks import LaneNetwork, LaneOutput
+from lgad_lightning.pairing import pair_layers
 
 SIZE = (64, 96)
 

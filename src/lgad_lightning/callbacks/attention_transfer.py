@@ -14,8 +14,10 @@ from lgad_lightning.attention import (
     attention_map,
     attention_perplexity,
     normalise_attention,
+    smaller_size,
 )
 from lgad_lightning.callbacks.distillation import FeatureDistillation
+from lgad_lightning.pairing import layer_before_norm
 
 _SATURATED = 2.0  # cells
 _FLAT = 0.01  # standard deviation of a map's cells over their mean
@@ -90,9 +92,37 @@ class AttentionTransfer(FeatureDistillation):
         ]
 
     @override
+    def facts(
+        self, inputs: tuple[Any, ...], student_features: list[Tensor], teacher_features: list[Tensor]
+    ) -> list[str]:
+        """Say at what resolution the maps are compared.
+
+        Args:
+            inputs: See `FeatureDistillation.facts`.
+            student_features: See `FeatureDistillation.facts`.
+            teacher_features: See `FeatureDistillation.facts`.
+
+        Returns:
+            Parts of a sentence.
+        """
+        both = zip(student_features, teacher_features, strict=True)
+        sizes = [self.size or smaller_size(s, t) for s, t in both]
+        return [f"maps compared at {', '.join(f'{height}x{width}' for height, width in dict.fromkeys(sizes))}"]
+
+    @override
     @torch.no_grad()
-    def _figures(self, student: list[Tensor], teacher: list[Tensor]) -> dict[str, Tensor]:
-        fit, figures = self._running, dict[str, Tensor]()
+    def figures(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> dict[str, Tensor]:
+        """Give each pair's loss, the perplexity of its maps and their agreement, and warn of maps that teach nothing.
+
+        Args:
+            student_features: See `FeatureDistillation.figures`.
+            teacher_features: See `FeatureDistillation.figures`.
+
+        Returns:
+            Figures by name.
+        """
+        student, teacher = student_features, teacher_features
+        fit, figures = self.running, dict[str, Tensor]()
         distances = self._distances(student, teacher)
         for label, s, t, distance in zip(fit.labels, self._maps(student), self._maps(teacher), distances, strict=True):
             figures[f"loss/{label}"] = distance
@@ -105,8 +135,8 @@ class AttentionTransfer(FeatureDistillation):
                         f"flat {side} {label}",
                         f"{type(self).__name__}: at {label} the {side}'s attention is the same on all {maps[0].numel()}"
                         " cells, so it says nothing and nothing can be learnt from it. A layer that ends in a norm over"
-                        " the channels (LayerNorm) puts out such maps: name the layer before its norm in"
-                        f" {side}_layers",
+                        " the channels (LayerNorm) puts out such maps: name the layer before its norm"
+                        f"{self._before_norm(label, side)} in {side}_layers",
                     )
                 if spread < _SATURATED:
                     fit.warn_once(
@@ -115,6 +145,11 @@ class AttentionTransfer(FeatureDistillation):
                         f" {maps[0].numel()} cells, and nothing useful can be learnt from it: {self._remedy()}",
                     )
         return figures
+
+    def _before_norm(self, label: str, side: str) -> str:
+        layer = self.running.layers.get(label)
+        before = label if layer is None or side == "teacher" else layer_before_norm(label, layer)
+        return "" if before == label else f", {before!r},"
 
     def _remedy(self) -> str:
         if self.normalisation == "softmax":

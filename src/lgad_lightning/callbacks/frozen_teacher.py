@@ -9,13 +9,16 @@ from copy import deepcopy
 from typing import Any
 from weakref import ref
 
+import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from lgad_lightning.feature_layout import Layout, channels_first, size_of_inputs
 from lgad_lightning.features import find_layers, record_features
 
-_Convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_Convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED)
 _BatchNorm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -27,6 +30,7 @@ class FrozenTeacher:
         layers: Names of the layers whose outputs are wanted.
         autocast: Type to run it in under autocast; by default as the surroundings have it.
         compiled: Whether to run it through `torch.compile`.
+        layout: Where the channels of the wanted features are; by default seen by the input's size.
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 2, 1))
@@ -36,7 +40,12 @@ class FrozenTeacher:
     """
 
     def __init__(
-        self, network: nn.Module, layers: Sequence[str], autocast: torch.dtype | None = None, compiled: bool = False
+        self,
+        network: nn.Module,
+        layers: Sequence[str],
+        autocast: torch.dtype | None = None,
+        compiled: bool = False,
+        layout: Layout | None = None,
     ) -> None:
         self._names = list(layers)
         self._network = network.eval().requires_grad_(False)
@@ -44,6 +53,7 @@ class FrozenTeacher:
         self._layers: dict[str, nn.Module] | None = None
         self._autocast = autocast
         self._compiled = compiled
+        self._layout = layout
 
     def __call__(self, *inputs: Any) -> list[Tensor]:
         """Run the network as far as needed.
@@ -61,7 +71,11 @@ class FrozenTeacher:
                 self._layers = self._prepare(*inputs)
             with record_features(self._layers, True, "the teacher") as features, self._precision():
                 self._network(*inputs)
-        return features.maps(self._names)
+        size, layers = size_of_inputs(inputs), self._layers
+        return [
+            channels_first(output, size, layers[name], f"layer {name!r} of the teacher", self._layout)
+            for name, output in zip(self._names, features.maps(self._names), strict=True)
+        ]
 
     def _prepare(self, *inputs: Any) -> dict[str, nn.Module]:
         self._network = fold_batch_norm(self._network, self._names, *inputs)
@@ -71,6 +85,35 @@ class FrozenTeacher:
 
     def _precision(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._autocast is None else torch.autocast(_device(self._network), self._autocast)
+
+
+def working_copy(
+    teacher: nn.Module,
+    layers: Sequence[str],
+    student: L.LightningModule,
+    bf16: bool,
+    compiled: bool,
+    layout: Layout | None,
+) -> FrozenTeacher:
+    """Make the copy of a teacher that works through a fit.
+
+    Under a trainer's true half precision it stays float32 and runs under autocast: a teacher that makes float32 planes
+    of the labels could not run converted.
+
+    Args:
+        teacher: The teacher, which stays as it is.
+        layers: See `FrozenTeacher`.
+        student: The student.
+        bf16: Whether it runs in bfloat16 in any case.
+        compiled: See `FrozenTeacher`.
+        layout: See `FrozenTeacher`.
+
+    Returns:
+        The copy, on the student's device.
+    """
+    copy = deepcopy(teacher).to(student.device)
+    half = student.dtype if student.dtype in (torch.float16, torch.bfloat16) else None
+    return FrozenTeacher(copy, layers, torch.bfloat16 if bf16 else half, compiled, layout)
 
 
 def fold_batch_norm(network: nn.Module, layers: Sequence[str], *inputs: Any) -> nn.Module:
@@ -100,7 +143,7 @@ def fold_batch_norm(network: nn.Module, layers: Sequence[str], *inputs: Any) -> 
         pairs, before = _watch(network, wanted, inputs)
         folded = deepcopy(network)
         for convolution, norm in pairs:
-            fused = fuse_conv_bn_eval(convolution, norm, isinstance(convolution, nn.modules.conv._ConvTransposeNd))
+            fused = fuse_conv_bn_eval(convolution, norm, isinstance(convolution, _TRANSPOSED))
             folded.set_submodule(names[convolution], fused)
             folded.set_submodule(names[norm], nn.Identity())
         _, after = _watch(folded, find_layers(folded, layers, "the teacher"), inputs)

@@ -1,18 +1,18 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import lightning as L
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 from torch.optim import Optimizer
 from typing_extensions import override
 
 from lgad_lightning.callbacks.lgad import LabelGuidedAttentionDistillation
 from lgad_lightning.callbacks.running_fit import RunningFit
-from lgad_lightning.features import RecordedFeatures, find_layers, record_features
+from lgad_lightning.feature_layout import channels_first, size_of_inputs
+from lgad_lightning.features import evaluating, find_layers, record_features
 from lgad_lightning.lanes import IGNORE_INDEX
 
 _ADAM = partial(torch.optim.Adam, lr=1e-3)
@@ -21,8 +21,9 @@ _ADAM = partial(torch.optim.Adam, lr=1e-3)
 class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
     """LGAD in one stage: the teacher learns to reproduce the label maps alongside the student.
 
-    The teacher is trained in place, in float32, by an optimiser of its own; both are in the checkpoint as this
-    callback's state and go on from there after a resume. Its features reach the student detached.
+    The teacher is trained in place, in float32, by an optimiser of its own that steps when the student's does, also
+    while the weight is 0; both are in the checkpoint as this callback's state and go on from there after a resume. Its
+    features reach the student detached.
 
     Args:
         teacher: An untrained network that is called with the label map and puts out logits `(B, K, H, W)`.
@@ -47,8 +48,6 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
         super().__init__(teacher, student_layers, teacher_layers, weight, **kwargs)
         self.teacher: nn.Module = teacher
         self.teacher_optimizer = teacher_optimizer
-        self._optimizer: Optimizer | None = None
-        self._targets: list[Tensor] = []
 
     def teacher_loss(self, output: Any, label: Tensor) -> Tensor:
         """Say how well the teacher reproduces the label: cross-entropy unless overridden.
@@ -63,54 +62,86 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
         return F.cross_entropy(getattr(output, "logits", output), label.long(), ignore_index=IGNORE_INDEX)
 
     @override
+    def trainable_modules(self, student_shapes: list[Size], teacher_shapes: list[Size]) -> nn.Module:
+        """Train the teacher.
+
+        Args:
+            student_shapes: Not looked at.
+            teacher_shapes: Not looked at.
+
+        Returns:
+            The teacher itself.
+        """
+        return self.teacher
+
+    @override
+    def trainable_optimizer(self, parameters: list[nn.Parameter], student_optimizer: Optimizer) -> Optimizer:
+        """Make the teacher's optimiser by `teacher_optimizer`.
+
+        Args:
+            parameters: The teacher's.
+            student_optimizer: The student's optimiser; the two step together.
+
+        Returns:
+            The optimiser.
+        """
+        return self.teacher_optimizer(parameters)
+
+    @override
+    def trainable_loss(self, fit: RunningFit, inputs: tuple[Any, ...]) -> Tensor:
+        """Have the teacher reproduce the label, in float32, and keep its features as targets of this step.
+
+        Args:
+            fit: The fit that is running.
+            inputs: The label map.
+
+        Returns:
+            `teacher_loss`, a scalar.
+        """
+        (label,) = inputs
+        output, fit.targets = self._look(fit, label)
+        with torch.autocast(label.device.type, enabled=False):
+            loss = self.teacher_loss(output, label)
+        fit.log(f"{self.name}/teacher_loss", loss.detach())
+        return loss
+
+    @override
+    def target_features(
+        self, fit: RunningFit, inputs: tuple[Any, ...], student_features: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        """Take the teacher's features of this step, detached.
+
+        Args:
+            fit: Holds the pairs.
+            inputs: The label map.
+            student_features: Not looked at.
+
+        Returns:
+            One `(B, C', H', W')` for each pair.
+        """
+        if fit.targets:
+            return fit.targets
+        # Ahead of the first step, or for a picture.
+        with evaluating(self.teacher.to(fit.module.device)), torch.no_grad():
+            return self._look(fit, *inputs)[1]
+
+    @override
     def state_dict(self) -> dict[str, Any]:
-        optimizer = {} if self._optimizer is None else self._optimizer.state_dict()
-        return {"teacher": self.teacher.state_dict(), "optimizer": optimizer}
+        return self.trainable_state() or {"modules": self.teacher.state_dict(), "optimizer": None}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.teacher.load_state_dict(state_dict["teacher"])
-        if self._optimizer is not None:
-            self._optimizer.load_state_dict(state_dict["optimizer"])
+        super().load_state_dict(state_dict)
+        self.teacher.load_state_dict(state_dict["modules"])
 
-    @override
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self.teacher.to(trainer.strategy.root_device).train()
-            self.teacher.load_state_dict(trainer.strategy.broadcast(self.teacher.state_dict()))
-            self._optimizer = self.teacher_optimizer(self.teacher.parameters())
-
-    @override
-    def _detach(self) -> None:
-        super()._detach()
-        self.teacher.cpu()
-
-    @override
-    def _weighted_loss(self, inputs: tuple[Any, ...], features: RecordedFeatures) -> Tensor | None:
-        self._targets = self._train_teacher(*inputs)  # also while the weight is 0
-        try:
-            return super()._weighted_loss(inputs, features)
-        finally:
-            self._targets = []
-
-    @override
-    def _target_features(self, fit: RunningFit, inputs: tuple[Any, ...], features: RecordedFeatures) -> list[Tensor]:
-        return self._targets or super()._target_features(fit, inputs, features)  # the latter for a picture
-
-    def _train_teacher(self, label: Tensor) -> list[Tensor]:
-        fit, names = self._running, [name for _, name in self._running.pairs]
-        assert self._optimizer is not None
-        with (
-            torch.autocast(label.device.type, enabled=False),
-            record_features(find_layers(self.teacher, names), owner="the teacher") as features,
-        ):
-            loss = self.teacher_loss(self.teacher(label), label)
-            self._optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-        for parameter in self.teacher.parameters():
-            if parameter.grad is not None:
-                parameter.grad = fit.module.trainer.strategy.reduce(parameter.grad, reduce_op="mean")
-        self._optimizer.step()
-        fit.module.log(f"{self.name}/teacher_loss", loss.detach())
-        return [output.detach() for output in features.maps(names)]
+    def _look(self, fit: RunningFit, label: Tensor) -> tuple[Any, list[Tensor]]:
+        names = [name for _, name in fit.pairs]
+        layers = find_layers(self.teacher, names, "the teacher")
+        with torch.autocast(label.device.type, enabled=False), record_features(layers, owner="the teacher") as recorded:
+            output = self.teacher(label)
+        size = size_of_inputs((label,))
+        features = zip(names, recorded.maps(names), strict=True)
+        return output, [
+            channels_first(one.detach(), size, layers[name], f"layer {name!r} of the teacher", self.teacher_layout)
+            for name, one in features
+        ]

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -6,8 +6,8 @@ from typing_extensions import override
 
 from lgad_lightning.callbacks.label_guided import LabelGuided
 from lgad_lightning.callbacks.running_fit import RunningFit
-from lgad_lightning.features import RecordedFeatures, pair_layers
 from lgad_lightning.lanes import IGNORE_INDEX
+from lgad_lightning.pairing import pair_layers
 
 
 class LabelAttention(LabelGuided):
@@ -32,11 +32,34 @@ class LabelAttention(LabelGuided):
         super().__init__(None, student_layers, None, weight, **kwargs)
 
     @override
-    def _pair_layers(self, module: nn.Module) -> list[tuple[str, str]]:
+    def layer_pairs(self, module: nn.Module) -> list[tuple[str, str]]:
+        """Pair each of the student's layers with the label.
+
+        Args:
+            module: The student.
+
+        Returns:
+            Names of the student's layers, each with `label`.
+
+        Raises:
+            LgadError: See `FeatureDistillation.layer_pairs`.
+        """
         return [(name, "label") for name, _ in pair_layers(module, self.student_layers, module, None)]
 
     @override
-    def _target_features(self, fit: RunningFit, inputs: tuple[Any, ...], features: RecordedFeatures) -> list[Tensor]:
+    def target_features(
+        self, fit: RunningFit, inputs: tuple[Any, ...], student_features: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        """Make a map of the label, 1 on the lanes.
+
+        Args:
+            fit: Holds the pairs.
+            inputs: What `teacher_inputs` returned.
+            student_features: Not looked at.
+
+        Returns:
+            The map, `(B, 1, H, W)`, for each pair.
+        """
         (label,) = inputs
         lanes = label > 0
         if self.ignore_index is not None:

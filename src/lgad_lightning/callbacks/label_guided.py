@@ -51,6 +51,24 @@ class LabelGuided(AttentionTransfer):
         return (torch.where(label == self.ignore_index, IGNORE_INDEX, label.long()),)
 
     @override
+    def facts(
+        self, inputs: tuple[Any, ...], student_features: list[Tensor], teacher_features: list[Tensor]
+    ) -> list[str]:
+        """Say also which values the labels hold.
+
+        Args:
+            inputs: See `FeatureDistillation.facts`.
+            student_features: See `FeatureDistillation.facts`.
+            teacher_features: See `FeatureDistillation.facts`.
+
+        Returns:
+            Parts of a sentence.
+        """
+        label: Any = inputs[0]
+        values = [f"labels of {label.min():g} to {label.max():g}"] if isinstance(label, Tensor) else []
+        return [*super().facts(inputs, student_features, teacher_features), *values]
+
+    @override
     def check_inputs(self, inputs: tuple[Any, ...]) -> None:
         """Refuse labels with values that cannot be classes, and warn where there is nothing but background.
 
@@ -60,7 +78,7 @@ class LabelGuided(AttentionTransfer):
         Raises:
             LgadError: Naming the values.
         """
-        fit, label = self._running, inputs[0]
+        fit, label = self.running, inputs[0]
         if not isinstance(label, Tensor) or label.ndim != 3:
             return
         network: nn.Module = fit.module if self.teacher is None else self.teacher

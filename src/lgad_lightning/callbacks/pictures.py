@@ -12,12 +12,12 @@ from torch import Tensor
 from typing_extensions import override
 
 from lgad_lightning.attention import attention_map
-from lgad_lightning.callbacks.batch_items import Where, image_of, label_of
+from lgad_lightning.callbacks.batch_items import Where, image_of, label_of, size_of
 from lgad_lightning.callbacks.distillation import FeatureDistillation
 from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.drawing import Picture, draw_attention, draw_grid, draw_image, draw_label, write_picture
 from lgad_lightning.errors import LgadError
-from lgad_lightning.features import record_features
+from lgad_lightning.features import evaluating, record_features
 
 
 @torch.no_grad()
@@ -43,15 +43,9 @@ def draw_batch(
     Returns:
         An RGB picture, `(height, width, 3)`.
     """
-    was_training = {inner: inner.training for inner in module.modules()}
-    module.eval()
-    try:
-        # Compiled code would ignore the recording's hooks, or be compiled once more for them.
-        with torch.compiler.set_stance("force_eager"):
-            output, attention = _look(module, batch, distillations, image)
-    finally:
-        for inner, training in was_training.items():
-            inner.training = training
+    # Compiled code would ignore the recording's hooks, or be compiled once more for them.
+    with evaluating(module), torch.compiler.set_stance("force_eager"):
+        output, attention = _look(module, batch, distillations, image)
     logits: Tensor = output["logits"] if isinstance(output, dict) else getattr(output, "logits", output)
     prediction = logits.argmax(1) if logits.shape[1] > 1 else logits[:, 0] > 0
     images, labels = image_of(batch, image)[:count], label_of(batch, label)
@@ -166,13 +160,13 @@ def _look(
     output: Any = None
     maps: dict[str, Tensor] = {}
     for distillation in distillations:
-        fit = RunningFit(module)
-        distillation._resolve(fit)
-        with record_features(fit.layers, owner="the student") as features:
+        fit = RunningFit(module, size=size_of(batch, where))
+        fit.look_up(distillation.layer_pairs(module), distillation.teaches_itself)
+        with record_features(fit.layers, owner="the student") as recorded:
             output = module(image)
-        students = features.maps([name for name, _ in fit.pairs])
-        targets = distillation._target_features(fit, distillation.teacher_inputs(batch), features)
-        for label, student, target in zip(fit.labels, students, targets, strict=True):
+        features = fit.student_features(recorded, distillation.layout)
+        targets = distillation.target_features(fit, distillation.teacher_inputs(batch), features)
+        for label, (name, _), target in zip(fit.labels, fit.pairs, targets, strict=True):
             title = f"{distillation.name} {label.rsplit('.', 1)[-1]}"
-            maps |= {f"{title}: student": attention_map(student), f"{title}: target": attention_map(target)}
+            maps |= {f"{title}: student": attention_map(features[name]), f"{title}: target": attention_map(target)}
     return module(image) if output is None else output, maps

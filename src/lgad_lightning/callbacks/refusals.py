@@ -1,17 +1,34 @@
 """What a distillation callback refuses, so that no error comes raw from inside or too late."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+import lightning as L
 import torch
+from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor, nn
 
+from lgad_lightning.callbacks.running_fit import RunningFit
+from lgad_lightning.callbacks.weight_schedule import When
 from lgad_lightning.errors import LgadError
 
-if TYPE_CHECKING:
-    import lightning as L
 
-    from lgad_lightning.callbacks.distillation import FeatureDistillation
+class Distillation(Protocol):
+    """What is looked at of a distillation callback."""
+
+    name: str
+    start: When
+    end: When | None
+
+    @property
+    def running(self) -> RunningFit:
+        """The fit that is running."""
+
+    def weight_at(self, step: int, /) -> float:
+        """The weight at a step."""
+
+    def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor], /) -> Tensor:
+        """The loss of one batch."""
 
 
 def refuse_no_network(teacher: Any, kind: str) -> None:
@@ -31,7 +48,21 @@ def refuse_no_network(teacher: Any, kind: str) -> None:
         )
 
 
-def refuse_shared_names(callback: "FeatureDistillation", trainer: "L.Trainer") -> None:
+def refuse_loader_step(kind: str, module: L.LightningModule) -> None:
+    """Refuse a training step that draws its batches itself.
+
+    Args:
+        kind: The callback's class.
+        module: The student.
+
+    Raises:
+        LgadError: If it does.
+    """
+    if is_param_in_hook_signature(module.training_step, "dataloader_iter", explicit=True):
+        raise LgadError(f"{kind} needs training_step(batch, ...), not one that takes dataloader_iter")
+
+
+def refuse_shared_names(callback: Distillation, trainer: L.Trainer) -> None:
     """Refuse a second distillation of the same name.
 
     Args:
@@ -50,7 +81,42 @@ def refuse_shared_names(callback: "FeatureDistillation", trainer: "L.Trainer") -
             )
 
 
-def refuse_stopping_on_nothing(callback: "FeatureDistillation", trainer: "L.Trainer") -> None:
+def check_set_up(callback: Distillation, trainer: L.Trainer, module: L.LightningModule) -> None:
+    """Look at the callback's surroundings before anything is changed.
+
+    Args:
+        callback: The callback that is set up.
+        trainer: The trainer with all callbacks.
+        module: The student.
+
+    Raises:
+        LgadError: If it cannot work in them.
+    """
+    refuse_loader_step(type(callback).__name__, module)
+    refuse_shared_names(callback, trainer)
+
+
+def check_ahead(callback: Distillation, trainer: L.Trainer) -> None:
+    """Look at the callback and its surroundings at the start of a fit.
+
+    Args:
+        callback: The callback that is at work.
+        trainer: The trainer with all callbacks.
+
+    Raises:
+        LgadError: If the weights cannot be, or early stopping would look at figures that do not exist.
+    """
+    callback.weight_at(0)  # fails for a fraction of an endless training
+    refuse_stopping_on_nothing(callback, trainer)
+    for name in untrained_modules(callback):
+        callback.running.warn_once(
+            f"untrained {name}",
+            f"nothing trains {type(callback).__name__}.{name}: return it from trainable_modules, or freeze it"
+            " (requires_grad_(False)) if it is not to learn",
+        )
+
+
+def refuse_stopping_on_nothing(callback: Distillation, trainer: L.Trainer) -> None:
     """Refuse early stopping on figures of the distillation that do not exist throughout the training.
 
     Args:
@@ -75,7 +141,7 @@ def refuse_stopping_on_nothing(callback: "FeatureDistillation", trainer: "L.Trai
             )
 
 
-def untrained_modules(callback: "FeatureDistillation") -> list[str]:
+def untrained_modules(callback: Distillation) -> list[str]:
     """Find modules that a callback holds as attributes, where nothing trains them.
 
     Args:
@@ -91,9 +157,7 @@ def untrained_modules(callback: "FeatureDistillation") -> list[str]:
     ]
 
 
-def checked_loss(
-    callback: "FeatureDistillation", labels: Sequence[str], student: list[Tensor], teacher: list[Tensor]
-) -> Tensor:
+def checked_loss(callback: Distillation, labels: Sequence[str], student: list[Tensor], teacher: list[Tensor]) -> Tensor:
     """Compute the loss of a callback.
 
     Args:

@@ -1,21 +1,20 @@
 """What a distillation callback holds while a fit runs, and lets go of at its end."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
-from torch._dynamo import OptimizedModule
 
 from lgad_lightning.callbacks.diagnostics import GradientRatios
 from lgad_lightning.callbacks.frozen_teacher import FrozenTeacher
-from lgad_lightning.callbacks.shadowed_method import ShadowedMethod
+from lgad_lightning.callbacks.joined_step import JoinedStep
 from lgad_lightning.errors import LgadError
-from lgad_lightning.features import RecordedFeatures
+from lgad_lightning.feature_layout import Layout, channels_first
+from lgad_lightning.features import RecordedFeatures, find_layers
+from lgad_lightning.internals import is_compiled
 
 
 @dataclass(eq=False)
@@ -24,28 +23,28 @@ class RunningFit:
 
     Args:
         module: The student.
-        shadows: The methods of the student that are shadowed.
+        joined: The student's training step, as long as the loss joins it.
         pairs: Names of the student's and the teacher's layers.
         layers: The student's layers that are recorded, by name.
         teacher: The working copy of the teacher, made when it is first needed.
-        pending: What the teacher is called with in the step that is running, and what has been recorded in it.
+        targets: The teacher's features of the step that is running, where they were made ahead of the loss.
         looking: Whether the figures of this batch are logged.
         figures: What is logged after the backward pass to come, by name; empty unless `looking`.
         gaps: NaN for each figure that has been logged: Lightning would repeat the last values of those left out.
         gradient_ratios: Those of the backward pass to come.
         size: Height and width of the images of the step that is running, if the batch tells.
-        rehearsed: Whether the trainable modules have been made.
+        rehearsed: Whether the pairs have been looked at and the trainable modules made.
         looked: How many batches have been looked at.
         lanes: Whether one of them had anything but background in its label.
         warned: The kinds of warnings that the user has been given.
     """
 
     module: L.LightningModule
-    shadows: list[ShadowedMethod] = field(default_factory=list)
+    joined: JoinedStep | None = None
     pairs: list[tuple[str, str]] = field(default_factory=list)
     layers: dict[str, nn.Module] = field(default_factory=dict)
     teacher: FrozenTeacher | None = None
-    pending: tuple[tuple[Any, ...], RecordedFeatures] | None = None
+    targets: list[Tensor] = field(default_factory=list)
     looking: bool = False
     figures: dict[str, Tensor | float] = field(default_factory=dict)
     gaps: dict[str, float] = field(default_factory=dict)
@@ -62,6 +61,20 @@ class RunningFit:
         count = Counter(student for student, _ in self.pairs)
         return [student if count[student] == 1 else f"{student}<{teacher}" for student, teacher in self.pairs]
 
+    def look_up(self, pairs: list[tuple[str, str]], both: bool = False) -> None:
+        """Take over pairs of layers, and find those of the student that are recorded.
+
+        Args:
+            pairs: Names of a layer of the student's and of one of the teacher's, pair by pair.
+            both: Whether the second is one of the student's too.
+
+        Raises:
+            LgadError: If the student has no layer of a name.
+        """
+        self.pairs = pairs
+        names = [name for pair in pairs for name in (pair if both else pair[:1])]
+        self.layers = find_layers(self.module, names, "the student")
+
     def warn_once(self, kind: str, message: str) -> None:
         """Warn, but not a second time of the same in this fit.
 
@@ -75,23 +88,47 @@ class RunningFit:
 
     def forget_traces(self) -> None:
         """Have compiled code traced again, because `torch.compile` does not notice hooks that come or go."""
-        if getattr(self.module, "_compiler_ctx", None) is not None or any(
-            isinstance(module, OptimizedModule) or module._compiled_call_impl is not None
-            for module in self.module.modules()
-        ):
+        if is_compiled(self.module):
             torch.compiler.reset()
 
-    def check_gradients(self, names: Sequence[str], student: Sequence[Tensor]) -> None:
+    def log(self, name: str, value: Tensor | float) -> None:
+        """Log a figure of the step that is running.
+
+        Args:
+            name: Its whole name.
+            value: Its value.
+        """
+        self.module.log(name, value)
+
+    def student_features(self, recorded: RecordedFeatures, layout: Layout | None) -> dict[str, Tensor]:
+        """Bring what was recorded to `(B, C, H, W)`.
+
+        Args:
+            recorded: The outputs of the student's layers.
+            layout: Where the channels are in them; None to see it by the images' size.
+
+        Returns:
+            The features by the name of the layer.
+
+        Raises:
+            LgadError: If a layer did not run, or puts out no feature map, or nobody knows where the channels are.
+        """
+        outputs = zip(self.layers.items(), recorded.maps(list(self.layers)), strict=True)
+        return {
+            name: channels_first(output, self.size, layer, f"layer {name!r} of the student", layout)
+            for (name, layer), output in outputs
+        }
+
+    def check_gradients(self, student: dict[str, Tensor]) -> None:
         """Refuse features that should carry a gradient and do not; warn of those of frozen layers.
 
         Args:
-            names: The student's layers.
-            student: Their outputs.
+            student: The outputs of the student's layers that learn, by name.
 
         Raises:
             LgadError: Naming the first such layer. One whose parameters are all frozen is no such layer.
         """
-        for name, features in zip(names, student, strict=True):
+        for name, features in student.items():
             if features.requires_grad:
                 continue
             layer = self.layers[name]
@@ -108,21 +145,20 @@ class RunningFit:
                 " until they are unfrozen (as BackboneFinetuning does later): name other student_layers, or train them",
             )
 
-    def expect_distilled(self, features: RecordedFeatures) -> None:
-        """Warn if nothing was distilled in a step with manual optimisation.
+    def log_figures(self, name: str) -> None:
+        """Log what there is to log after a backward pass.
 
         Args:
-            features: What was recorded and not distilled by the end of the step.
+            name: What the figures' names begin with.
         """
-        if any(isinstance(output, Tensor) and output.requires_grad for output in features.outputs.values()):
-            self.warn_once(
-                "not distilled",
-                "the student's layers ran, but no self.manual_backward(loss) of this step went through them, so nothing"
-                " was distilled: call it instead of loss.backward()",
-            )
+        if self.figures:
+            ratios = {} if self.gradient_ratios is None else self.gradient_ratios.ratios
+            figures = self.gaps | self.figures | {f"gradient_ratio/{label}": ratio for label, ratio in ratios.items()}
+            self.module.log_dict({f"{name}/{figure}": value for figure, value in figures.items()})
+            self.figures, self.gaps, self.gradient_ratios = {}, dict.fromkeys(figures, float("nan")), None
 
     def close(self) -> None:
         """Leave the module as it was."""
-        for shadow in self.shadows:
-            shadow.remove()
+        if self.joined is not None:
+            self.joined.remove()
         self.forget_traces()

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -8,8 +8,7 @@ from typing_extensions import override
 from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
 from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.errors import LgadError
-from lgad_lightning.features import RecordedFeatures, pair_layers
-from lgad_lightning.layouts import channels_first
+from lgad_lightning.pairing import pair_layers
 
 
 class SelfAttentionDistillation(AttentionTransfer):
@@ -29,6 +28,7 @@ class SelfAttentionDistillation(AttentionTransfer):
     """
 
     default_name = "sad"
+    teaches_itself = True
 
     def __init__(
         self,
@@ -52,7 +52,18 @@ class SelfAttentionDistillation(AttentionTransfer):
         return ()
 
     @override
-    def _pair_layers(self, module: nn.Module) -> list[tuple[str, str]]:
+    def layer_pairs(self, module: nn.Module) -> list[tuple[str, str]]:
+        """Pair each layer with the one it learns from, by default the next.
+
+        Args:
+            module: The student.
+
+        Returns:
+            Names of two layers of the student, pair by pair.
+
+        Raises:
+            LgadError: If there is no deeper layer to learn from; see also `FeatureDistillation.layer_pairs`.
+        """
         pairs = pair_layers(module, self.student_layers, module, self.teacher_layers)
         if self.teacher_layers is not None:
             return pairs
@@ -62,13 +73,17 @@ class SelfAttentionDistillation(AttentionTransfer):
         return list(pairwise(names))
 
     @override
-    def _recorded_names(self, pairs: list[tuple[str, str]]) -> list[str]:
-        return [name for pair in pairs for name in pair]
+    def target_features(
+        self, fit: RunningFit, inputs: tuple[Any, ...], student_features: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        """Take the deeper layers' features, detached.
 
-    @override
-    def _target_features(self, fit: RunningFit, inputs: tuple[Any, ...], features: RecordedFeatures) -> list[Tensor]:
-        names = [name for _, name in fit.pairs]
-        return [
-            channels_first(output.detach(), fit.size, fit.layers[name], f"layer {name!r} of the student", self.layout)
-            for name, output in zip(names, features.maps(names), strict=True)
-        ]
+        Args:
+            fit: Holds the pairs.
+            inputs: Not looked at.
+            student_features: See `FeatureDistillation.target_features`.
+
+        Returns:
+            One `(B, C', H', W')` for each pair.
+        """
+        return [student_features[name].detach() for _, name in fit.pairs]

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import lightning as L
@@ -25,6 +26,7 @@ class TrainableParts:
         student: The student, in a running fit.
         layers: The student's layers that are distilled: the optimiser that has their parameters is followed.
         build: Makes the module's own optimiser from its parameters and the student's optimiser.
+        mirrored: Whether that takes over the settings of the student's in every step, its learning rate above all.
         state: What `state_dict` returned in the fit that goes on.
     """
 
@@ -34,14 +36,16 @@ class TrainableParts:
         student: L.LightningModule,
         layers: Iterable[nn.Module],
         build: BuildOptimizer,
+        mirrored: bool = True,
         state: dict[str, Any] | None = None,
     ) -> None:
         self.module = module
         self._student = student
         self._followed_parameters = {parameter for layer in layers for parameter in layer.parameters()}
         self._build = build
+        self._mirrored = mirrored
         strategy = student.trainer.strategy
-        module.to(strategy.root_device).float().train().requires_grad_()
+        module.to(strategy.root_device).float().train()
         module.load_state_dict(strategy.broadcast(module.state_dict() if state is None else state["modules"]))
         self._first = {key: value.clone() for key, value in module.state_dict().items()}
         self._first_optimizer = None if state is None else state["optimizer"]
@@ -67,6 +71,8 @@ class TrainableParts:
         if self.stepping and self._optimizer is not None:
             self._optimizer.zero_grad()  # a gradient scaler skipped the step
         self.stepping, self._used = False, True
+        if not list(self.module.parameters()):
+            return
         followed = self._choose(self._student.trainer.optimizers)
         if followed is not self._followed:
             self.close()
@@ -74,6 +80,11 @@ class TrainableParts:
             if self._first_optimizer is not None:
                 self._optimizer.load_state_dict(self._first_optimizer)
             self._hook = followed.register_step_post_hook(self._step)
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """In what the loss is computed: autocast where the student is in true half precision, the module never is."""
+        dtype, device = self._student.dtype, self._student.device.type
+        return torch.autocast(device, dtype) if dtype in (torch.float16, torch.bfloat16) else nullcontext()
 
     def follows(self, optimizer: Optimizer) -> bool:
         """Tell whether an optimiser of the student is the one whose steps count."""
@@ -107,7 +118,8 @@ class TrainableParts:
             by_value = trainer.gradient_clip_algorithm == "value"
             clip = nn.utils.clip_grad_value_ if by_value else nn.utils.clip_grad_norm_
             clip(self.module.parameters(), trainer.gradient_clip_val)
-        mirror(followed, optimizer)
+        if self._mirrored:
+            mirror(followed, optimizer)
         if scaler is None:
             optimizer.step()
         else:

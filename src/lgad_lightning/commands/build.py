@@ -1,7 +1,9 @@
 """Builds what the configuration of `lgad-fit` describes; what is wrong with it is told by its key."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
+from pydoc import locate
 from typing import Any, Literal, TypedDict, cast
 
 import lightning as L
@@ -20,6 +22,7 @@ from lgad_lightning.commands.value_types import check_node, check_value
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneModule, LaneStudent
+from lgad_lightning.rebuildable import remember
 
 Node = dict[str, Any]
 
@@ -138,7 +141,10 @@ def build_module(settings: dict[str, Any], phase: str) -> Any:
         LgadError: If it cannot be built, or not be trained with its optimiser.
     """
     told("seed", lambda: L.seed_everything(settings["seed"], workers=True, verbose=False))
-    network = build(f"{phase}.network", settings["network"] | settings[phase]["network"])
+    node = settings["network"] | settings[phase]["network"]
+    network = build(f"{phase}.network", node)
+    if "_target_" not in json.dumps(list(node.values())):  # arguments that are built themselves are not plain
+        remember(network, locate(node["_target_"]), {name: value for name, value in node.items() if name[0] != "_"})
     module = build(f"{phase}.module", settings[phase]["module"], network=network)
     if isinstance(module, LaneModule):
         key = "optimizer" if phase == "student" else "teacher.module.optimizer"

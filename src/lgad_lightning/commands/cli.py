@@ -17,6 +17,7 @@ from lgad_lightning.commands.mistakes import INTERRUPTED, describe, keep_traceba
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneModule
+from lgad_lightning.rebuildable import remember
 
 
 def main() -> None:
@@ -70,6 +71,12 @@ class LaneCLI(LightningCLI):
             )
         if isinstance(config.trainer.callbacks, list):
             config.trainer.callbacks = [node for node in config.trainer.callbacks if not is_distillation(node)]
+
+    @override
+    def instantiate_classes(self) -> None:
+        super().instantiate_classes()
+        node = self.config[self.subcommand].model.init_args.network
+        remember(self.model.network, locate(node.class_path), node.get("init_args", {}).as_dict())
 
 
 def is_distillation(node: Any) -> bool:

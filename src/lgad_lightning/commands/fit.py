@@ -84,7 +84,7 @@ def run(cfg: DictConfig) -> float:
 def unforeseen(error: Exception, cfg: DictConfig) -> str:
     """A message for an error that no part of the package knows, with where to look and how to go on."""
     log_file = Path(HydraConfig.get().runtime.output_dir, f"{HydraConfig.get().job.name}.log")
-    return f"{describe(error)}\nThe traceback is in {log_file}.{way_on(cfg)}"
+    return f"{describe(error)}\nThe traceback is in {log_file}.{resume_hint(cfg)}"
 
 
 def end_early(stop: KeyboardInterrupt | SystemExit, cfg: DictConfig) -> NoReturn:
@@ -96,11 +96,11 @@ def end_early(stop: KeyboardInterrupt | SystemExit, cfg: DictConfig) -> NoReturn
     else:
         raise stop
     if not getattr(rank_zero_only, "rank", None):
-        log.info("Interrupted.%s", way_on(cfg) or " No run was begun; what was made of data is kept.")
+        log.info("Interrupted.%s", resume_hint(cfg) or " No run was begun; what was made of data is kept.")
     sys.exit(code)
 
 
-def way_on(cfg: DictConfig) -> str:
+def resume_hint(cfg: DictConfig) -> str:
     """How to go on with the run, if there is one."""
     begun = (Path(cfg.run_dir) / ".hydra" / "config.yaml").is_file()
     return f" To go on: {resume_command(Path(cfg.run_dir))}" if begun else ""

@@ -77,7 +77,7 @@ def obtain_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> None
         )
     log.info("Stage 1 of 2: training the teacher (%s) for %s.", describe_module(module), describe_length(trainer))
     trainer.fit(module, data, ckpt_path=resume_point(folder, ["last.ckpt"]) if resume else None)
-    if cached is not None and trainer.is_global_zero and (last := saved(trainer, None)):
+    if cached is not None and trainer.is_global_zero and (last := kept_checkpoint(trainer, None)):
         try:
             copy_whole(Path(last), cached)
         except OSError as error:
@@ -102,7 +102,7 @@ def fit_student(
         f"distilled by {under}" if under else "without distillation",
     )
     trainer.fit(student, data, ckpt_path=resume_point(folder, ["last.ckpt", "best.ckpt"]) if resume else None)
-    best = saved(trainer, settings["monitor"])
+    best = kept_checkpoint(trainer, settings["monitor"])
     log.info("Test: the weights of the best %s, %s.", settings["monitor"], best or "the last ones")
     trainer.test(student, data, ckpt_path=best or None, verbose=False)
     if trainer.is_global_zero:
@@ -133,7 +133,7 @@ def resume_point(phase: Path, names: Sequence[str]) -> Path | None:
     return None
 
 
-def saved(trainer: L.Trainer, monitor: str | None) -> str:
+def kept_checkpoint(trainer: L.Trainer, monitor: str | None) -> str:
     """The checkpoint that a trainer has kept by a monitored figure, or by none; empty if it has kept none."""
     callbacks = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
     return next((callback.best_model_path for callback in callbacks if callback.monitor == monitor), "")

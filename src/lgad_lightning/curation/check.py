@@ -103,7 +103,8 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
         state,
         "Checking images",
         workers,
-        key=f"check {_VERSION} {module.packed or module.root.resolve()} {type(module).__name__} {module.num_slots}",
+        key=f"check {_VERSION} {module.packed or module.root.resolve()} {type(module).__name__} {module.num_slots}"
+        f"{module.reading}",
         files=lambda item: sources[item[0]].files(item[1]),
     )
     groups = {group: (count, state["lanes"][group]) for group, count in state["images"].items()}

@@ -2,14 +2,10 @@
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import cv2
@@ -19,13 +15,13 @@ from lgad_lightning.data.run_lengths import encode_runs
 from lgad_lightning.data.source import SPLITS, LaneSource
 from lgad_lightning.data.stream import INDEX, import_litdata
 from lgad_lightning.errors import LgadError
+from lgad_lightning.internals import litdata_writer, merge_litdata
 from lgad_lightning.longwork.file_state import file_state
 from lgad_lightning.longwork.locked import locked
 from lgad_lightning.longwork.parallel import iterate_parallel
 from lgad_lightning.longwork.whole_file import whole_file
 
 _PART = 1024  # images that an interruption loses at most
-_RANK = "DATA_OPTIMIZER_GLOBAL_RANK"  # by this variable litdata's writers learn which of several they are
 
 
 def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk_bytes: str = "64MB") -> None:
@@ -81,7 +77,7 @@ def _pack_split(
 
     Beside the folder lies, for each part that is written, the state of the files it was made from.
     """
-    cache = partial(import_litdata().streaming.Cache, str(folder), chunk_bytes=chunk_bytes)
+    litdata = import_litdata()
     parts = [range(start, min(start + _PART, len(source))) for start in range(0, len(source), _PART)]
     states = [folder.with_name(f"{folder.name}-{number}.files") for number in range(len(parts))]
     done = 0
@@ -95,14 +91,12 @@ def _pack_split(
     items = iterate_parallel(partial(_item, source, facts), range(len(source)), description, workers, done * _PART)
     for number in range(done, len(parts)):
         states[number].unlink(missing_ok=True)
-        with _rank(number):
-            writer = cache(msg_queue=SimpleQueue())  # else it prints which types it has found
+        with litdata_writer(litdata, folder, number, chunk_bytes) as writer:
             for index, item in enumerate(islice(items, len(parts[number]))):
                 writer[index] = item
-            writer.done()
         with whole_file(states[number]) as part:
             part.write_text(_state(source, parts[number]))
-    cache().merge(len(parts))
+    merge_litdata(litdata, folder, len(parts), chunk_bytes)
 
 
 def _state(source: LaneSource, part: range) -> str:
@@ -111,15 +105,6 @@ def _state(source: LaneSource, part: range) -> str:
     for path in dict.fromkeys(path for index in part for path in source.files(index)):
         digest.update(file_state(path).encode(errors="surrogatepass"))
     return digest.hexdigest()
-
-
-@contextmanager
-def _rank(part: int) -> Iterator[None]:
-    os.environ[_RANK] = str(part)
-    try:
-        yield
-    finally:
-        del os.environ[_RANK]
 
 
 def _item(source: LaneSource, facts: str, index: int) -> dict[str, Any]:

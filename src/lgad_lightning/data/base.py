@@ -206,6 +206,11 @@ class LaneDataModule(L.LightningDataModule, ABC):
         )
 
     @property
+    def reading(self) -> str:
+        """The settings by which other labels are made of the same files, as text; none in general."""
+        return ""
+
+    @property
     def num_classes(self) -> int:
         """Number of classes, the background included."""
         return self.num_slots + 1
@@ -222,7 +227,7 @@ class LaneDataModule(L.LightningDataModule, ABC):
         Two modules with equal identity give equal label maps of equal images in training, but for augmentation; a data
         set has the same one before and after packing. See `LaneSource.fingerprint` for what is looked at.
         """
-        digest = hashlib.sha256(f"{self.preprocessing.geometry} {self.num_slots}".encode())
+        digest = hashlib.sha256(f"{self.preprocessing.geometry} {self.num_slots}{self.reading}".encode())
         for split in SPLITS[:2]:
             source = self.open(split)
             digest.update(f"{source.stroke} {source.fingerprint()}".encode())
@@ -305,7 +310,7 @@ class LaneDataModule(L.LightningDataModule, ABC):
 
     def _label_cache_path(self, split: Split, source: LaneSource) -> Path:
         assert self.label_cache is not None
-        geometry = f"{self.root.resolve()} {self.preprocessing.geometry} {self.num_slots} {source.stroke}"
+        geometry = f"{self.root.resolve()} {self.preprocessing.geometry} {self.num_slots} {source.stroke}{self.reading}"
         digest = hashlib.sha256(geometry.encode(errors="surrogatepass")).hexdigest()
         return self.label_cache / f"{type(self).__name__}-{digest[:12]}-{split}.labels"
 

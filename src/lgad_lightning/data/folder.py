@@ -110,6 +110,12 @@ class LaneFolderDataModule(LaneDataModule):
             return self._foldered(found)
         return self._listed(found) if found.suffix == ".txt" else self._recorded([found], split)
 
+    @property
+    def reading(self) -> str:
+        """What masks hold, which annotations are read, and how the splits are drawn."""
+        settings = (self.given, self.shares, self.annotations, self.mask_values, self.categories)
+        return f" {settings}" if any(settings) else ""
+
     def open(self, split: Split) -> LaneSource:
         """The images and labels of a split, lanes to be drawn with `stroke`."""
         source = super().open(split)

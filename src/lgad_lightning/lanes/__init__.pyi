@@ -1,4 +1,5 @@
-from .decode import CULaneDecoder, MaskDecoder, TuSimpleDecoder, decode_culane, decode_tusimple
+from .decode import CULaneDecoder, GridDecoder, LaneGrid, TuSimpleDecoder, decode_culane, decode_tusimple
+from .decode_mask import MaskDecoder
 from .files import (
     TuSimpleFrame,
     parse_lines,
@@ -10,6 +11,7 @@ from .files import (
     write_tusimple,
 )
 from .lane import CULANE_SIZE, TUSIMPLE_ROWS, TUSIMPLE_SIZE, Frame, Lane
+from .polynomial import smoothed
 from .raster import IGNORE_INDEX, Patch, draw_lane, rasterise
 from .slots import (
     CULANE_SLOTS,
@@ -31,7 +33,9 @@ __all__ = [
     "TUSIMPLE_SLOTS",
     "CULaneDecoder",
     "Frame",
+    "GridDecoder",
     "Lane",
+    "LaneGrid",
     "MaskDecoder",
     "Patch",
     "TuSimpleDecoder",
@@ -48,6 +52,7 @@ __all__ = [
     "rasterise",
     "read_lines",
     "read_tusimple",
+    "smoothed",
     "trace_lane",
     "trace_parts",
     "trace_slots",

@@ -1,15 +1,64 @@
 """From probability maps to lanes, by the rules of the two protocols."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from lgad_lightning.lanes.lane import CULANE_SIZE, TUSIMPLE_ROWS, Frame, Lane
-from lgad_lightning.lanes.trace import trace_parts
 from lgad_lightning.rebuildable import Rebuildable
+
+
+class LaneGrid(NamedTuple):
+    """What a decoder saw of S lane slots in R rows of each of B images.
+
+    Attributes:
+        x: `(B, S, R)` columns of the largest values, in pixels of the original image.
+        y: `(B, R)` rows, in pixels of the original image.
+        score: `(B, S, R)` blurred probabilities at these columns.
+        found: `(B, S, R)` bool, where a point of a lane is: in two or more rows of a slot, or in none.
+        existence: `(B, S)` probability of each lane, None where the network has no head for it.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    score: NDArray[np.float32]
+    found: NDArray[np.bool_]
+    existence: NDArray[np.float32] | None
+
+    def lanes(self, frames: Sequence[Frame]) -> list[list[Lane]]:
+        """The lanes of each image in the order of their slots.
+
+        Args:
+            frames: How each input was cut from its image.
+        """
+        points = np.stack([self.x, np.broadcast_to(self.y[:, None], self.x.shape)], axis=3)
+        return [
+            [Lane(lane[mask], (frame.height, frame.width)) for lane, mask in zip(*image, strict=True) if mask.any()]
+            for *image, frame in zip(points, self.found, frames, strict=True)
+        ]
+
+
+class GridPlaces(NamedTuple):
+    """Where a decoder looks in the maps of B images, and where that is in the images.
+
+    Attributes:
+        y: `(B, R)` float64 rows of the original images.
+        map_rows: `(B, R)` float64 rows of the maps, whole numbers; those outside are read at the border.
+        inside: `(B, R)` bool, whether a row is part of what was cut from the image.
+        x: `(B, W)` float64 column of the original image for each column of the maps.
+    """
+
+    y: Tensor
+    map_rows: Tensor
+    inside: Tensor
+    x: Tensor
 
 
 def decode_culane(
@@ -48,17 +97,8 @@ def decode_culane(
         >>> lane.points[:2].tolist()
         [[1009.0, 589.0], [1009.0, 569.0]]
     """
-    map_height, map_width = probabilities.shape[-2:]
-    height, width, crop_top = _columns(frames, probabilities.device)
-    above = torch.arange(rows, device=height.device) * spacing * height / CULANE_SIZE[0]  # the grid, from the bottom
-    # The official tools count rows and columns from 1 and round halves up.
-    y = _round(height - above) - 1
-    map_rows = _round(map_height - above * map_height / (height - crop_top)) - 1
-    peaks, peak_columns = _peaks(probabilities, map_rows, blur)
-    x = _round((peak_columns + 1) * width.unsqueeze(1) / map_width) - 1
-
-    found = (peaks > threshold) & (y >= crop_top).unsqueeze(1) & _existing(existence, existence_threshold)
-    return _lanes(x, y, found, frames)
+    decoder = CULaneDecoder(threshold, existence_threshold, rows, spacing, blur)
+    return decoder(probabilities, existence, frames)
 
 
 def decode_tusimple(
@@ -97,22 +137,70 @@ def decode_tusimple(
         >>> lane.points[:2].tolist()
         [[605.0, 160.0], [605.0, 170.0]]
     """
-    map_height, map_width = probabilities.shape[-2:]
-    height, width, crop_top = _columns(frames, probabilities.device)
-    y = torch.tensor(h_samples, dtype=torch.float64, device=height.device).expand(len(frames), -1)
-    map_rows = ((y - crop_top + 0.5) * map_height / (height - crop_top)).floor()
-    peaks, peak_columns = _peaks(probabilities, map_rows, blur)
-    x = _round((peak_columns + 0.5) * width.unsqueeze(1) / map_width - 0.5)
-
-    inside = (y >= crop_top) & (y < height)
-    found = (peaks > threshold) & inside.unsqueeze(1) & _existing(existence, existence_threshold)
-    found &= found.sum(dim=2, keepdim=True) >= 2
-    score = (peaks * found).sum(dim=2) / found.sum(dim=2).clamp(min=1)
-    rank = score.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-    return _lanes(x, y, found & (rank < max_lanes).unsqueeze(2), frames)
+    decoder = TuSimpleDecoder(threshold, existence_threshold, h_samples, max_lanes, blur)
+    return decoder(probabilities, existence, frames)
 
 
-class CULaneDecoder(Rebuildable):
+class GridDecoder(Rebuildable, ABC):
+    """Base of the decoders that look for a lane's column in each row of a grid. A subclass says where.
+
+    Args:
+        threshold: A point's blurred probability must be above it.
+        existence_threshold: A lane's existence must be above it.
+        blur: Odd side of the box in pixels of the map.
+        max_lanes: Most lanes in an image; those with the largest mean probability stay.
+    """
+
+    def __init__(self, threshold: float, existence_threshold: float, blur: int, max_lanes: int | None = None) -> None:
+        self.threshold = threshold
+        self.existence_threshold = existence_threshold
+        self.blur = blur
+        self.max_lanes = max_lanes
+
+    @abstractmethod
+    def places(self, frames: Sequence[Frame], map_size: tuple[int, int], device: torch.device) -> GridPlaces:
+        """Where to look.
+
+        Args:
+            frames: How each of B inputs was cut from its image.
+            map_size: Height and width of the maps.
+            device: Where to put the tensors.
+        """
+
+    def grid(self, probabilities: Tensor, existence: Tensor | None, frames: Sequence[Frame]) -> LaneGrid:
+        """What is seen of each lane in each row.
+
+        Args:
+            probabilities: `(B, K, H, W)` class probabilities, class 0 the background.
+            existence: `(B, K - 1)` probability of each lane, or None to look at the maps alone.
+            frames: How each input was cut from its image.
+        """
+        height, width = probabilities.shape[-2:]
+        places = self.places(frames, (height, width), probabilities.device)
+        peaks, columns = _peaks(probabilities, places.map_rows, self.blur)
+        x = places.x.unsqueeze(1).expand(-1, peaks.shape[1], -1).gather(2, columns)
+        found = (peaks > self.threshold) & places.inside.unsqueeze(1)
+        if existence is not None:
+            found &= (existence > self.existence_threshold).unsqueeze(2)
+        found &= found.sum(dim=2, keepdim=True) >= 2
+        if self.max_lanes is not None:
+            score = (peaks * found).sum(dim=2) / found.sum(dim=2).clamp(min=1)
+            rank = score.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+            found &= (rank < self.max_lanes).unsqueeze(2)
+        return LaneGrid(
+            x.cpu().numpy(),
+            places.y.cpu().numpy(),
+            peaks.cpu().numpy(),
+            found.cpu().numpy(),
+            None if existence is None else existence.cpu().numpy(),
+        )
+
+    def __call__(self, probabilities: Tensor, existence: Tensor | None, frames: Sequence[Frame]) -> list[list[Lane]]:
+        """The lanes of each image; arguments as for `grid`."""
+        return self.grid(probabilities, existence, frames).lanes(frames)
+
+
+class CULaneDecoder(GridDecoder):
     """`decode_culane` with its arguments fixed: the decoder to give to a lane module.
 
     Args:
@@ -135,27 +223,24 @@ class CULaneDecoder(Rebuildable):
         spacing: int = 20,
         blur: int = 9,
     ) -> None:
-        self.threshold = threshold
-        self.existence_threshold = existence_threshold
+        super().__init__(threshold, existence_threshold, blur)
         self.rows = rows
         self.spacing = spacing
-        self.blur = blur
 
-    def __call__(self, probabilities: Tensor, existence: Tensor | None, frames: Sequence[Frame]) -> list[list[Lane]]:
-        """Lanes of each image of a batch, see `decode_culane`."""
-        return decode_culane(
-            probabilities,
-            existence,
-            frames,
-            threshold=self.threshold,
-            existence_threshold=self.existence_threshold,
-            rows=self.rows,
-            spacing=self.spacing,
-            blur=self.blur,
-        )
+    @override
+    def places(self, frames: Sequence[Frame], map_size: tuple[int, int], device: torch.device) -> GridPlaces:
+        """Every 20th row from the bottom up."""
+        map_height, map_width = map_size
+        height, width, crop_top = _columns(frames, device)
+        above = torch.arange(self.rows, device=device) * self.spacing * height / CULANE_SIZE[0]  # from the bottom
+        # The official tools count rows and columns from 1 and round halves up.
+        y = _round(height - above) - 1
+        map_rows = _round(map_height - above * map_height / (height - crop_top)) - 1
+        x = _round((torch.arange(map_width, device=device) + 1) * width / map_width) - 1
+        return GridPlaces(y, map_rows, y >= crop_top, x)
 
 
-class TuSimpleDecoder(Rebuildable):
+class TuSimpleDecoder(GridDecoder):
     """`decode_tusimple` with its arguments fixed: the decoder to give to a lane module.
 
     Args:
@@ -178,53 +263,18 @@ class TuSimpleDecoder(Rebuildable):
         max_lanes: int = 5,
         blur: int = 9,
     ) -> None:
-        self.threshold = threshold
-        self.existence_threshold = existence_threshold
+        super().__init__(threshold, existence_threshold, blur, max_lanes)
         self.h_samples = tuple(h_samples)
-        self.max_lanes = max_lanes
-        self.blur = blur
 
-    def __call__(self, probabilities: Tensor, existence: Tensor | None, frames: Sequence[Frame]) -> list[list[Lane]]:
-        """Lanes of each image of a batch, see `decode_tusimple`."""
-        return decode_tusimple(
-            probabilities,
-            existence,
-            frames,
-            threshold=self.threshold,
-            existence_threshold=self.existence_threshold,
-            h_samples=self.h_samples,
-            max_lanes=self.max_lanes,
-            blur=self.blur,
-        )
-
-
-class MaskDecoder(Rebuildable):
-    """Lanes of binary segmentation: the connected parts of what is more probably lane than not, see `trace_parts`.
-
-    Args:
-        threshold: A pixel is lane if its probability of any lane is above it.
-
-    Example:
-        >>> maps = torch.zeros(1, 2, 59, 164)
-        >>> maps[0, 1, :, 100] = 1.0
-        >>> [[lane]] = MaskDecoder()(maps, None, [Frame(590, 1640)])
-        >>> lane.points[0].tolist()
-        [1004.5, 584.5]
-    """
-
-    def __init__(self, threshold: float = 0.5) -> None:
-        self.threshold = threshold
-
-    def __call__(self, probabilities: Tensor, existence: Tensor | None, frames: Sequence[Frame]) -> list[list[Lane]]:
-        """Lanes of each image of a batch.
-
-        Args:
-            probabilities: `(B, K, H, W)` class probabilities, class 0 the background.
-            existence: Not used.
-            frames: How each input was cut from its image.
-        """
-        masks = (probabilities[:, 1:].sum(dim=1) > self.threshold).cpu().numpy()
-        return [[_uncut(lane, frame) for lane in trace_parts(mask)] for mask, frame in zip(masks, frames, strict=True)]
+    @override
+    def places(self, frames: Sequence[Frame], map_size: tuple[int, int], device: torch.device) -> GridPlaces:
+        """The pixel centres of the sampled rows."""
+        map_height, map_width = map_size
+        height, width, crop_top = _columns(frames, device)
+        y = torch.tensor(self.h_samples, dtype=torch.float64, device=device).expand(len(frames), -1)
+        map_rows = ((y - crop_top + 0.5) * map_height / (height - crop_top)).floor()
+        x = _round((torch.arange(map_width, device=device) + 0.5) * width / map_width - 0.5)
+        return GridPlaces(y, map_rows, (y >= crop_top) & (y < height), x)
 
 
 def _columns(frames: Sequence[Frame], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
@@ -235,11 +285,6 @@ def _columns(frames: Sequence[Frame], device: torch.device) -> tuple[Tensor, Ten
 
 def _round(values: Tensor) -> Tensor:
     return (values + 0.5).floor()
-
-
-def _existing(existence: Tensor | None, threshold: float) -> Tensor:
-    """Which lanes exist, to be combined with `(B, K - 1, R)`."""
-    return torch.tensor(True) if existence is None else (existence > threshold).unsqueeze(2)
 
 
 def _peaks(probabilities: Tensor, rows: Tensor, blur: int) -> tuple[Tensor, Tensor]:
@@ -258,23 +303,3 @@ def _peaks(probabilities: Tensor, rows: Tensor, blur: int) -> tuple[Tensor, Tens
     band = F.avg_pool1d(F.pad(band, (radius, radius), mode="reflect"), blur, stride=1)
     peaks, columns = band.max(dim=2)
     return peaks.reshape(batch, classes, -1), columns.reshape(batch, classes, -1)
-
-
-def _lanes(x: Tensor, y: Tensor, found: Tensor, frames: Sequence[Frame]) -> list[list[Lane]]:
-    """Lanes of each image: the found points of each class where there are two or more."""
-    points = torch.stack([x, y.unsqueeze(1).expand_as(x)], dim=3).cpu().numpy()
-    masks = found.cpu().numpy()
-    return [
-        [
-            Lane(lane[mask], (frame.height, frame.width))
-            for lane, mask in zip(image, image_masks, strict=True)
-            if mask.sum() >= 2
-        ]
-        for image, image_masks, frame in zip(points, masks, frames, strict=True)
-    ]
-
-
-def _uncut(lane: Lane, frame: Frame) -> Lane:
-    """A lane of the network's input in the original image."""
-    cut = lane.scaled((frame.height - frame.crop_top, frame.width))
-    return Lane(cut.points + np.array([0, frame.crop_top]), (frame.height, frame.width))

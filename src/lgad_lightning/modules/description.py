@@ -27,6 +27,7 @@ class StudentParts:
         class_names: A name for each class, the background's first.
         figures: What it reached in validation, and in the test if there was one.
         recipe: How it was trained.
+        image_size: Height and width of the images that it was trained with, where known.
     """
 
     network: nn.Module
@@ -36,6 +37,7 @@ class StudentParts:
     class_names: tuple[str, ...]
     figures: dict[str, float] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
+    image_size: tuple[int, int] | None = None
 
 
 def describe_parts(parts: StudentParts) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def describe_parts(parts: StudentParts) -> dict[str, Any]:
         "class_names": list(parts.class_names),
         "figures": parts.figures,
         "recipe": parts.recipe,
+        "image_size": None if parts.image_size is None else list(parts.image_size),
     }
 
 
@@ -88,12 +91,14 @@ def rebuild_parts(description: Mapping[str, Any], where: str, **given: Any) -> S
             parts[name] = make()
         except LgadError as error:
             raise LgadError(f"The {name} of {where} cannot be made again: {error} Or pass it: {name}=...") from error
+    image_size = description.get("image_size")  # absent in those of earlier versions
     return StudentParts(
         **parts,
         protocol=description["protocol"],
         class_names=tuple(description["class_names"]),
         figures=description["figures"],
         recipe=description["recipe"],
+        image_size=None if image_size is None else tuple(image_size),
     )
 
 

@@ -70,6 +70,7 @@ class LaneStudent(LaneModule):
         self.class_names = ("background", *(f"lane {slot}" for slot in range(1, self.num_classes)))
         self.figures: dict[str, float] = {}
         self.recipe: dict[str, Any] = {}
+        self.image_size: tuple[int, int] | None = None
         self.test_results: dict[str, Any] = {}
 
     def setup(self, stage: str) -> None:
@@ -115,8 +116,21 @@ class LaneStudent(LaneModule):
         """What makes this student beside its weights, with its figures and its recipe."""
         figures = self.figures | {f"test/{name}": value for name, value in self.test_results.get("total", {}).items()}
         return StudentParts(
-            self.network, self.decoder, self.preprocessing, self.protocol, self.class_names, figures, self.recipe
+            self.network,
+            self.decoder,
+            self.preprocessing,
+            self.protocol,
+            self.class_names,
+            figures,
+            self.recipe,
+            self.image_size,
         )
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Notes the size of the images: crop and aspect are those of such images."""
+        if isinstance(batch, dict) and batch.get("frame"):
+            height, width, _ = batch["frame"][0]
+            self.image_size = (height, width)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Stores what `load_student` needs, and what the student was trained by.
@@ -175,7 +189,7 @@ class LaneStudent(LaneModule):
         metric = protocol.metric() if protocol is not None else None
         student = cls(parts.network, parts.decoder, metric, parts.preprocessing)
         student.protocol, student.class_names = parts.protocol, parts.class_names
-        student.figures, student.recipe = parts.figures, parts.recipe
+        student.figures, student.recipe, student.image_size = parts.figures, parts.recipe, parts.image_size
         return student.eval()
 
     def forward(self, image: Tensor) -> LaneOutput:

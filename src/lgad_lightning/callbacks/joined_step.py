@@ -1,0 +1,83 @@
+"""How a loss on recorded layers joins the training step of a LightningModule that knows nothing of it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor, nn
+
+from lgad_lightning.callbacks.shadowed_method import ShadowedMethod
+from lgad_lightning.features import RecordedFeatures, depends_on, record_features
+
+Add = Callable[[Tensor, tuple[Any, ...], RecordedFeatures], Tensor]
+
+
+class JoinedStep:
+    """Shadows a module's `training_step` and `manual_backward` until `remove` is called.
+
+    Args:
+        module: The module.
+        prepare: Called with each training batch before the step, which may take the batch apart; returns the layers to
+            record and what the loss wants to know of the batch.
+        add: Called with the task's loss, what `prepare` returned and the recorded features; returns the sum. With
+            manual optimisation it is called once for each forward pass, at the first `manual_backward` through it.
+    """
+
+    def __init__(
+        self,
+        module: L.LightningModule,
+        prepare: Callable[[Any], tuple[dict[str, nn.Module], tuple[Any, ...]]],
+        add: Add,
+    ) -> None:
+        self._module = module
+        self._prepare = prepare
+        self._add = add
+        self._pending: tuple[tuple[Any, ...], RecordedFeatures] | None = None
+        self._warned = False
+        self._shadows = [
+            ShadowedMethod(module, "training_step", self._around_training_step),
+            ShadowedMethod(module, "manual_backward", self._around_manual_backward),
+        ]
+
+    def remove(self) -> None:
+        """Leave the module as it was."""
+        for shadow in self._shadows:
+            shadow.remove()
+
+    def _around_training_step(self, step: Callable[..., Any], batch: Any, *args: Any, **kwargs: Any) -> Any:
+        if not (self._module.trainer.training and torch.is_grad_enabled()):
+            return step(batch, *args, **kwargs)  # called by a validation step, say
+        layers, inputs = self._prepare(batch)
+        with record_features(layers, owner="the student") as recorded:
+            self._pending = inputs, recorded
+            try:
+                output = step(batch, *args, **kwargs)
+            finally:
+                self._pending = None
+        if not self._module.automatic_optimization:
+            self._expect_none_left(recorded)
+            return output
+        if output is None:
+            return output
+        if isinstance(output, Mapping):
+            return {**output, "loss": self._add(output["loss"], inputs, recorded)}
+        return self._add(output, inputs, recorded)
+
+    def _around_manual_backward(self, backward: Callable[..., Any], loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        pending = self._pending
+        if pending is None or not depends_on(loss, pending[1].outputs.values()):
+            backward(loss, *args, **kwargs)
+            return
+        backward(self._add(loss, *pending), *args, **kwargs)
+        pending[1].outputs.clear()  # distilled; a checkpointed layer has recorded again during the backward
+
+    def _expect_none_left(self, recorded: RecordedFeatures) -> None:
+        left = any(isinstance(output, Tensor) and output.requires_grad for output in recorded.outputs.values())
+        if left and not self._warned:
+            self._warned = True
+            rank_zero_warn(
+                "the student's layers ran, but no self.manual_backward(loss) of this step went through them, so nothing"
+                " was distilled: call it instead of loss.backward()"
+            )

@@ -1,0 +1,129 @@
+"""`lgad-predict`: lanes in images and videos."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lgad_lightning import __version__
+from lgad_lightning.commands.console import run_command
+
+_HINT = "; the same command with --resume goes on from here"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script.
+
+    Args:
+        arguments: The command line's arguments, those of this process if None.
+    """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="lgad-predict: warning: %(message)s", level=logging.WARNING)
+    run_command("lgad-predict", lambda: _run(options), _HINT)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("lgad-predict", description="Find lanes in images and videos.")
+    parser.add_argument("--version", action="version", version=f"lgad-predict {__version__}")
+    parser.add_argument(
+        "model", metavar="MODEL", help="checkpoint, folder of a run or of a saved student, or an export's file"
+    )
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="image, folder, pattern, list (.txt, .json), video, - (paths on standard input) or number of a camera",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("predictions"), metavar="DIR", help="folder to write (default: predictions)"
+    )
+    parser.add_argument(
+        "--write",
+        nargs="+",
+        action="extend",
+        choices=("lines", "tusimple", "overlay"),
+        help="what to write beside lanes.jsonl: CULane's .lines.txt, TuSimple's predictions.json, pictures or an .mp4 "
+        "(default: the format of the model's protocol)",
+    )
+    parser.add_argument("--root", type=Path, metavar="DIR", help="where the names of a list begin (default: looks)")
+    parser.add_argument(
+        "--batch-size", type=_positive, default=8, metavar="N", help="frames that the network sees at once (default: 8)"
+    )
+    parser.add_argument("--device", help="cpu, cuda, ... (default: cuda where there is one)")
+    parser.add_argument("--smooth", action="store_true", help="record a smooth curve of each lane, too")
+    parser.add_argument(
+        "--track", action="store_true", help="follow and steady the lanes of videos; no protocol's result any more"
+    )
+    parser.add_argument(
+        "--on-error", choices=("skip", "raise"), default="skip", help="what to do with a broken image (default: skip)"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the predictions that are in the folder")
+    parser.add_argument("--overwrite", action="store_true", help="remove the predictions that are in the folder")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least 1")
+    return int(text)
+
+
+def _run(options: argparse.Namespace) -> None:
+    # Imported here: torch takes longer than --help may.
+    import torch
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from lgad_lightning.callbacks.prediction_files import check_names
+    from lgad_lightning.inference.folder import open_folder
+    from lgad_lightning.inference.open_model import open_engine
+    from lgad_lightning.inference.outputs import Outputs
+    from lgad_lightning.inference.run import predict_sources
+    from lgad_lightning.inference.sources import Images, open_sources
+    from lgad_lightning.lanes import TUSIMPLE_ROWS
+
+    sources = open_sources(options.sources, options.root, sys.stdin if "-" in options.sources else ())
+    for source in sources:
+        if isinstance(source, Images):
+            check_names(source.files)
+    engine = open_engine(options.model, options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    made_by = {"model": engine.info.identity, "track": options.track, "smooth": options.smooth}
+    records = open_folder(options.out, made_by, options.resume, options.overwrite)
+    if records:
+        print(f"Going on after {len(records)} frames.", file=sys.stderr)
+    kinds = options.write or ["tusimple" if engine.info.protocol == "tusimple" else "lines"]
+    h_samples = getattr(engine.info.decoder, "h_samples", TUSIMPLE_ROWS)
+    total = None if any(not len(source) for source in sources) else sum(map(len, sources))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        Outputs(options.out, kinds, records, h_samples, options.smooth) as outputs,
+        Progress(*columns, console=Console(stderr=True)) as progress,
+    ):
+        images = {name for source in sources if isinstance(source, Images) for name in source.files}
+        task = progress.add_task("Predicting", total=total, completed=len(outputs.done.keys() & images))
+        summary = predict_sources(
+            engine,
+            sources,
+            outputs,
+            options.batch_size,
+            options.track,
+            options.on_error,
+            lambda: progress.advance(task),
+        )
+        outputs.finish(summary)
+    _report(summary, options.out)
+
+
+def _report(summary: dict[str, Any], folder: Path) -> None:
+    phases = ", ".join(f"{name} {rate}" for name, rate in summary["frames_per_second_of_phase"].items())
+    print(
+        f"{summary['frames']} frames in {summary['seconds']} s, {summary['frames_per_second']} a second (each phase "
+        f"alone: {phases or '-'}), {len(summary['skipped'])} skipped."
+    )
+    print(f"Wrote {folder}.")
+
+
+if __name__ == "__main__":
+    main()

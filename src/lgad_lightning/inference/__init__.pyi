@@ -1,0 +1,4 @@
+from .found import FoundLane
+from .predictor import LanePredictor
+
+__all__ = ["FoundLane", "LanePredictor"]

@@ -1,0 +1,116 @@
+"""What runs a network: one interface, whichever library does it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.inference.model_info import ModelInfo
+from lgad_lightning.lanes import Frame, GridDecoder, LaneGrid
+from lgad_lightning.modules import LaneStudent
+
+
+class Engine(ABC):
+    """Runs a network on batches of images.
+
+    Args:
+        info: What is known of the model.
+        batch: Images that it takes at once, None for any number.
+    """
+
+    def __init__(self, info: ModelInfo, batch: int | None = None) -> None:
+        self.info = info
+        self.batch = batch
+
+    def prepare(self, image: NDArray[np.uint8], name: str) -> tuple[NDArray[np.uint8], Frame]:
+        """What of an image travels to the network, and how it was cut from the image.
+
+        Args:
+            image: `(H, W, 3)`, blue-green-red.
+            name: What to call it in an error.
+
+        Raises:
+            LgadError: If the model takes no such image.
+        """
+        return self.info.preprocessing_for((image.shape[0], image.shape[1])).cut(image, name=name)
+
+    @abstractmethod
+    def run(self, pixels: NDArray[np.uint8], frames: Sequence[Frame]) -> LaneGrid:
+        """What the network sees.
+
+        Args:
+            pixels: `(B, H, W, 3)`, what `prepare` gave of each image.
+            frames: How each was cut from its image.
+        """
+
+
+class TorchEngine(Engine):
+    """Runs a student as it was trained.
+
+    Args:
+        student: The student.
+        device: Where to run it, such as `cpu` or `cuda`.
+        identity: Digits that differ between models.
+
+    Raises:
+        LgadError: If the student lacks a part, or there is no such device.
+    """
+
+    def __init__(self, student: LaneStudent, device: str = "cpu", identity: str = "") -> None:
+        super().__init__(student_info(student, identity))
+        self.student = student.eval()
+        try:
+            self.device = torch.device(device)
+            self.student.network.to(self.device)
+        except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
+            raise LgadError(f"The network cannot be put on device {device!r}: {first_line(error)}") from error
+
+    @override
+    @torch.inference_mode()
+    def run(self, pixels: NDArray[np.uint8], frames: Sequence[Frame]) -> LaneGrid:
+        try:
+            output = self.student(self.info.preprocessing.normalise(torch.from_numpy(pixels).to(self.device)))
+        except RuntimeError as error:
+            raise LgadError(
+                f"The network fails on a batch of {len(pixels)}: {first_line(error)} Where memory is short, give a "
+                "smaller batch size."
+            ) from error
+        existence = None if output.existence is None else output.existence.float().sigmoid()
+        return self.info.decoder.grid(output.logits.float().softmax(dim=1), existence, frames)
+
+
+def student_info(student: LaneStudent, identity: str = "") -> ModelInfo:
+    """What a student knows of itself.
+
+    Args:
+        student: The student.
+        identity: Digits that differ between models.
+
+    Raises:
+        LgadError: If it has no decoder that looks at a grid, or no preprocessing.
+    """
+    if not isinstance(student.decoder, GridDecoder):
+        raise LgadError(
+            f"The student's decoder is a {type(student.decoder).__name__}, which tells no slots and scores: give "
+            "LaneStudent a CULaneDecoder, a TuSimpleDecoder, or one of your own derived from GridDecoder."
+        )
+    if student.preprocessing is None:
+        raise LgadError("The student has no preprocessing: give LaneStudent(preprocessing=Preprocessing(...)).")
+    return ModelInfo(
+        student.preprocessing,
+        student.decoder,
+        student.protocol,
+        tuple(student.class_names),
+        student.image_size,
+        identity,
+    )
+
+
+def first_line(error: BaseException) -> Any:
+    """The first line of an error's text, or its kind where it has none."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

@@ -1,0 +1,126 @@
+"""The folder that predictions are written to: one model's, and gone on with after an interruption."""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lgad_lightning.callbacks.prediction_files import MARKER, check_folder, claim_folder, prediction_path
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes.files import iterate_json_lines
+from lgad_lightning.longwork.whole_file import whole_file
+
+RECORDS, UNFINISHED, TUSIMPLE, SUMMARY, OVERLAYS = (
+    "lanes.jsonl", ".lanes.jsonl", "predictions.json", "summary.json", "overlays",
+)  # fmt: skip
+_KEYS = {"image", "height", "width", "lanes", "run_time"}
+
+
+def open_folder(folder: Path, made_by: dict[str, Any], resume: bool, overwrite: bool) -> list[dict[str, Any]]:
+    """Makes a folder ready for predictions, or refuses it.
+
+    Args:
+        folder: New, empty, or of predictions before.
+        made_by: Plain values that tell one prediction from another: model and settings.
+        resume: Whether to go on with the predictions that are there.
+        overwrite: Whether to remove them.
+
+    Returns:
+        The records to go on with, those of `.lanes.jsonl` in the folder.
+
+    Raises:
+        LgadError: If the folder cannot be written to, or holds what is not to be replaced.
+    """
+    if resume and overwrite:
+        raise LgadError("--resume goes on with what is there, --overwrite removes it: give one of them.")
+    check_folder(folder)
+    before = _made_by(folder)
+    records = list(_records(folder))
+    if not overwrite:
+        _check(folder, made_by, before, bool(records), resume)
+    with writing_to(folder):
+        claim_folder(folder)
+        if overwrite:
+            _forget(folder, records)
+            records = []
+        with whole_file(folder / MARKER) as part:
+            part.write_text(f"Predicted lanes of lgad-lightning.\n{json.dumps(made_by)}\n", encoding="utf-8")
+        with whole_file(folder / UNFINISHED) as part:  # without a last line that was cut off
+            part.write_text("".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8")
+    return records
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Tells in one message that something in a folder cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise LgadError(
+            f"The predictions cannot be written to {folder}: {error}. What is there is whole: make space, or see to "
+            "it that you may write there, and go on with --resume."
+        ) from error
+
+
+def _check(folder: Path, made_by: dict[str, Any], before: dict[str, Any] | None, any_there: bool, resume: bool) -> None:
+    if before is None and (folder / MARKER).is_file():
+        raise LgadError(f"{folder} holds the predictions of a training: give another --out.")
+    if before not in (None, made_by) and any_there:
+        raise LgadError(
+            f"{folder} holds predictions of another model, or with other settings: give another --out, or --overwrite "
+            "to remove them."
+        )
+    if any_there and not resume:
+        raise LgadError(
+            f"{folder} holds predictions already: go on with them by --resume, remove them by --overwrite, or give "
+            "another --out."
+        )
+
+
+def _made_by(folder: Path) -> dict[str, Any] | None:
+    """What the predictions that are there were made by; None without any, or where a training has written them."""
+    try:
+        found = json.loads((folder / MARKER).read_text(encoding="utf-8").splitlines()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _records(folder: Path) -> Iterator[dict[str, Any]]:
+    """What was predicted before, up to a line that was cut off."""
+    path = next((path for path in (folder / UNFINISHED, folder / RECORDS) if path.is_file()), None)
+    if path is None:
+        return
+    try:
+        for _, record in iterate_json_lines(path):
+            if not isinstance(record, dict) or not record.keys() >= _KEYS:
+                return
+            yield record
+    except LgadError:
+        return
+
+
+def _forget(folder: Path, records: Iterable[dict[str, Any]]) -> None:
+    """Removes what earlier predictions have written, and nothing else."""
+    for record in records:
+        name = record["image"]
+        prediction_path(folder, name).unlink(missing_ok=True)
+        overlay_path(folder, name).unlink(missing_ok=True)
+        video_path(folder, str(Path(name).parent)).unlink(missing_ok=True)
+    for name in (RECORDS, UNFINISHED, TUSIMPLE, SUMMARY):
+        (folder / name).unlink(missing_ok=True)
+
+
+def overlay_path(folder: Path, name: str) -> Path:
+    """Where the overlay of an image is written."""
+    return _renamed(prediction_path(folder / OVERLAYS, name), ".jpg")
+
+
+def video_path(folder: Path, name: str) -> Path:
+    """Where the overlays of a video are written."""
+    return _renamed(prediction_path(folder / OVERLAYS, f"{name}.video"), ".mp4")
+
+
+def _renamed(path: Path, ending: str) -> Path:
+    return path.with_name(path.name.removesuffix(".lines.txt") + ending)

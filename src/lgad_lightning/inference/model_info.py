@@ -1,0 +1,73 @@
+"""What is known of a model beside its weights."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lgad_lightning.data.preprocessing import Preprocessing
+from lgad_lightning.lanes import CULANE_SIZE, TUSIMPLE_SIZE, GridDecoder
+
+_SIZES = {"culane": CULANE_SIZE, "tusimple": TUSIMPLE_SIZE}
+_ODD = 0.02  # of the aspect; more is another camera, or another crop of its image
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a prediction needs to know.
+
+    Args:
+        preprocessing: From an image to the network's input.
+        decoder: Turns probabilities into lanes.
+        protocol: Name of the protocol that the model is scored by, None where not known.
+        class_names: A name for each class, the background's first.
+        image_size: Height and width of the images that it was trained with, None where not known.
+        identity: Digits that differ between models.
+    """
+
+    preprocessing: Preprocessing
+    decoder: GridDecoder
+    protocol: str | None
+    class_names: tuple[str, ...]
+    image_size: tuple[int, int] | None
+    identity: str
+
+    @property
+    def usual_size(self) -> tuple[int, int] | None:
+        """Height and width of its images; those of its protocol where the model does not tell."""
+        return self.image_size or _SIZES.get(self.protocol or "")
+
+    def preprocessing_for(self, size: tuple[int, int]) -> Preprocessing:
+        """The preprocessing for images of a size: the crop is the same share of their height as in training.
+
+        Args:
+            size: Height and width in pixels.
+        """
+        usual = self.usual_size
+        if usual is None or size[0] == usual[0] or not self.preprocessing.crop_top:
+            return self.preprocessing
+        return replace(self.preprocessing, crop_top=round(self.preprocessing.crop_top * size[0] / usual[0]))
+
+    def aspect_warning(self, size: tuple[int, int]) -> str | None:
+        """What to tell of images whose sides are in another proportion than in training; None if they are not.
+
+        Args:
+            size: Height and width in pixels.
+        """
+        usual = self.usual_size
+        if usual is None or abs(size[1] / size[0] * usual[0] / usual[1] - 1) <= _ODD:
+            return None
+        return (
+            f"Images of {size[1]}x{size[0]} pixels have another aspect than those of the training "
+            f"({usual[1]}x{usual[0]}): lanes will look distorted to the network. Crop them to that aspect for better "
+            "ones."
+        )
+
+
+def files_identity(paths: Iterable[Path]) -> str:
+    """Sixteen hexadecimal digits that stand for the content of files."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,48 @@
+"""A model in whatever form it was left."""
+
+from pathlib import Path
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.inference.engine import Engine, TorchEngine
+from lgad_lightning.inference.model_info import files_identity
+from lgad_lightning.modules import LaneStudent, load_student
+from lgad_lightning.modules.pretrained import CONFIG, WEIGHTS
+
+_IN_RUN = ("student/checkpoints/best.ckpt", "student/checkpoints/last.ckpt")
+
+
+def open_student(model: str | Path) -> tuple[LaneStudent, Path]:
+    """A student from its checkpoint, its run's folder, or the folder that `save_pretrained` has written.
+
+    Args:
+        model: File or folder.
+
+    Returns:
+        The student, and the file that holds its weights.
+
+    Raises:
+        LgadError: If it is none of them.
+    """
+    path = Path(model)
+    if (path / CONFIG).is_file():
+        return LaneStudent.from_pretrained(path), path / WEIGHTS
+    if path.is_dir():
+        found = next((path / name for name in _IN_RUN if (path / name).is_file()), None)
+        if found is None:
+            raise LgadError(f"{path} holds no trained student: neither {_IN_RUN[0]} (a run's), nor {CONFIG} (a saved).")
+        path = found
+    return load_student(path), path
+
+
+def open_engine(model: str | Path, device: str = "cpu") -> Engine:
+    """Whatever runs a model.
+
+    Args:
+        model: A checkpoint, a run's folder, a saved folder, or what `lgad-export` has written.
+        device: Where to run a student, such as `cpu` or `cuda`.
+
+    Raises:
+        LgadError: If it is no model, or its library is not installed.
+    """
+    student, weights = open_student(model)
+    return TorchEngine(student, device, files_identity([weights]))

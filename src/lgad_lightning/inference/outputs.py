@@ -1,0 +1,169 @@
+"""What is written of a prediction."""
+
+import errno
+import json
+import os
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+
+from lgad_lightning.callbacks.prediction_files import prediction_path
+from lgad_lightning.inference.folder import (
+    RECORDS,
+    SUMMARY,
+    TUSIMPLE,
+    UNFINISHED,
+    overlay_path,
+    video_path,
+    writing_to,
+)
+from lgad_lightning.inference.found import FoundLane
+from lgad_lightning.inference.overlay import draw_lanes
+from lgad_lightning.inference.pipeline import Predicted
+from lgad_lightning.inference.sources import Images, VideoShots
+from lgad_lightning.inference.video import VideoWriter
+from lgad_lightning.lanes import TUSIMPLE_ROWS, TuSimpleFrame, write_lines, write_tusimple
+from lgad_lightning.lanes.files import iterate_json_lines
+from lgad_lightning.longwork.whole_file import whole_file
+
+KINDS = ("lines", "tusimple", "overlay")
+_SMOOTH_STEP = 10  # rows between two points of a smooth curve
+
+
+class Outputs:
+    """Writes frame by frame: always the records, a JSON object a line, and what is asked for beside them.
+
+    `lines`: CULane's `<image>.lines.txt`. `tusimple`: TuSimple's `predictions.json`. `overlay`: the frames with their
+    lanes below `overlays`, of a video as an `.mp4`. Until the end the records are in `.lanes.jsonl`; a frame whose
+    record is there is complete.
+
+    Args:
+        folder: What `open_folder` has made ready.
+        kinds: Of `KINDS`.
+        records: Those that `open_folder` gave.
+        h_samples: Rows of TuSimple's file.
+        smooth: Whether to record a smooth curve of each lane.
+
+    Attributes:
+        done: Lanes of the frames that were predicted before, by name.
+        skipped: Why frames were not predicted, by name.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        kinds: Collection[str],
+        records: Sequence[dict[str, Any]],
+        h_samples: Sequence[int] = TUSIMPLE_ROWS,
+        smooth: bool = False,
+    ) -> None:
+        self.folder = folder
+        self.kinds = kinds
+        self.h_samples = tuple(h_samples)
+        self.smooth = smooth
+        self.done = {record["image"]: list(_lanes(record)) for record in records}
+        self.skipped: dict[str, str] = {}
+        self._file = (folder / UNFINISHED).open("ab", buffering=0)
+        self._failed = False
+        self._of_video: VideoShots | None = None
+        self._video: VideoWriter | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._file.close()
+        unfinished = self.folder / UNFINISHED
+        if unfinished.is_file() and not unfinished.stat().st_size:
+            unfinished.unlink()
+
+    @contextmanager
+    def source(self, source: Images | VideoShots) -> Iterator[None]:
+        """What is written in the block comes from this source: the overlays of a video become one."""
+        self._of_video, self._video = source if isinstance(source, VideoShots) else None, None
+        with ExitStack() as self._stack:
+            yield
+
+    def write(self, predicted: Predicted) -> None:
+        """Writes a frame.
+
+        Args:
+            predicted: The frame and its lanes.
+
+        Raises:
+            LgadError: If it cannot be written.
+        """
+        if self._failed:  # what had waited behind a frame that could not be written
+            return
+        self._failed = True
+        self._write(predicted)
+        self._failed = False
+
+    def _write(self, predicted: Predicted) -> None:
+        name, image, _ = predicted.shot
+        if predicted.error or image is None:
+            self.skipped[name] = predicted.error
+            return
+        fresh = name not in self.done
+        with writing_to(self.folder):
+            if "lines" in self.kinds and fresh:
+                write_lines(prediction_path(self.folder, name), predicted.lanes)
+            if "overlay" in self.kinds and self._of_video is not None:
+                if self._video is None:
+                    path = video_path(self.folder, self._of_video.name)
+                    writer = VideoWriter(path, self._of_video.video.rate, (image.shape[0], image.shape[1]))
+                    self._video = self._stack.enter_context(writer)
+                self._video.write(draw_lanes(image, predicted.lanes))
+            elif "overlay" in self.kinds and fresh:
+                with whole_file(overlay_path(self.folder, name)) as part:
+                    part.write_bytes(cv2.imencode(".jpg", draw_lanes(image, predicted.lanes))[1].tobytes())
+            if fresh:
+                line = json.dumps(self._record(predicted, (image.shape[0], image.shape[1]))).encode() + b"\n"
+                if self._file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Writes what can be written at the end only.
+
+        Args:
+            summary: What to tell of the whole.
+        """
+        with writing_to(self.folder):
+            self._file.close()
+            if "tusimple" in self.kinds:
+                write_tusimple(self.folder / TUSIMPLE, self._tusimple_frames())
+            with whole_file(self.folder / SUMMARY) as part:
+                part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+            (self.folder / UNFINISHED).replace(self.folder / RECORDS)
+
+    def _record(self, predicted: Predicted, size: tuple[int, int]) -> dict[str, Any]:
+        lanes = []
+        for lane in predicted.lanes:
+            record = lane.as_record()
+            if self.smooth:
+                curve = lane.smooth().points[::_SMOOTH_STEP]
+                record["smooth"] = curve.round(2).tolist()
+            lanes.append(record)
+        existence = predicted.existence
+        return {
+            "image": predicted.shot.name,
+            "height": size[0],
+            "width": size[1],
+            "lanes": lanes,
+            "existence": None if existence is None else [round(value, 4) for value in existence],
+            "run_time": None if predicted.run_time is None else round(predicted.run_time, 3),
+        }
+
+    def _tusimple_frames(self) -> Iterator[TuSimpleFrame]:
+        for _, record in iterate_json_lines(self.folder / UNFINISHED):
+            yield TuSimpleFrame(record["image"], list(_lanes(record)), self.h_samples, record["run_time"])
+
+
+def _lanes(record: dict[str, Any]) -> Iterator[FoundLane]:
+    for lane in record["lanes"]:
+        yield FoundLane.of_record(lane, (record["height"], record["width"]))

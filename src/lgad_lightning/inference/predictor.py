@@ -1,0 +1,133 @@
+"""Lanes in images and videos, from Python."""
+
+from collections.abc import Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.inference.engine import TorchEngine
+from lgad_lightning.inference.found import FoundLane
+from lgad_lightning.inference.images import Channels, as_bgr
+from lgad_lightning.inference.open_model import open_engine
+from lgad_lightning.inference.overlay import draw_lanes
+from lgad_lightning.inference.pipeline import predict_shots
+from lgad_lightning.inference.sources import Shot, VideoShots
+from lgad_lightning.inference.tracking import LaneTracker
+from lgad_lightning.inference.video import open_video
+from lgad_lightning.modules import LaneStudent
+
+
+class VideoFrame(NamedTuple):
+    """A frame of a video with its lanes.
+
+    Attributes:
+        number: Of the frame, from 0.
+        image: `(H, W, 3)` uint8, in the predictor's order of channels.
+        lanes: What was found in it.
+    """
+
+    number: int
+    image: NDArray[np.uint8]
+    lanes: list[FoundLane]
+
+
+class LanePredictor:
+    """Finds lanes in images of any size.
+
+    Args:
+        model: A checkpoint, a run's folder, a folder that `save_pretrained` has written, what `lgad-export` has
+            written, or a `LaneStudent`.
+        device: Where to run a student: `cpu`, `cuda`, ...
+        batch_size: Images that the network sees at once.
+        channels: Order of the channels in arrays, given and returned: OpenCV's `bgr`, or `rgb`.
+
+    Raises:
+        LgadError: If it is no model that can be used.
+
+    Example:
+        >>> predictor = LanePredictor("best.ckpt")  # doctest: +SKIP
+        >>> lanes = predictor.predict("frame.jpg")  # doctest: +SKIP
+        >>> [(lane.name, round(lane.confidence, 2)) for lane in lanes]  # doctest: +SKIP
+        [('ego-left', 0.93), ('ego-right', 0.97)]
+    """
+
+    def __init__(
+        self,
+        model: str | Path | LaneStudent,
+        device: str = "cpu",
+        batch_size: int = 8,
+        channels: Channels = "bgr",
+    ) -> None:
+        self.engine = TorchEngine(model, device) if isinstance(model, LaneStudent) else open_engine(model, device)
+        self.batch_size = batch_size
+        self.channels = channels
+
+    @overload
+    def predict(self, images: Sequence[Any]) -> list[list[FoundLane]]: ...
+    @overload
+    def predict(self, images: Any) -> list[FoundLane]: ...
+    def predict(self, images: Any) -> Any:
+        """The lanes of an image, or of each of a list of images.
+
+        Args:
+            images: A path, a PIL image, an array `(H, W, 3)` uint8; or a list or tuple of these.
+
+        Returns:
+            Lanes in pixels of the image, in the order of their slots; a list of such lists for a list.
+
+        Raises:
+            LgadError: If an image cannot be read.
+        """
+        if not isinstance(images, list | tuple):
+            return self.predict([images])[0]
+        shots = (Shot(self._name(image, number), as_bgr(image, self.channels)) for number, image in enumerate(images))
+        found = []
+        for predicted in predict_shots(self.engine, shots, self.batch_size):
+            if predicted.error:
+                raise LgadError(predicted.error)
+            found.append(list(predicted.lanes))
+        return found
+
+    def draw(self, image: Any, lanes: Sequence[FoundLane]) -> NDArray[np.uint8]:
+        """An image with lanes drawn over it.
+
+        Args:
+            image: A path, a PIL image, or an array `(H, W, 3)` uint8.
+            lanes: What `predict` found in it.
+
+        Returns:
+            A new array `(H, W, 3)` uint8, in the predictor's order of channels.
+        """
+        return self._ordered(draw_lanes(as_bgr(image, self.channels), lanes))
+
+    def stream(self, video: str | PathLike[str] | int, track: bool = False) -> Iterator[VideoFrame]:
+        """The frames of a video, with their lanes, as they come.
+
+        Args:
+            video: The file's path, or a camera's number; of a camera each frame is predicted at once.
+            track: Whether to follow and steady lanes over time; see `LaneTracker`.
+
+        Raises:
+            LgadError: If the video cannot be opened. A damaged one ends early, with a warning.
+        """
+        source = VideoShots(open_video(video if isinstance(video, int) else str(video)), "frame")
+        tracker = LaneTracker() if track else None
+        size = 1 if isinstance(video, int) else self.batch_size
+        for number, predicted in enumerate(predict_shots(self.engine, source.shots(()), size)):
+            if predicted.error:
+                raise LgadError(predicted.error)
+            assert predicted.shot.image is not None  # since there is no error
+            lanes = list(predicted.lanes)
+            yield VideoFrame(
+                number, self._ordered(predicted.shot.image), lanes if tracker is None else tracker.update(lanes)
+            )
+
+    def _name(self, image: Any, number: int) -> str:
+        return str(image) if isinstance(image, str | Path) else f"image {number}"
+
+    def _ordered(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(image[..., ::-1]) if self.channels == "rgb" else image

@@ -1,0 +1,114 @@
+"""A whole prediction: from sources to a folder."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.inference.engine import Engine
+from lgad_lightning.inference.outputs import Outputs
+from lgad_lightning.inference.pipeline import Clock, Predicted, predict_shots
+from lgad_lightning.inference.sources import Images, VideoShots
+from lgad_lightning.inference.tracking import LaneTracker
+
+log = logging.getLogger(__name__)
+
+
+def predict_sources(
+    engine: Engine,
+    sources: Sequence[Images | VideoShots],
+    outputs: Outputs,
+    batch_size: int = 8,
+    track: bool = False,
+    on_error: str = "skip",
+    advance: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Predicts on all frames of sources and writes the outputs; reading, network and writing overlap.
+
+    Args:
+        engine: The network.
+        sources: Where the frames come from.
+        outputs: Where they go.
+        batch_size: Frames that the network sees at once.
+        track: Whether to follow and steady the lanes of videos.
+        on_error: `skip` frames that cannot be predicted, or `raise`.
+        advance: Called after each frame.
+
+    Returns:
+        The summary: numbers of frames, seconds, and frames a second of each phase alone.
+
+    Raises:
+        LgadError: If no frame can be predicted, or nothing be written.
+    """
+    clock, start, frames = Clock(), time.perf_counter(), 0
+    warned = False
+    with ThreadPoolExecutor(1) as writer:
+        for source in sources:
+            tracker = LaneTracker() if track and isinstance(source, VideoShots) else None
+            waiting: deque[Future[None]] = deque()
+            with outputs.source(source):
+                shots = source.shots(outputs.done)
+                with _all_written(waiting):
+                    for predicted in predict_shots(engine, shots, batch_size, outputs.done, clock):
+                        if predicted.error:
+                            if on_error == "raise":
+                                raise LgadError(predicted.error)
+                            log.warning("Skipped: %s", predicted.error)
+                        elif not warned and predicted.shot.image is not None:
+                            size = predicted.shot.image.shape[0], predicted.shot.image.shape[1]
+                            if warning := engine.info.aspect_warning(size):
+                                log.warning(warning)
+                                warned = True
+                        frames += predicted.run_time is not None
+                        waiting.append(writer.submit(_write, outputs, _tracked(tracker, predicted), clock))
+                        for future in _ended(waiting, at_most=2 * batch_size):
+                            future.result()
+                        advance()
+    if not frames and outputs.skipped:
+        first = next(iter(outputs.skipped.values()))
+        raise LgadError(f"None of {len(outputs.skipped)} frames could be predicted; the first: {first}")
+    seconds = time.perf_counter() - start
+    return {
+        "frames": frames,
+        "skipped": outputs.skipped,
+        "seconds": round(seconds, 3),
+        "frames_per_second": round(frames / seconds, 2),
+        "frames_per_second_of_phase": {
+            name: round(frames / busy, 2) for name, busy in clock.seconds.items() if frames and busy
+        },
+    }
+
+
+def _tracked(tracker: LaneTracker | None, predicted: Predicted) -> Predicted:
+    if tracker is None or predicted.error:
+        return predicted
+    if predicted.run_time is None:  # of an earlier run, tracked then
+        tracker.recall(predicted.lanes)
+        return predicted
+    return predicted._replace(lanes=tracker.update(predicted.lanes))
+
+
+def _write(outputs: Outputs, predicted: Predicted, clock: Clock) -> None:
+    with clock.phase("write"):
+        outputs.write(predicted)
+
+
+@contextmanager
+def _all_written(waiting: deque["Future[None]"]) -> Iterator[None]:
+    """What is put into the deque is written, or has failed to be, when the block is left."""
+    try:
+        yield
+        for future in _ended(waiting, at_most=0):
+            future.result()
+    finally:
+        wait(waiting)
+
+
+def _ended(waiting: deque["Future[None]"], at_most: int) -> Iterator["Future[None]"]:
+    """The oldest of what waits to be written, until no more than so many are left."""
+    while len(waiting) > at_most:
+        yield waiting.popleft()

@@ -1,0 +1,137 @@
+"""Where frames to predict on come from: images, folders, patterns, lists, videos, cameras."""
+
+import glob
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.data.pixels import read_image
+from lgad_lightning.data.placement import IMAGES, find_images
+from lgad_lightning.errors import LgadError
+from lgad_lightning.inference.video import Video, open_video
+from lgad_lightning.lanes.files import read_json_lines
+from lgad_lightning.lanes.lists import read_list
+
+_LISTS = (".txt", ".json")
+
+
+class Shot(NamedTuple):
+    """A frame on its way through a prediction.
+
+    Attributes:
+        name: What its outputs are called by.
+        image: `(H, W, 3)` uint8, blue-green-red; None where it cannot be read.
+        error: Why not.
+    """
+
+    name: str
+    image: NDArray[np.uint8] | None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Image files, by name."""
+
+    files: dict[str, Path]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def shots(self, done: Container[str]) -> Iterator[Shot]:
+        """Reads the images, but for those that are done."""
+        for name, path in self.files.items():
+            if name in done:
+                continue
+            try:
+                yield Shot(name, read_image(path))
+            except LgadError as error:
+                yield Shot(name, None, str(error))
+
+
+@dataclass(frozen=True)
+class VideoShots:
+    """The frames of a video, called `VIDEO/000000.jpg` and so on."""
+
+    video: Video
+    name: str
+
+    def __len__(self) -> int:
+        return self.video.length or 0
+
+    def shots(self, done: Container[str]) -> Iterator[Shot]:
+        """Reads all frames, also those that are done: a video cannot be written from the middle on."""
+        for number, image in enumerate(self.video.frames()):
+            yield Shot(f"{self.name}/{number:06}.jpg", image)
+
+
+def open_sources(
+    sources: Sequence[str], root: Path | None = None, stdin: Iterable[str] = ()
+) -> list[Images | VideoShots]:
+    """What the arguments of a command name.
+
+    Args:
+        sources: Images, folders, patterns, lists of images (`.txt` as CULane has them, `.json` as TuSimple), videos,
+            `-` for paths on standard input, numbers of cameras. A single folder's images are named from there, a
+            list's as in the list, all others as given.
+        root: Where the names of a list begin; None to look for it in the folders above the list.
+        stdin: The lines for `-`.
+
+    Returns:
+        The images, then the videos.
+
+    Raises:
+        LgadError: If one is missing, holds no image, or is no video.
+    """
+    files: dict[str, Path] = {}
+    videos: list[VideoShots] = []
+    for source in sources:
+        path = Path(source)
+        if source == "-":
+            files |= {line: Path(line) for line in (line.rstrip("\r\n") for line in stdin) if line}
+        elif path.is_dir():
+            found = sorted(find_images(path))
+            if not found:
+                raise LgadError(f"{path} holds no images ({', '.join(IMAGES)}), nor do the folders in it.")
+            start = path if len(sources) == 1 else Path()
+            files |= {image.relative_to(start).as_posix(): image for image in found}
+        elif path.suffix.lower() in _LISTS and path.is_file():
+            files |= _listed(path, root)
+        elif path.suffix.lower() in IMAGES and path.is_file():
+            files[path.as_posix()] = path
+        elif path.is_file():
+            videos.append(VideoShots(open_video(source), path.stem if len(sources) == 1 else path.as_posix()))
+        elif source.isdecimal():
+            videos.append(VideoShots(open_video(int(source)), f"camera{source}"))
+        elif matches := sorted(glob.glob(source, recursive=True)):  # noqa: PTH207  Path.glob takes no absolute ones
+            files |= {match: Path(match) for match in matches if Path(match).suffix.lower() in IMAGES}
+        else:
+            raise LgadError(f"There is no image, folder, list or video {source}; check the path.")
+    if not files and not videos:
+        raise LgadError(f"{', '.join(sources)}: no images.")
+    return [*([Images(files)] if files else []), *videos]
+
+
+def _listed(path: Path, root: Path | None) -> dict[str, Path]:
+    """The images of a list, by the names that they have there."""
+    if path.suffix.lower() == ".json":
+        records = read_json_lines(path)
+        if not all(isinstance(record, dict) and isinstance(record.get("raw_file"), str) for record in records):
+            raise LgadError(f"{path} is no list of images: each line must be a JSON object with a 'raw_file'.")
+        names: Sequence[str] = [record["raw_file"] for record in records]
+    else:
+        names = read_list(path)
+    if not len(names):
+        raise LgadError(f"The list {path} names no images.")
+    roots = [root] if root else [*path.absolute().parents[:3], Path("/"), Path()]
+    found = next((folder for folder in roots if (folder / names[0]).is_file()), None)
+    if found is None:
+        raise LgadError(
+            f"{path}: there is no image {names[0]} in {roots[0]}{'' if root else ', nor in the folders above it'}. "
+            "Give --root FOLDER, where the names of the list begin."
+        )
+    return {name: found / name for name in names}

@@ -1,0 +1,105 @@
+"""Lanes of a video that keep their number and run steadily."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from lgad_lightning.inference.found import FoundLane
+from lgad_lightning.lanes import Lane
+
+_NEAR = 0.05  # of the image's width: farther apart on average, two lanes are not the same
+_PATIENCE = 5  # frames that a lane may be unseen until it is forgotten
+
+
+@dataclass
+class _Track:
+    number: int
+    lane: FoundLane
+    unseen: int = 0
+
+
+class LaneTracker:
+    """Gives the lanes of successive frames numbers that stay, and steadies their columns.
+
+    A lane is the nearest one of the frame before, at most a twentieth of the width away on average over the rows that
+    both have. In each of these rows its column is smoothed exponentially; its rows, slot and scores remain those of the
+    frame. A lane that is unseen for more than five frames is forgotten.
+
+    Args:
+        weight: Weight of the new frame, above 0 and at most 1, which is no smoothing.
+
+    Example:
+        >>> tracker = LaneTracker(weight=0.5)
+        >>> for x in (10, 14):
+        ...     [lane] = tracker.update([FoundLane([[x, 90], [x, 80]], (100, 200), 1, "left", 0.9)])
+        >>> lane.track, lane.points.tolist()
+        (0, [[12.0, 90.0], [12.0, 80.0]])
+    """
+
+    def __init__(self, weight: float = 0.5) -> None:
+        self.weight = weight
+        self._tracks: list[_Track] = []
+        self._next = 0
+
+    def update(self, lanes: Sequence[FoundLane]) -> list[FoundLane]:
+        """The lanes of the next frame, numbered and steadied.
+
+        Args:
+            lanes: What was found in it.
+        """
+        matches = self._match(lanes)
+        for track in self._tracks:
+            track.unseen += 1
+        result = []
+        for index, lane in enumerate(lanes):
+            if index in matches:
+                track = matches[index]
+                track.lane = lane.moved(self._steadied(lane, track.lane), track.number)
+                track.unseen = 0
+            else:
+                track = _Track(self._next, lane.moved(lane.points, self._next))
+                self._tracks.append(track)
+                self._next += 1
+            result.append(track.lane)
+        self._tracks = [track for track in self._tracks if track.unseen <= _PATIENCE]
+        return result
+
+    def recall(self, lanes: Sequence[FoundLane]) -> None:
+        """Goes on as if `update` had just returned these lanes.
+
+        Args:
+            lanes: What it returned for a frame, in an earlier run.
+        """
+        known = {track.number: track for track in self._tracks}
+        for track in self._tracks:
+            track.unseen += 1
+        for lane in lanes:
+            if lane.track is not None:
+                known[lane.track] = _Track(lane.track, lane)
+                self._next = max(self._next, lane.track + 1)
+        self._tracks = [track for track in known.values() if track.unseen <= _PATIENCE]
+
+    def _match(self, lanes: Sequence[FoundLane]) -> dict[int, _Track]:
+        """The track of each lane that has one."""
+        if not lanes or not self._tracks:
+            return {}
+        far = 2.0
+        distances = np.array([[min(_distance(lane, track.lane), far) for track in self._tracks] for lane in lanes])
+        pairs = zip(*linear_sum_assignment(distances), strict=True)
+        return {int(row): self._tracks[column] for row, column in pairs if distances[row, column] <= _NEAR}
+
+    def _steadied(self, lane: FoundLane, before: Lane) -> NDArray[np.float64]:
+        x, y = lane.points.T
+        earlier = before.x_at(y)
+        steady = np.where(np.isnan(earlier), x, self.weight * x + (1 - self.weight) * earlier)
+        return np.column_stack([steady, y])
+
+
+def _distance(lane: Lane, other: Lane) -> float:
+    """Mean distance in x over the rows that both have, as a share of the width; infinite if they share none."""
+    gap = np.abs(lane.points[:, 0] - other.x_at(lane.points[:, 1]))
+    shared = np.isfinite(gap)
+    return float(gap[shared].mean()) / lane.image_size[1] if shared.any() else np.inf

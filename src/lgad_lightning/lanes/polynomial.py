@@ -1,0 +1,32 @@
+"""A smooth curve through the points of a lane."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lgad_lightning.lanes.lane import Lane
+
+
+def smoothed(lane: Lane, rows: ArrayLike | None = None, degree: int = 3) -> Lane:
+    """The polynomial x(y) that fits a lane's points best, as a lane.
+
+    Args:
+        lane: A lane as a decoder gives it: whole pixels, a point in each row of a grid.
+        rows: y in pixels where to evaluate it; those above and below the lane are left out. None for every row from
+            the lane's first point to its last.
+        degree: Of the polynomial; at most one less than the lane has points.
+
+    Example:
+        >>> smoothed(Lane([[10, 90], [14, 70], [16, 60]], (100, 200)), rows=[95, 80], degree=1).points.round(2).tolist()
+        [[12.0, 80.0]]
+    """
+    if len(lane) < 2:
+        return lane
+    x, y = lane.points.T
+    low, high = y.min(), y.max()
+    if rows is None:
+        step = 1 if y[-1] >= y[0] else -1
+        rows = np.arange(y[0], y[-1] + step / 2, step)
+    wanted = np.array(rows, dtype=np.float64)
+    wanted = wanted[(wanted >= low) & (wanted <= high)]
+    curve = np.polynomial.Polynomial.fit(y, x, min(degree, len(np.unique(y)) - 1))
+    return Lane(np.column_stack([curve(wanted), wanted]), lane.image_size)

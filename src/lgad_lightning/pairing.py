@@ -1,0 +1,120 @@
+"""Which layer of a student learns from which layer of a teacher."""
+
+import re
+from collections.abc import Sequence
+
+from torch import nn
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.features import layer_names, named_layers
+
+_STAGE = re.compile(r"(?:stage|layer|block)s?[._]?(\d+)$")
+
+
+def pair_layers(
+    student: nn.Module,
+    student_layers: Sequence[str] | None,
+    teacher: nn.Module,
+    teacher_layers: Sequence[str] | None,
+) -> list[tuple[str, str]]:
+    """Decide which layer of a student learns from which layer of a teacher.
+
+    Args:
+        student: The student.
+        student_layers: Names or patterns of its layers; `None` pairs the outermost layers that are numbered stages
+            (named like `stage2`, `layer2`, `block2`, `stages.2`) with those of the same number in the teacher; of one
+            that ends in a `LayerNorm`, what comes before it.
+        teacher: The teacher.
+        teacher_layers: Names or patterns of its layers, as many; `None` means the same names.
+
+    Returns:
+        Names of the student's and the teacher's layers, pair by pair.
+
+    Raises:
+        LgadError: If a name is unknown (the message lists the nearest ones), the two sides do not match up, or the
+            numbered layers are those of a whole network with its decoder and logits.
+
+    Example:
+        >>> student = nn.ModuleDict({"net": nn.ModuleDict({"layer1": nn.ReLU(), "layer2": nn.ReLU()})})
+        >>> teacher = nn.ModuleDict({"stage1": nn.ReLU(), "stage2": nn.ReLU(), "stage3": nn.ReLU()})
+        >>> pair_layers(student, None, teacher, None)
+        [('net.layer1', 'stage1'), ('net.layer2', 'stage2')]
+    """
+    if student_layers is None:
+        if teacher_layers is not None:
+            raise LgadError("teacher_layers without student_layers: name both, or neither to pair the stages by number")
+        of_student, of_teacher = _stages(student, "the student"), _stages(teacher, "the teacher")
+        pairs = [(of_student[number], of_teacher[number]) for number in of_student if number in of_teacher]
+        if not pairs:
+            raise LgadError(f"no stages to pair by number: student {of_student}, teacher {of_teacher}: name the layers")
+        return pairs
+    student_names = layer_names(student, student_layers, "the student")
+    teacher_names = layer_names(teacher, student_names if teacher_layers is None else teacher_layers, "the teacher")
+    if len(student_names) != len(teacher_names) or not student_names:
+        raise LgadError(
+            f"student_layers are {student_names} and teacher_layers {teacher_names}: one of the teacher's for each"
+        )
+    return list(zip(student_names, teacher_names, strict=True))
+
+
+def layer_before_norm(name: str, layer: nn.Module) -> str:
+    """Name the layer whose output is that of another one before its last norm over the channels.
+
+    Behind a `LayerNorm` all cells have the same sum of squares: an attention map of them says nothing.
+
+    Args:
+        name: The layer's name.
+        layer: The layer; of a list, which never runs itself, the last one is meant.
+
+    Returns:
+        The name of the last layer in it before its norm, or `name` where it does not end in one.
+
+    Example:
+        >>> layer_before_norm("stage1", nn.Sequential(nn.Conv2d(3, 8, 1), nn.LayerNorm(8)))
+        'stage1.0'
+    """
+    children = list(layer.named_children())
+    if len(children) > 1 and isinstance(children[-1][1], nn.LayerNorm):
+        del children[-1]
+    elif not children or not isinstance(layer, nn.ModuleList):
+        return name
+    inner, last = children[-1]
+    name = f"{name}.{inner}"
+    return layer_before_norm(name, last) if isinstance(last, nn.ModuleList) else name
+
+
+def ending_norm(layer: nn.Module) -> nn.LayerNorm | None:
+    """Find the `LayerNorm` that a layer ends in, by the order of its definition.
+
+    Args:
+        layer: The layer.
+
+    Returns:
+        The norm, None if it ends in something else.
+
+    Example:
+        >>> ending_norm(nn.Sequential(nn.Conv2d(3, 8, 1), nn.LayerNorm(8)))  # doctest: +ELLIPSIS
+        LayerNorm((8,), ...)
+    """
+    while (children := list(layer.children())) and not isinstance(layer, nn.LayerNorm):
+        layer = children[-1]
+    return layer if isinstance(layer, nn.LayerNorm) else None
+
+
+def _stages(network: nn.Module, owner: str) -> dict[int, str]:
+    layers = named_layers(network)
+    numbered = [(name, match) for name in layers if (match := _STAGE.search(name))]
+    depth = min((name.count(".") for name, _ in numbered), default=0)
+    stages: dict[int, str] = {}
+    for name, match in numbered:
+        if name.count(".") == depth and stages.setdefault(int(match[1]), name) != name:
+            raise LgadError(f"{owner} has two stages {match[1]}, {stages[int(match[1])]} and {name}: name the layers")
+    if not stages:
+        raise LgadError(f"{owner} has no layers named like 'stage2' or 'layer2' to pair by number: name the layers")
+    last = stages[max(stages)]
+    if len(stages) > 1 and isinstance(layers[last], nn.Conv2d) and layers[last].kernel_size == (1, 1):
+        raise LgadError(
+            f"the numbered layers of {owner} are no stages of an encoder: {last} is a 1x1 convolution, the logits by"
+            f" the look of it. Name those to distil, out of {', '.join(stages.values())}"
+        )
+    return {number: layer_before_norm(name, layers[name]) for number, name in stages.items()}

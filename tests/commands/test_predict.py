@@ -1,0 +1,320 @@
+import io
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from lgad_lightning import LanePredictor
+from lgad_lightning.commands.predict import main
+from lgad_lightning.inference.engine import TorchEngine
+from lgad_lightning.lanes import read_lines, read_tusimple
+from tests.helpers.commands import environment
+from tests.helpers.students import IMAGE_SIZE, make_student, save_checkpoint, write_roads, write_video
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_checkpoint(make_student(), tmp_path_factory.mktemp("model") / "best.ckpt")
+
+
+@pytest.fixture(autouse=True)
+def _inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def predict(*arguments: object) -> None:
+    main([*map(str, arguments), "--device", "cpu"])
+
+
+def fails(*arguments: object) -> str:
+    """The one line that a command ends with."""
+    with pytest.raises(SystemExit) as caught:
+        predict(*arguments)
+    assert isinstance(caught.value.code, str)
+    assert "\n" not in caught.value.code
+    return caught.value.code
+
+
+def records(folder: str | Path = "predictions") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (Path(folder) / "lanes.jsonl").read_text().splitlines()]
+
+
+def contents(folder: str | Path = "predictions") -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}
+
+
+def test_a_folder_of_images(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = write_roads(tmp_path / "frames", 5)
+    predict(model, "frames", "--write", "lines", "tusimple", "overlay", "--batch-size", 2, "--smooth")
+    predictor = LanePredictor(model)
+    assert [record["image"] for record in records()] == names
+    tusimple = read_tusimple("predictions/predictions.json", IMAGE_SIZE)
+    assert [frame.raw_file for frame in tusimple] == names
+    for name, record in zip(names, records(), strict=True):
+        lanes = predictor.predict(tmp_path / "frames" / name)
+        assert len(lanes) >= 2
+        assert read_lines(f"predictions/{name[:-4]}.lines.txt", IMAGE_SIZE) == lanes
+        assert (record["height"], record["width"]) == IMAGE_SIZE
+        assert [lane["points"] for lane in record["lanes"]] == [lane.points.tolist() for lane in lanes]
+        assert [(lane["slot"], lane["name"]) for lane in record["lanes"]] == [(lane.slot, lane.name) for lane in lanes]
+        assert len(record["existence"]) == 4
+        assert all(0 < lane["confidence"] <= lane["score"] <= 1 and lane["smooth"] for lane in record["lanes"])
+        assert cv2.imread(f"predictions/overlays/{name}").shape == (*IMAGE_SIZE, 3)
+    assert all(frame.run_time is not None and frame.run_time > 0 for frame in tusimple)
+    summary = json.loads(Path("predictions/summary.json").read_text())
+    assert (summary["frames"], summary["skipped"]) == (5, {})
+    assert summary["frames_per_second_of_phase"].keys() == {"read", "network", "write"}
+    assert "5 frames" in capsys.readouterr().out
+
+
+def test_sources_of_every_kind(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = write_roads(tmp_path / "data", 3)
+    (tmp_path / "data/list").mkdir()
+    (tmp_path / "data/list/test.txt").write_text("".join(f"/{name}\n" for name in names))
+    (tmp_path / "data/test_label.json").write_text("".join(json.dumps({"raw_file": name}) + "\n" for name in names))
+    (tmp_path / "far.txt").write_text(f"{names[0]}\n")
+    as_given = [f"data/{name}" for name in names]
+    for number, (arguments, expected) in enumerate(
+        [
+            (["data/list/test.txt"], names),
+            (["data/test_label.json"], names),
+            (["far.txt", "--root", "data"], names[:1]),
+            (["data/clip/*.jpg"], as_given),
+            ([as_given[1], as_given[0], as_given[1]], [as_given[1], as_given[0]]),
+            (["data", "data/clip"], as_given),
+            (["-"], as_given[:2]),
+        ]
+    ):
+        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{name}\n" for name in as_given[:2])))
+        predict(model, *arguments, "--out", f"out{number}")
+        assert [record["image"] for record in records(f"out{number}")] == expected
+        assert len(list(Path(f"out{number}").rglob("*.lines.txt"))) == len(expected)
+
+
+def test_a_video_gives_a_video_that_browsers_play(model: Path, tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.avi", 7)
+    predict(model, "clip.avi", "--write", "overlay", "--track", "--batch-size", 3)
+    assert [record["image"] for record in records()] == [f"clip/{number:06}.jpg" for number in range(7)]
+    assert all(lane["track"] is not None for record in records() for lane in record["lanes"])
+    assert [path.name for path in Path("predictions/overlays").iterdir()] == ["clip.mp4"]
+    capture = cv2.VideoCapture("predictions/overlays/clip.mp4")
+    fourcc = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little")
+    assert fourcc in (b"vp09", b"VP90")
+    assert capture.get(cv2.CAP_PROP_FPS) == 10
+    assert sum(1 for _ in iter(lambda: capture.read()[0], False)) == 7
+
+
+def test_broken_images_are_told_counted_and_skipped(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = write_roads(tmp_path / "frames", 4)
+    (tmp_path / "frames" / names[1]).write_text("text")
+    (tmp_path / "frames" / names[2]).write_bytes(b"")
+    predict(model, "frames")
+    assert [record["image"] for record in records()] == [names[0], names[3]]
+    skipped = json.loads(Path("predictions/summary.json").read_text())["skipped"]
+    assert list(skipped) == names[1:3]
+    assert sum("Skipped" in message for message in caplog.messages) == 2
+    assert "is no image" in fails(model, "frames", "--out", "out", "--on-error", "raise")
+    assert not Path("out/lanes.jsonl").exists()
+    for name in (names[0], names[3]):
+        (tmp_path / "frames" / name).unlink()
+    assert "None of 2 frames" in fails(model, "frames", "--out", "none")
+
+
+@pytest.mark.parametrize(("kept", "whole"), [(1.0, True), (0.6, False)])
+def test_a_broken_video_ends_with_what_could_be_read(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, kept: float, whole: bool
+) -> None:
+    path = write_video(tmp_path / "clip.avi", 20)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    predict(model, "clip.avi", "--write", "overlay")
+    number = len(records())
+    assert (number == 20) == whole
+    assert number > 5
+    assert any(f"ends at frame {number} of 20" in message for message in caplog.messages) != whole
+    capture = cv2.VideoCapture("predictions/overlays/clip.mp4")
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == number
+
+
+def test_frames_of_another_aspect_get_one_warning(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_roads(tmp_path / "frames", 3, (240, 320))
+    predict(model, "frames")
+    assert [message for message in caplog.messages if "another aspect" in message] == [
+        "Images of 320x240 pixels have another aspect than those of the training (410x148): lanes will look distorted "
+        "to the network. Crop them to that aspect for better ones."
+    ]
+    assert len(records()) == 3
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> list[int]:
+    """Ctrl-C when the network is to see another batch than so many; returns the sizes of those it sees."""
+    seen: list[int] = []
+    run = TorchEngine.run
+
+    def interrupted(self: TorchEngine, pixels: Any, frames: Any) -> Any:
+        if len(seen) == batches:
+            raise KeyboardInterrupt
+        seen.append(len(pixels))
+        return run(self, pixels, frames)
+
+    monkeypatch.setattr(TorchEngine, "run", interrupted)
+    return seen
+
+
+@pytest.mark.parametrize("cut", [0, 20])
+def test_an_interrupted_prediction_goes_on(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    write_roads(tmp_path / "frames", 6)
+    write_video(tmp_path / "clip.avi", 5)
+    arguments = (model, "frames", "clip.avi", "--write", "lines", "tusimple", "overlay", "--track", "--batch-size", 2)
+    predict(*arguments, "--out", "whole")
+    signals = signal.getsignal(signal.SIGINT)
+    for batches in (2, 3):
+        with monkeypatch.context() as patch:
+            interrupt_after(patch, batches)
+            code = fails(*arguments, *(["--resume"] if Path("predictions").exists() else []))
+        signal.signal(signal.SIGINT, signals)
+        assert "--resume" in code
+        assert not Path("predictions/lanes.jsonl").exists()
+        assert not [name for name in contents() if ".part" in name]
+        unfinished = Path("predictions/.lanes.jsonl")
+        content = unfinished.read_bytes()
+        assert content.count(b"\n") >= 2 * batches - 2
+        unfinished.write_bytes(content[: len(content) - cut])
+    assert "--resume" in fails(*arguments)
+    seen = interrupt_after(monkeypatch, 100)
+    predict(*arguments, "--resume")
+    assert 0 < sum(seen) < 11
+
+    def comparable(folder: str) -> dict[str, Any]:
+        found = {name.removeprefix(folder): content for name, content in contents(folder).items()}
+        for name in ("/lanes.jsonl", "/predictions.json"):
+            lines = [json.loads(line) for line in found[name].splitlines()]
+            found[name] = [{key: value for key, value in line.items() if key != "run_time"} for line in lines]
+        del found["/summary.json"]
+        return found
+
+    assert comparable("predictions") == comparable("whole")
+
+
+def test_nothing_of_another_model_is_replaced(model: Path, tmp_path: Path) -> None:
+    write_roads(tmp_path / "frames", 3)
+    other = save_checkpoint(make_student(seed=1), tmp_path / "other.ckpt")
+    predict(model, "frames", "--write", "lines", "overlay")
+    before = contents()
+    assert "already" in fails(model, "frames")
+    assert "another model" in fails(other, "frames")
+    assert "another model" in fails(other, "frames", "--resume")
+    assert "other settings" in fails(model, "frames", "--resume", "--track")
+    assert "one of them" in fails(model, "frames", "--resume", "--overwrite")
+    assert contents() == before
+    predict(model, "frames", "--resume", "--write", "lines", "overlay")
+    assert {**contents(), "predictions/summary.json": b""} == {**before, "predictions/summary.json": b""}
+    (tmp_path / "predictions" / "mine.txt").write_text("kept")
+    predict(other, "frames/clip/000.jpg", "--overwrite")
+    names = {name.removeprefix("predictions/") for name in contents()}
+    marks = {".lgad-predictions", "lanes.jsonl", "summary.json"}
+    assert names == {*marks, "mine.txt", "frames/clip/000.lines.txt"}
+
+
+@pytest.mark.parametrize("arguments", [(), ("--overwrite",)])
+def test_folders_of_other_use_are_refused(model: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    write_roads(tmp_path / "frames", 1)
+    before = contents("frames")
+    assert "none of them is to be replaced" in fails(model, "frames", "--out", "frames", *arguments)
+    (tmp_path / "file").write_text("mine")
+    assert "is a file" in fails(model, "frames", "--out", "file", *arguments)
+    assert contents("frames") == before
+
+
+@pytest.mark.parametrize(
+    ("sources", "word"),
+    [
+        (["nope"], "nope"),
+        (["empty"], "empty holds no images"),
+        (["zero.mp4"], "zero.mp4 is empty"),
+        (["text.mp4"], "text.mp4 is no image or video"),
+        (["nothing*.jpg"], "nothing*.jpg"),
+        (["97"], "97 is no camera"),
+        (["list.txt"], "--root"),
+        (["empty.txt"], "names no images"),
+        (["list.json"], "raw_file"),
+        (["damaged.json"], "damaged.json:1"),
+        (["-"], "no images"),
+        (["frames/clip/000.jpg", "frames/clip/000.png"], "would be one file"),
+    ],
+)
+def test_sources_that_are_none(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: list[str], word: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    write_roads(tmp_path / "frames", 1)
+    (tmp_path / "frames/clip/000.png").write_bytes((tmp_path / "frames/clip/000.jpg").read_bytes())
+    (tmp_path / "empty").mkdir()
+    for name, text in {
+        "zero.mp4": "", "text.mp4": "no video", "list.txt": "clip/9.jpg\n", "empty.txt": "\n", "list.json": "[1]\n",
+        "damaged.json": "{", "97.jpg": "",
+    }.items():  # fmt: skip
+        (tmp_path / name).write_text(text)
+    assert word in fails(model, *sources)
+    assert not Path("predictions").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04" + bytes(50)])
+def test_models_that_are_none(tmp_path: Path, content: bytes) -> None:
+    write_roads(tmp_path / "frames", 1)
+    (tmp_path / "model.ckpt").write_bytes(content)
+    assert "is no checkpoint" in fails("model.ckpt", "frames")
+    assert "There is no checkpoint" in fails("nope.ckpt", "frames")
+    assert not Path("predictions").exists()
+
+
+def test_a_folder_that_cannot_be_written(model: Path, tmp_path: Path) -> None:
+    write_roads(tmp_path / "frames", 1)
+    assert "cannot be written" in fails(model, "frames", "--out", "/proc/predictions")
+
+
+FULL_DISK = """
+import resource, signal, sys
+from lgad_lightning.commands.predict import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing fails, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize(("source", "limit"), [("frames", 6000), ("clip.avi", 14000)])
+def test_a_full_disk_leaves_nothing_half_written(model: Path, tmp_path: Path, source: str, limit: int) -> None:
+    write_roads(tmp_path / "frames", 30)
+    write_video(tmp_path / "clip.avi", 30)
+    arguments = [str(model), source, "--write", "overlay", "--device", "cpu"]
+    result = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(limit), *arguments],
+        env=environment(tmp_path), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "cannot be written" in result.stderr.splitlines()[-1]
+    assert not [path for path in Path("predictions").rglob("*") if ".part" in path.name]
+    assert not Path("predictions/lanes.jsonl").exists()
+    assert not list(Path("predictions").rglob("*.mp4"))
+    predict(*arguments, "--resume")
+    assert len(records()) == 30
+
+
+def test_the_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom lgad_lightning.commands.predict import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+        "print('heavy:', {'torch', 'lightning', 'cv2', 'scipy', 'rich'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("heavy: set()\n")

@@ -1,0 +1,156 @@
+import pickle
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from lgad_lightning import LanePredictor, LgadError
+from lgad_lightning.inference import FoundLane
+from lgad_lightning.inference.images import as_bgr
+from tests.helpers.students import IMAGE_SIZE, NAMES, make_student, road, save_checkpoint, write_video
+
+
+@pytest.fixture(scope="module")
+def predictor() -> LanePredictor:
+    return LanePredictor(make_student(), batch_size=2)
+
+
+def test_lanes_are_those_that_the_student_decodes(predictor: LanePredictor) -> None:
+    student, image = make_student(), road()
+    pixels, frame = student.preprocessing.cut(image)
+    with torch.no_grad():
+        output = student(student.preprocessing.normalise(torch.from_numpy(pixels)[None]))
+    expected = student.decode(output, [frame])[0]
+    lanes = predictor.predict(image)
+    assert len(expected) >= 2
+    assert lanes == expected
+    assert [NAMES[lane.slot] for lane in lanes] == [lane.name for lane in lanes]
+    for lane in lanes:
+        assert lane.existence == pytest.approx(output.existence[0, lane.slot - 1].sigmoid().item(), abs=1e-6)
+        assert 0.19 < lane.score <= 1
+        assert lane.confidence == lane.score * lane.existence
+
+
+def test_images_of_any_kind_are_the_same_image(predictor: LanePredictor, tmp_path: Path) -> None:
+    pil = pytest.importorskip("PIL.Image")
+    image = road()
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    expected = predictor.predict(image)
+    rgb = LanePredictor(predictor.engine.student, channels="rgb")
+    for lanes in (
+        predictor.predict(tmp_path / "a.png"),
+        predictor.predict(str(tmp_path / "a.png")),
+        predictor.predict(pil.open(tmp_path / "a.png")),
+        rgb.predict(image[..., ::-1]),
+        rgb.predict(tmp_path / "a.png"),
+        predictor.predict([image, image, image])[2],
+    ):
+        assert [lane.points.tolist() for lane in lanes] == [lane.points.tolist() for lane in expected]
+    assert predictor.predict([]) == []
+    np.testing.assert_array_equal(rgb.draw(image[..., ::-1], expected), predictor.draw(image, expected)[..., ::-1])
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), "u1")]
+)
+def test_arrays_that_are_no_images_are_told(image: Any) -> None:
+    with pytest.raises(LgadError, match=r"\(height, width, 3\) of uint8"):
+        as_bgr(image)
+
+
+def test_a_file_that_is_no_image_is_told(predictor: LanePredictor, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("text")
+    with pytest.raises(LgadError, match=r"a\.jpg is no image"):
+        predictor.predict([tmp_path / "a.jpg"])
+
+
+def test_the_crop_is_the_same_share_of_images_of_another_size(predictor: LanePredictor) -> None:
+    large = cv2.resize(road(), (2 * IMAGE_SIZE[1], 2 * IMAGE_SIZE[0]), interpolation=cv2.INTER_LINEAR)
+    pixels, frame = predictor.engine.prepare(large, "large")
+    assert frame == (2 * IMAGE_SIZE[0], 2 * IMAGE_SIZE[1], 96)
+    small, _ = predictor.engine.prepare(road(), "usual")
+    assert np.abs(pixels.astype(int) - small).mean() < 8
+    lanes = predictor.predict(large)
+    assert {lane.image_size for lane in lanes} == {(2 * IMAGE_SIZE[0], 2 * IMAGE_SIZE[1])}
+
+
+def test_draws_over_a_copy(predictor: LanePredictor) -> None:
+    image = road()
+    before = image.copy()
+    picture = predictor.draw(image, predictor.predict(image))
+    np.testing.assert_array_equal(image, before)
+    assert picture.shape == image.shape
+    assert (picture != image).any()
+    np.testing.assert_array_equal(predictor.draw(image, []), image)
+
+
+def test_a_video_is_streamed_in_order(predictor: LanePredictor, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.avi", 5)
+    frames = list(predictor.stream(path))
+    assert [frame.number for frame in frames] == [0, 1, 2, 3, 4]
+    assert all(frame.lanes == predictor.predict(frame.image) for frame in frames)
+    tracked = [lane.track for frame in predictor.stream(path, track=True) for lane in frame.lanes]
+    assert len(tracked) >= 5
+    assert None not in tracked
+
+
+def test_a_stream_that_is_left_early_ends_its_thread(predictor: LanePredictor, tmp_path: Path) -> None:
+    import threading
+
+    before = threading.active_count()
+    stream = predictor.stream(write_video(tmp_path / "clip.avi", 30))
+    next(stream)
+    stream.close()
+    assert threading.active_count() == before
+
+
+def test_models_come_in_many_forms(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors", reason="needs the extra `hub`")
+    student = make_student()
+    checkpoint = save_checkpoint(student, tmp_path / "run/student/checkpoints/best.ckpt")
+    saved = student.save_pretrained(tmp_path / "saved")
+    expected = LanePredictor(student).predict(road())
+    for model in (checkpoint, str(checkpoint), tmp_path / "run", saved):
+        predictor = LanePredictor(model)
+        assert predictor.predict(road()) == expected
+        assert predictor.engine.info.image_size == IMAGE_SIZE
+        assert len(predictor.engine.info.identity) == 16
+
+
+def test_what_is_no_model_is_told(tmp_path: Path) -> None:
+    (tmp_path / "text.ckpt").write_text("text")
+    (tmp_path / "folder").mkdir()
+    for model, message in (
+        ("nope.ckpt", "no checkpoint"),
+        (tmp_path / "text.ckpt", "is no checkpoint"),
+        (tmp_path / "folder", "holds no trained student"),
+    ):
+        with pytest.raises(LgadError, match=message):
+            LanePredictor(model)
+    with pytest.raises(LgadError, match="device 'nope'"):
+        LanePredictor(make_student(), device="nope")
+    student = make_student()
+    student.decoder = lambda *arguments: []
+    with pytest.raises(LgadError, match="GridDecoder"):
+        LanePredictor(student)
+
+
+def test_found_lanes_go_through_records_and_pickle(predictor: LanePredictor) -> None:
+    for lane in predictor.predict(road()):
+        for copy in (pickle.loads(pickle.dumps(lane)), FoundLane.of_record(lane.as_record(), lane.image_size)):
+            assert copy == lane
+            assert (copy.slot, copy.name, copy.track) == (lane.slot, lane.name, None)
+            assert copy.score == pytest.approx(lane.score, abs=1e-4)
+
+
+def test_images_of_the_training_are_remembered(tmp_path: Path) -> None:
+    """Only the command warns; what it warns by comes from the model, or its protocol."""
+    student = make_student()
+    info = LanePredictor(student).engine.info
+    assert info.aspect_warning(IMAGE_SIZE) is None
+    assert "another aspect" in str(info.aspect_warning((720, 1280)))
+    student.image_size = None
+    assert LanePredictor(student).engine.info.usual_size == (590, 1640)

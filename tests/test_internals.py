@@ -1,0 +1,95 @@
+"""What the package knows of the insides of torch, Lightning and litdata is still so: each test fails loudly if not."""
+
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from lightning.fabric import Fabric
+from torch import nn
+
+from lgad_lightning import internals
+
+from .callbacks.distillation_toys import Module, TwoOptimizers, loader, make_batches, make_trainer
+
+
+def test_changes_in_place_are_counted():
+    tensor = torch.zeros(2)
+    before = internals.version_of(tensor)
+    tensor[:1].add_(1)
+    assert internals.version_of(tensor) == before + 1
+
+
+def test_fabric_keeps_the_plain_network():
+    network = nn.Sequential(nn.ReLU())
+    assert internals.unwrapped(Fabric(accelerator="cpu").setup(network)) is network
+    assert internals.unwrapped(network) is network
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        lambda: nn.Sequential(torch.compile(nn.ReLU())),
+        lambda: torch.compile(nn.ReLU()),
+        lambda: nn.Sequential(compiled_in_place(nn.ReLU())),
+    ],
+)
+def test_compiled_modules_are_told(compiled: Any):
+    assert internals.is_compiled(compiled())
+    assert not internals.is_compiled(nn.Sequential(nn.ReLU()))
+
+
+def compiled_in_place(module: nn.Module) -> nn.Module:
+    module.compile()
+    return module
+
+
+def test_a_compiled_lightning_module_is_told():
+    asked = []
+
+    class Asking(Module):
+        def on_fit_start(self) -> None:
+            asked.append(internals.is_compiled(self))
+
+    for module in (Asking(), torch.compile(Asking(), backend="eager")):
+        make_trainer(max_steps=1).fit(module, loader(make_batches(1)))
+    assert asked == [False, True]
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+@pytest.mark.parametrize(("kind", "accumulate"), [(Module, 1), (Module, 3), (TwoOptimizers, 1)])
+def test_the_steps_that_are_logged_are_the_trainers_own(kind: Any, accumulate: int, every: int, tmp_path: Any):
+    foretold, written = [], []
+
+    class Watching(L.Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            if internals.logs_this_batch(trainer, pl_module.automatic_optimization, batch_idx):
+                foretold.append((trainer.current_epoch, batch_idx))
+
+    class Logger(L.pytorch.loggers.CSVLogger):
+        def log_metrics(self, metrics: Any, step: Any = None) -> None:
+            if "loss_now" in metrics:
+                written.append((trainer.current_epoch, int(metrics["loss_now"])))
+
+    class Logging(kind):
+        def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+            self.log("loss_now", float(batch_idx))
+
+    options = {"accumulate_grad_batches": accumulate, "log_every_n_steps": every, "max_epochs": 2}
+    trainer = make_trainer(Watching(), logger=Logger(tmp_path), **options)
+    trainer.fit(Logging(), loader(make_batches(7)))
+    assert foretold == written
+    assert written
+
+
+@pytest.mark.zoo
+def test_parts_that_litdata_has_written_make_one_data_set(tmp_path: Any):
+    litdata = pytest.importorskip("litdata", reason="needs the extra `stream`")
+    pytest.importorskip("litdata.streaming")
+    for number, items in enumerate(([b"a", b"b"], [b"c"])):
+        with internals.litdata_writer(litdata, tmp_path, number, "1MB") as writer:
+            for index, item in enumerate(items):
+                writer[index] = item
+    internals.merge_litdata(litdata, tmp_path, 2, "1MB")
+    dataset = litdata.StreamingDataset(str(tmp_path))
+    assert [bytes(dataset[index]) for index in range(len(dataset))] == [b"a", b"b", b"c"]

@@ -1,0 +1,100 @@
+"""The studies' own command: each run once, figures kept, tables from the figures."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lgad_lightning.errors import LgadError
+from studies import run, study, tables
+from tests.conftest import CHECKOUT
+from tests.helpers.commands import TINY, environment
+
+ARMS = {"none": ["distillation=none"], "control": ["distillation=label_attention"]}
+
+
+def write(folder: Path, **content: object) -> Path:
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump({"arms": ARMS, "seeds": [1, 2], "compare_with": ["none"], **content}))
+    return path
+
+
+@pytest.mark.slow
+def test_a_study_runs_each_training_once(
+    tmp_path: Path, tiny_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(study, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr("os.environ", environment(tmp_path))
+    tiny = [word for word in TINY if not word.startswith(("data.num_workers", "trainer.max"))]
+    small = study.read_study(write(tmp_path, base=[*tiny, f"data.root={tiny_root}", "trainer.max_epochs=1"], seeds=[1]))
+    run.run_study(small, 2, tmp_path / "runs")
+    kept = small.results.read_text()
+    assert len(study.read_rows(small.results)) == 2
+    run.run_study(small, 2, tmp_path / "runs")
+    assert small.results.read_text() == kept
+    assert "2 runs, 0 of them to do" in capsys.readouterr().out
+    assert any("difference to none" in line for line in tables.condition_lines(small, "all"))
+
+
+def test_tables_show_differences_seed_by_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "RESULTS", tmp_path)
+    small = study.read_study(write(tmp_path))
+    scores = {("none", 1): 0.5, ("none", 2): 0.6, ("control", 1): 0.6, ("control", 2): 0.702}
+    rows = [
+        {
+            "condition": "all",
+            "arm": job.arm,
+            "seed": job.seed,
+            "overrides": " ".join(job.overrides),
+            "f1": f1,
+            "iou": f1,
+        }
+        for job in small.jobs
+        for f1 in [scores[job.arm, job.seed]]
+    ]
+    study.write_rows(small.results, [*rows, {**rows[0], "overrides": "of another configuration", "f1": 0.99}])
+    study.write_rows(
+        small.curves,
+        [
+            {
+                "condition": "all",
+                "arm": arm,
+                "seed": seed,
+                "step": step,
+                "f1": step / 10 * (2 if arm == "control" else 1),
+            }
+            for arm, seed in scores
+            for step in (1, 2, 3)
+        ],
+    )
+    text = "\n".join(tables.condition_lines(small, "all"))
+    assert "| none (2 seeds) | 0.550 (0.071) |  |" in text
+    assert "| control (2 seeds) | 0.651 (0.072) | **+0.101** [+0.088, +0.114], 0.500 |" in text
+    assert "| control | 2 | 0 of 2 |" in text
+
+
+@pytest.mark.parametrize(
+    "content", [{"compare_with": ["nothing"]}, {"nonsense": 1}, {"arms": None, "seeds": None, "x": 1}]
+)
+def test_a_study_with_mistakes_is_refused(tmp_path: Path, content: dict[str, object]) -> None:
+    with pytest.raises(LgadError, match=r"small\.yaml"):
+        study.read_study(write(tmp_path, **content))
+
+
+def test_a_missing_study_ends_in_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "studies.tables", str(tmp_path / "none.yaml")],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("studies: The study")
+
+
+@pytest.mark.parametrize("path", sorted((CHECKOUT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_shipped_studies_can_be_read(path: Path) -> None:
+    assert study.read_study(path).jobs
