@@ -119,7 +119,7 @@ def test_random_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, cont
 
 
 def test_missing_data_says_what_is_expected(tmp_path: Path) -> None:
-    with pytest.raises(LgadError, match=r"(?s)train/.*train\.jsonl.*data\.root="):
+    with pytest.raises(LgadError, match=r"(?s)train/.*train\.jsonl.*split=.*data\.root="):
         module(tmp_path).prepare_data()
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lgad_lightning.data.image_header import header_size
-from lgad_lightning.data.source import read_image, read_mask
+from lgad_lightning.data.pixels import read_image, read_mask
 from lgad_lightning.errors import LgadError
 
 

@@ -67,6 +67,14 @@ def _parser() -> argparse.ArgumentParser:
             metavar="NAME",
             help="name of a layout, like culane, or package.Class (default: auto, which looks)",
         )
+        command.add_argument(
+            "--set",
+            nargs="+",
+            action="extend",
+            default=[],
+            metavar="KEY=VALUE",
+            help="other arguments of the data module, like split=0.8/0.1/0.1 or 'mask_values={255: 1}'",
+        )
         command.add_argument("--slots", type=_whole(1), metavar="N", help="lane slots (default: 4, TuSimple 6)")
     pack_.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     for command in (stats, preview):

@@ -1,9 +1,11 @@
 """What the commands of `lgad-data` do with the options that `data` has read."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
 from rich.table import Table
 
 from lgad_lightning.commands.outputs import (
@@ -16,8 +18,9 @@ from lgad_lightning.commands.outputs import (
     write_output,
 )
 from lgad_lightning.commands.report import plain_console
+from lgad_lightning.commands.value_types import check_node
 from lgad_lightning.curation.check import check_data
-from lgad_lightning.curation.layouts import open_data
+from lgad_lightning.curation.layouts import find_layout, open_data
 from lgad_lightning.curation.pack import pack as write_chunks
 from lgad_lightning.curation.preview import contact_sheet
 from lgad_lightning.curation.statistics import FIGURES, MEASURES, data_statistics
@@ -122,6 +125,18 @@ def _check_picture(path: Path | None) -> None:
 def _open(options: argparse.Namespace, **settings: Any) -> LaneDataModule:
     if not options.folder.is_dir():
         raise LgadError(f"There is no folder {options.folder}; check the path.")
-    if options.slots is not None:
-        settings["num_slots"] = options.slots
-    return open_data(options.folder, options.layout, **settings)
+    kind = find_layout(options.folder, options.layout)
+    given = _settings(options.set) | ({} if options.slots is None else {"num_slots": options.slots})
+    check_node("--set", {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | given)
+    return open_data(options.folder, kind, **settings, **given)
+
+
+def _settings(texts: Sequence[str]) -> dict[str, Any]:
+    """`KEY=VALUE`s as a mapping, values as YAML has them."""
+    try:
+        found = OmegaConf.to_container(OmegaConf.from_dotlist(list(texts)))
+    except Exception as error:  # of omegaconf or of its YAML
+        raise LgadError(f"--set {' '.join(texts)}: expected KEY=VALUE, like split=0.8/0.1/0.1.") from error
+    if wrong := [text for text in texts if not text.partition("=")[0].isidentifier() or "=" not in text]:
+        raise LgadError(f"--set {wrong[0]}: expected KEY=VALUE, like split=0.8/0.1/0.1.")
+    return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}

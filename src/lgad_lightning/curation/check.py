@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lgad_lightning.callbacks.prediction_files import check_names
+from lgad_lightning.curation.causes import add_reach, clips_in_two_splits, label_causes, reach, size_causes
 from lgad_lightning.data.base import LaneDataModule, OfficialCounts
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.data.synthetic.generate import MANIFEST
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import CULANE_SIZE, Frame, Lane
+from lgad_lightning.lanes import CULANE_SIZE, IGNORE_INDEX, Frame, Lane
 from lgad_lightning.longwork.resumable import accumulate
 
 ERRORS = {
@@ -34,13 +35,19 @@ WARNINGS = {
     "disagree": "mask and lanes show other places or classes: annotations from before April 2018, or another image's",
     "unused": "an image has lanes that get no slot: to the network they are background",
     "duplicate": "two lanes of an image lie upon each other",
+    "exchanged": "x and y of the lanes have changed places",
+    "size": "the lanes are those of images of another size, or of a resized copy",
+    "order": "left and right are exchanged: slots go from the left to the right of the image",
+    "double": "a class holds two lanes, where each should have a class of its own",
+    "empty": "no lane is annotated, but the mask shows some",
+    "clip": "frames of one clip are in two splits: what is tested was nearly seen in training",
     "outside": "a lane has points far outside its image",
     "short": "a lane has fewer than two points",
     "count": "a split has another number of images or lanes than the official data set",
 }
 """Kinds of finding that a person should look at."""
 
-_VERSION = 2  # raised whenever an image is looked at in another way: interrupted checks are not continued then
+_VERSION = 3  # raised whenever an image is looked at in another way: interrupted checks are not continued then
 _EXAMPLES = 5  # of each kind of finding
 
 
@@ -59,11 +66,13 @@ class ImageReport(NamedTuple):
         groups: The split, and the scenario where there is one.
         lanes: Number of annotated lanes.
         findings: What is wrong.
+        reach: How far its lanes reach, see `causes.reach`.
     """
 
     groups: list[str]
     lanes: int
     findings: list[Finding]
+    reach: list[float] | None = None
 
 
 def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, Any]:
@@ -78,7 +87,7 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
         {kind: {"severity", "meaning", "count", "examples"}}}`; ok if there are no errors. Scenarios of the test split
         are listed beside the splits, as `test: night`.
     """
-    state: dict[str, Any] = {"images": {}, "lanes": {}, "counts": {}, "examples": {}}
+    state: dict[str, Any] = {"images": {}, "lanes": {}, "counts": {}, "examples": {}, "reach": {}}
     early: list[Finding] = []
     sources: dict[Split, LaneSource] = {}
     for split in SPLITS:
@@ -103,13 +112,17 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
         state,
         "Checking images",
         workers,
-        key=f"check {_VERSION} {module.packed or module.root.resolve()} {type(module).__name__} {module.num_slots}",
+        key=f"check {_VERSION} {module.packed or module.root.resolve()} {type(module).__name__} {module.num_slots}"
+        f"{module.reading}",
         files=lambda item: sources[item[0]].files(item[1]),
     )
     groups = {group: (count, state["lanes"][group]) for group, count in state["images"].items()}
     generated = module.packed or (module.root / MANIFEST).is_file()
     official = {} if generated else module.official
     late = [*_listed_twice(sources), *_compare(groups, official)]
+    late += [Finding("clip", clip, detail) for clip, detail in clips_in_two_splits(sources)]
+    for split, total in state["reach"].items():
+        late += [Finding(kind, split, f"{split}: {detail}") for kind, detail in size_causes(total)]
     for finding in [*early, *late]:
         _count(state, finding)
     splits = {
@@ -158,7 +171,7 @@ def check_image(
         return ImageReport(groups, len(lanes), findings)
     findings += [Finding(kind, name, f"{name}: {detail}") for kind, detail in _look_at_lanes(lanes)]
     findings += _look_at_label(source, index, (height, width), bits.get(split))
-    return ImageReport(groups, len(lanes), findings)
+    return ImageReport(groups, len(lanes), findings, reach(lanes))
 
 
 @contextmanager
@@ -188,7 +201,7 @@ def _look_at_label(
         return
     drawn = source.drawn_label(index, frame, image_size)
     label = drawn if mask is None else mask
-    if mask is None:
+    if mask is None and source.num_slots > 1:
         lanes = [lane for lane in source.checked_lanes(index, image_size) if len(lane) > 1]
         if left := len(lanes) - sum(lane is not None for lane in source.slots(index, lanes)):
             yield Finding("unused", name, f"{name}: {left} of {len(lanes)} lanes get none of {source.num_slots} slots")
@@ -196,7 +209,12 @@ def _look_at_label(
         shown = "".join(str(int((label == slot).any())) for slot in range(1, source.num_slots + 1))
         if shown != bits[index]:
             yield Finding("bits", name, f"{name}: the list says {bits[index]}, the label map shows {shown}")
-    if mask is not None:
+    for kind, detail in label_causes(label, source.num_slots):
+        yield Finding(kind, name, f"{name}: {detail}")
+    if mask is not None and not drawn.any() and (shown_by := np.unique(mask[(mask > 0) & (mask < IGNORE_INDEX)])).size:
+        classes = ", ".join(map(str, shown_by))
+        yield Finding("empty", name, f"{name}: no lane is annotated, its mask shows class {classes}")
+    elif mask is not None and not source.traced:
         union = np.count_nonzero((drawn > 0) | (mask > 0))
         overlap = np.count_nonzero((drawn == mask) & (mask > 0)) / union if union else 1.0
         if overlap < 0.5:
@@ -245,6 +263,8 @@ def _add(state: dict[str, Any], report: ImageReport) -> None:
     for group in report.groups:
         state["images"][group] = state["images"].get(group, 0) + 1
         state["lanes"][group] = state["lanes"].get(group, 0) + report.lanes
+    if report.reach is not None:
+        add_reach(state["reach"].setdefault(report.groups[0], {}), report.reach)
     for finding in report.findings:
         _count(state, finding)
 

@@ -21,18 +21,31 @@ def layouts() -> dict[str, type[LaneDataModule]]:
     return {kind.layout: kind for kind in kinds}
 
 
-def open_data(root: Path, layout: str = "auto", **options: Any) -> LaneDataModule:
-    """The data module for a folder.
+def find_layout(root: Path, layout: str = "auto") -> Any:
+    """The class of the data module for a folder.
 
     Args:
         root: Folder of the data set, or of what `pack` has made of it.
         layout: Name of a layout, `package.Class` of a data module of one's own, or `auto` to look.
+
+    Raises:
+        LgadError: If the folder has none of the layouts.
+    """
+    return _recognised(root) if layout == "auto" else _named(layout)
+
+
+def open_data(root: Path, layout: str | type[LaneDataModule] = "auto", **options: Any) -> LaneDataModule:
+    """The data module for a folder.
+
+    Args:
+        root: Folder of the data set, or of what `pack` has made of it.
+        layout: As for `find_layout`, or what it has found.
         options: Arguments of the data module.
 
     Raises:
         LgadError: If the folder has none of the layouts.
     """
-    kind = _recognised(root) if layout == "auto" else _named(layout)
+    kind: Any = find_layout(root, layout) if isinstance(layout, str) else layout
     slots = options.get("num_slots")
     if slots is not None and kind.slot_choices and slots not in kind.slot_choices:
         choices = " or ".join(map(str, kind.slot_choices))

@@ -110,9 +110,8 @@ def _state(source: LaneSource, part: range) -> str:
 def _item(source: LaneSource, facts: str, index: int) -> dict[str, Any]:
     size = source.image(index).shape[:2]
     lanes = source.checked_lanes(index, size)
-    slots = [
-        lane and {"points": lane.points.tolist(), "image_size": lane.image_size} for lane in source.slots(index, lanes)
-    ]
+    assigned = source.slots(index, lanes) if source.num_slots > 1 else []
+    slots = [lane and {"points": lane.points.tolist(), "image_size": lane.image_size} for lane in assigned]
     mask = source.checked_mask(index, size)
     evaluation = source.evaluation(index, size)
     if "target" in evaluation:

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.dataset import Failure, LaneDataset
+from lgad_lightning.data.pixels import Image
 from lgad_lightning.data.sampler import SampleKey
-from lgad_lightning.data.source import Image, Split
+from lgad_lightning.data.source import Split
 from lgad_lightning.drawing import COLOURS, Picture
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import IGNORE_INDEX

@@ -60,7 +60,7 @@ def data_statistics(module: LaneDataModule, split: Split, workers: int | None = 
         f"Reading {split}",
         workers,
         key=f"stats {module.packed or module.root.resolve()} {split} {type(module).__name__} {slots} "
-        f"{module.preprocessing.geometry} {dataset.source.stroke}",
+        f"{module.preprocessing.geometry} {dataset.source.stroke}{module.reading}",
         files=dataset.source.files,
     )
     cover = state["cover"].numpy()

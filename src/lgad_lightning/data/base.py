@@ -16,7 +16,7 @@ from lgad_lightning.data.dataset import LaneBatch, LaneDataset, collate
 from lgad_lightning.data.label_cache import LabelCache, build_label_cache, files_stamp
 from lgad_lightning.data.loader import LaneLoader
 from lgad_lightning.data.preprocessing import Preprocessing
-from lgad_lightning.data.protocol import CULANE, Protocol
+from lgad_lightning.data.protocol import CULANE, PIXELS, Protocol
 from lgad_lightning.data.sampler import EpochSampler
 from lgad_lightning.data.settings import check_choice, check_whole
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
@@ -50,7 +50,8 @@ class LaneDataModule(L.LightningDataModule, ABC):
     Args:
         root: Folder of the data set; or folder or address (`s3://...`, `gs://...`) of what `lgad-data pack` has made
             of it.
-        num_slots: Number of lane slots; classes are one more.
+        num_slots: Number of lane slots; classes are one more. With one slot lanes are told from the background alone,
+            and scored by their pixels (`PixelF1`).
         input_size: Height and width of the network's input in pixels.
         crop_top: Rows to cut off the top of every image, before resizing.
         batch_size: Images in a batch, per process.
@@ -117,6 +118,8 @@ class LaneDataModule(L.LightningDataModule, ABC):
         self.root = Path(root).expanduser()
         self.url = str(root).rstrip("/") if "://" in str(root) else None
         self.num_slots = num_slots
+        if num_slots == 1:
+            self.protocol = PIXELS
         self.preprocessing = Preprocessing(
             input_size,
             crop_top,
@@ -203,6 +206,11 @@ class LaneDataModule(L.LightningDataModule, ABC):
         )
 
     @property
+    def reading(self) -> str:
+        """The settings by which other labels are made of the same files, as text; none in general."""
+        return ""
+
+    @property
     def num_classes(self) -> int:
         """Number of classes, the background included."""
         return self.num_slots + 1
@@ -219,7 +227,7 @@ class LaneDataModule(L.LightningDataModule, ABC):
         Two modules with equal identity give equal label maps of equal images in training, but for augmentation; a data
         set has the same one before and after packing. See `LaneSource.fingerprint` for what is looked at.
         """
-        digest = hashlib.sha256(f"{self.preprocessing.geometry} {self.num_slots}".encode())
+        digest = hashlib.sha256(f"{self.preprocessing.geometry} {self.num_slots}{self.reading}".encode())
         for split in SPLITS[:2]:
             source = self.open(split)
             digest.update(f"{source.stroke} {source.fingerprint()}".encode())
@@ -302,7 +310,7 @@ class LaneDataModule(L.LightningDataModule, ABC):
 
     def _label_cache_path(self, split: Split, source: LaneSource) -> Path:
         assert self.label_cache is not None
-        geometry = f"{self.root.resolve()} {self.preprocessing.geometry} {self.num_slots} {source.stroke}"
+        geometry = f"{self.root.resolve()} {self.preprocessing.geometry} {self.num_slots} {source.stroke}{self.reading}"
         digest = hashlib.sha256(geometry.encode(errors="surrogatepass")).hexdigest()
         return self.label_cache / f"{type(self).__name__}-{digest[:12]}-{split}.labels"
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lgad_lightning.data.base import LaneDataModule, OfficialCounts
-from lgad_lightning.data.source import LaneSource, Split, read_mask
+from lgad_lightning.data.pixels import read_mask
+from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SIZE, Lane, culane_slots, read_lines
 from lgad_lightning.lanes.lists import MASKS, check_image_name, read_list, scenario_name

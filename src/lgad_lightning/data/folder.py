@@ -1,105 +1,60 @@
-import json
-import os
-from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lgad_lightning.annotations.polylines import ImageLanes
+from lgad_lightning.annotations.records import RECORDS, read_records
+from lgad_lightning.data.annotated import AnnotatedSource, RecordsSource
 from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.division import divide, read_shares
+from lgad_lightning.data.masks import MaskValues, check_mask_values
+from lgad_lightning.data.placement import IMAGES, LINES, MASKS, Placement, find_images, find_placement
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import Lane, read_lines, tusimple_slots
 from lgad_lightning.lanes.compact_strings import Strings
-from lgad_lightning.lanes.files import is_coordinate, iterate_json_lines
-from lgad_lightning.lanes.lists import check_image_name
+from lgad_lightning.lanes.lists import read_pairs
 
-_KEYS = {"image", "lanes", "slots"}
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+NAMES: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+"""What the folders and files of a split may be called."""
 
-
-class FolderSource(LaneSource):
-    """Images with a `.lines.txt` beside each, in a folder and the folders in it.
-
-    Hidden files and folders are left out: other systems leave a `._0.jpg` beside a `0.jpg`. A folder that can be
-    reached in several ways, by links, is read once.
-
-    Args:
-        root: Folder of the data set.
-        split: Name of the folder in it.
-        num_slots: Even number of lane slots, half of them on either side of the middle.
-    """
-
-    def __init__(self, root: Path, split: str, num_slots: int) -> None:
-        _check_even(num_slots)
-        names = [path.relative_to(root).as_posix() for path in sorted(find_images(root / split))]
-        for name in names:
-            check_image_name(name, root)
-        super().__init__(root, Strings(names), num_slots)
-
-    def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
-        """The lanes in the `.lines.txt` beside an image."""
-        return read_lines(self.label_path(index), image_size)
-
-    def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
-        """Slots by slope, from the middle outwards, as for TuSimple."""
-        return tusimple_slots(lanes, self.num_slots)
-
-
-class JsonLinesSource(LaneSource):
-    """Images and lanes named in one file: `{"image": "a/1.jpg", "lanes": [[[x, y], ...], ...], "slots": [2, 3]}`.
-
-    `slots`, from 1, says which lane has which slot; without it the slope says it, as for TuSimple.
-
-    Args:
-        root: Folder that the images' paths start from.
-        path: The file.
-        num_slots: Number of lane slots; even, unless every line has `slots`.
-    """
-
-    def __init__(self, root: Path, path: Path, num_slots: int) -> None:
-        self.path = path
-        lines, images = [], []
-        for number, (line, record) in enumerate(iterate_json_lines(path), start=1):
-            _check_record(record, f"{path}:{number}", num_slots)
-            lines.append(line)
-            images.append(record["image"])
-        self._lines = Strings(lines)
-        super().__init__(root, Strings(images), num_slots)
-
-    def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
-        """The lanes in the image's line."""
-        return [Lane(points, image_size) for points in json.loads(self._lines[index])["lanes"]]
-
-    def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
-        """The slots that the line gives, or those that the slopes give."""
-        given = json.loads(self._lines[index]).get("slots")
-        if given is None:
-            return tusimple_slots(lanes, self.num_slots)
-        chosen = dict(zip(given, lanes, strict=True))
-        return [chosen.get(slot) for slot in range(1, self.num_slots + 1)]
-
-    def label_path(self, index: int) -> Path:
-        """The file of all lanes."""
-        return self.path
+_INSIDE = ("_annotations.coco.json", "annotations.json", "annotations.xml")  # beside the images that they name
 
 
 class LaneFolderDataModule(LaneDataModule):
-    """One's own images with polylines, of any size and with any number of slots.
+    """One's own images, annotated as polylines or masks, of any size and with any number of slots.
 
-    For each split either a folder of images or a file of lines:
+    For each split a file that names images and lanes, a list of images, or a folder of images:
 
     ```
-    ROOT/train/**/<image>.jpg, .png, ... with <image>.lines.txt beside it: one lane a line, x y x y ...
-    ROOT/train.jsonl: {"image": "path/from/root.jpg", "lanes": [[[x, y], ...], ...], "slots": [2, 3]}
+    ROOT/train.jsonl, .json, .xml   JSON lines, our own or TuSimple's; COCO's JSON; CVAT's XML
+    ROOT/train.txt                  a list: an image a line, or an image and its annotation
+    ROOT/train/**/<image>.jpg       each with its <image>.lines.txt, .lines.json (CurveLanes) or .json (labelme) beside
+                                    it, or these or masks (.png, .bmp) in a folder in place of `images`, or with the
+                                    same folders in it
     ```
 
-    and likewise `val` and `test`. Scored as CULane is (`CULaneF1`), which wants the images' size.
+    and likewise `val` and `test`. Scored as CULane is (`CULaneF1`); with `num_slots=1` by pixels (`PixelF1`).
 
     Args:
         root: Folder of the data set.
-        num_slots: Number of lane slots; even, half of them on either side, unless the lines give `slots`.
+        num_slots: Number of lane slots; even, half of them on either side, unless the lines give `slots` or there are
+            masks; 1 for lane or not.
         stroke: Thickness of a lane in the label map, as a share of its width.
+        files: The files of each split by their names, where these do not tell it: `{"train": ["a.json", "b.json"]}`.
+        split: Shares of train, val and test, like `0.8/0.1/0.1`, to draw the splits from whole clips: of all images, or
+            of those in the files at the root; None where folders, lists or files say which is which.
+        annotations: Folder of the annotations, in place of `images` or at the root, where several might be meant.
+        mask_values: Values or colours of the masks to classes, like `{5: 1, 10: 2}` or `{"#ff0000": 1}`; None where
+            they are the classes.
+        categories: The labels that are lanes, in files of labelme, COCO and CVAT; None for all.
         options: Everything else of `LaneDataModule`.
+
+    Raises:
+        LgadError: If a setting is out of its range.
 
     Example:
         >>> LaneFolderDataModule("my_roads", num_slots=2, input_size=(256, 512)).num_classes
@@ -107,23 +62,59 @@ class LaneFolderDataModule(LaneDataModule):
     """
 
     layout = "folder"
-    markers = tuple(f"{split}{kind}" for split in SPLITS for kind in ("", ".jsonl"))
+    markers = (
+        *(f"{name}{kind}" for names in NAMES.values() for name in names for kind in ("", ".txt")),
+        "images",
+        *(f"*{ending}" for ending in (*RECORDS, *LINES, ".jpg", ".png")),
+        "*/*.lines.*",
+    )
 
-    def __init__(self, root: str | Path, num_slots: int = 4, stroke: float = 16 / 1640, **options: Any) -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        num_slots: int = 4,
+        stroke: float = 16 / 1640,
+        files: Mapping[str, str | Sequence[str]] | None = None,
+        split: str | None = None,
+        annotations: str | None = None,
+        mask_values: MaskValues | None = None,
+        categories: Sequence[str] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(root, num_slots=num_slots, **options)
+        if unknown := set(files or {}) - set(SPLITS):
+            raise LgadError(f"files has {sorted(unknown)}; the splits are {', '.join(SPLITS)}.")
+        if mask_values is not None:
+            check_mask_values(mask_values, num_slots)
         self.stroke = stroke
+        self.given = {part: [name] if isinstance(name, str) else list(name) for part, name in (files or {}).items()}
+        self.shares = None if split is None else read_shares(split)
+        self.annotations = annotations
+        self.mask_values = mask_values
+        self.categories = categories
 
     def source(self, split: Split) -> LaneSource:
         """The images and lanes of a split."""
-        path = self.root / f"{split}.jsonl"
-        if path.is_file():
-            return JsonLinesSource(self.root, path, self.num_slots)
-        if (self.root / split).is_dir():
-            return FolderSource(self.root, split, self.num_slots)
-        raise LgadError(
-            f"{self.root} has neither a folder {split}/ (images, each with its .lines.txt) nor a file {split}.jsonl. "
-            f"{self.advice}"
-        )
+        if not self.root.is_dir():
+            raise LgadError(f"There is no folder {self.root}. {self.advice}")
+        if self.shares is not None:
+            return self._drawn(split, self.shares)
+        if split in self.given:
+            paths = [self.root / name for name in self.given[split]]
+            if missing := [path for path in paths if not path.is_file()]:
+                raise LgadError(f"There is no file {missing[0]} (files, {split}). {self.advice}")
+            return self._listed(paths[0]) if paths[0].suffix == ".txt" else self._recorded(paths, split)
+        if (found := self._find(split)) is None:
+            raise LgadError(f"{self.root} has no {split} images. {self._way_on()} {self.advice}")
+        if found.is_dir():
+            return self._foldered(found)
+        return self._listed(found) if found.suffix == ".txt" else self._recorded([found], split)
+
+    @property
+    def reading(self) -> str:
+        """What masks hold, which annotations are read, and how the splits are drawn."""
+        settings = (self.given, self.shares, self.annotations, self.mask_values, self.categories)
+        return f" {settings}" if any(settings) else ""
 
     def open(self, split: Split) -> LaneSource:
         """The images and labels of a split, lanes to be drawn with `stroke`."""
@@ -131,53 +122,87 @@ class LaneFolderDataModule(LaneDataModule):
         source.stroke = self.stroke
         return source
 
+    def _find(self, split: Split) -> Path | None:
+        """The file or folder that a split is named by."""
+        for name in NAMES[split]:
+            for ending in (*RECORDS, ".txt"):
+                if (path := self.root / f"{name}{ending}").is_file():
+                    return path
+            for folder in (self.root / name, self.root / "images" / name):
+                if folder.is_dir():
+                    return next((path for inside in _INSIDE if (path := folder / inside).is_file()), folder)
+        return None
 
-def find_images(folder: Path) -> Iterator[Path]:
-    """The images in a folder and the folders in it, each folder once however many links lead to it."""
-    seen: set[Path] = set()
-    waiting = [folder]
-    for start in waiting:
-        for parent, folders, names in os.walk(start):
-            if (place := Path(parent).resolve()) in seen:
-                folders.clear()
-                continue
-            seen.add(place)
-            yield from (Path(parent, name) for name in names if name[0] != "." and Path(name).suffix.lower() in IMAGES)
-            folders[:] = sorted(name for name in folders if name[0] != ".")
-            waiting += [path for name in folders if (path := Path(parent, name)).is_symlink()]
-
-
-def _check_record(record: Any, where: str, num_slots: int) -> None:
-    match record:
-        case {"image": str(image), "lanes": list(lanes)} if image and all(map(_is_polyline, lanes)):
-            pass
-        case _:
-            raise LgadError(f'{where}: expected {{"image": "path.jpg", "lanes": [[[x, y], ...], ...]}}.')
-    check_image_name(image, where)
-    for key in record.keys() - _KEYS:  # others may hold what a user likes
-        if meant := get_close_matches(key.lower(), _KEYS, n=1, cutoff=0.8):
-            raise LgadError(f"{where}: the key {key!r} is not known; is {meant[0]!r} meant?")
-    if "slots" not in record:
-        _check_even(num_slots, f"{where}: without slots for the lanes, ")
-        return
-    slots = record["slots"]
-    known = isinstance(slots, list) and all(type(slot) is int and 1 <= slot <= num_slots for slot in slots)
-    if not known or len(slots) != len(lanes) or len(set(slots)) < len(slots):
-        raise LgadError(
-            f"{where}: slots {slots} must be different numbers from 1 to {num_slots}, one for each of the "
-            f"{len(lanes)} lanes."
+    def _way_on(self) -> str:
+        """What to do where nothing tells the splits."""
+        shown = [path.name for path in self._record_files()][:3]
+        named = f"{self.root} holds {', '.join(shown)}: say" if shown else "Say"
+        return (
+            f"{named} which images are whose by names (a folder train/, a list train.txt, lanes in train.jsonl or "
+            f"train.json), by files={{train: [{shown[0] if shown else 'a.json'}], ...}}, or have the splits drawn from "
+            "whole clips: split=0.8/0.1/0.1 (lgad-data: --set split=0.8/0.1/0.1)."
         )
 
+    def _record_files(self) -> list[Path]:
+        """The files at the root that hold the lanes of many images."""
+        paths = sorted(path for path in self.root.iterdir() if path.is_file())
+        images = {path.stem for path in paths if path.suffix.lower() in IMAGES}  # labelme's files lie beside these
+        ours = [path for path in paths if path.suffix in RECORDS and not path.name.endswith(".lines.json")]
+        return [path for path in ours if path.stem not in images]
 
-def _check_even(num_slots: int, where: str = "") -> None:
-    if num_slots % 2:
-        raise LgadError(
-            f"{where}num_slots={num_slots} must be even: lanes get their slots by their slope, half of the slots on "
-            "either side. With a JSON-lines file that gives the slots, any number will do."
-        )
+    def _recorded(self, paths: Sequence[Path], split: Split | None, chosen: Sequence[int] | None = None) -> LaneSource:
+        records: list[ImageLanes] = []
+        owners: list[Path] = []
+        for path in paths:
+            found = read_records(path, self.num_slots, self.categories)
+            records += found
+            owners += [path] * len(found)
+        if chosen is not None:
+            records, owners = [records[index] for index in chosen], [owners[index] for index in chosen]
+        folder = self._folder_of(records[0].image, owners[0], split) if records else ""
+        names = [f"{folder}{record.image}" for record in records]
+        return RecordsSource(self.root, records, names, owners, self.num_slots)
 
+    def _folder_of(self, name: str, path: Path, split: Split | None) -> str:
+        """The folder below the root that the names in a file start from, with a slash; empty for the root."""
+        parts = NAMES[split] if split is not None else ()
+        places = ["", "images/", *(f"{part}/" for part in parts), *(f"images/{part}/" for part in parts)]
+        if path.parent != self.root:
+            places.append(f"{path.parent.relative_to(self.root).as_posix()}/")
+        return next((place for place in places if (self.root / f"{place}{name}").is_file()), "")
 
-def _is_polyline(lane: object) -> bool:
-    return isinstance(lane, list) and all(
-        isinstance(point, list) and len(point) == 2 and all(map(is_coordinate, point)) for point in lane
-    )
+    def _listed(self, path: Path) -> LaneSource:
+        pairs = read_pairs(path)
+        names = [image for image, _ in pairs]
+        if not names or pairs[0][1] is None:
+            return self._placed(names)
+        if bare := next((number for number, (_, place) in enumerate(pairs) if place is None), None):
+            raise LgadError(f"{path}: {names[bare]} has no annotation beside it, as the first image has.")
+        places = Strings(str(place) for _, place in pairs)
+        masks = places[0].lower().endswith(MASKS)
+        return self._annotated(names, *((None, places) if masks else (places, None)))
+
+    def _foldered(self, folder: Path) -> LaneSource:
+        names = [path.relative_to(self.root).as_posix() for path in sorted(find_images(folder))]
+        if inside := [name for name in names if "images" in name.split("/")[:-1]]:
+            names = inside  # what else ends in .png there are masks
+        return self._placed([name for name in names if self.annotations not in name.split("/")[:-1]])
+
+    def _placed(self, names: Sequence[str]) -> LaneSource:
+        lines = find_placement(self.root, names, LINES, self.annotations)
+        masks = find_placement(self.root, names, MASKS, self.annotations)
+        return self._annotated(names, lines if lines or masks else Placement(".lines.txt"), masks)
+
+    def _annotated(
+        self, names: Sequence[str], lines: Placement | Strings | None, masks: Placement | Strings | None
+    ) -> LaneSource:
+        return AnnotatedSource(self.root, names, self.num_slots, lines, masks, self.mask_values, self.categories)
+
+    def _drawn(self, split: Split, shares: tuple[float, ...]) -> LaneSource:
+        """The part of all images that falls to a split."""
+        if files := self._record_files():
+            names = [record.image for path in files for record in read_records(path, self.num_slots, self.categories)]
+            return self._recorded(files, None, divide(names, shares)[split])
+        every = self._foldered(self.root)
+        names = [every.names[index] for index in divide(every.names, shares)[split]]
+        return self._placed(names)

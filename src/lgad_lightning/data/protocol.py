@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lgad_lightning.lanes import CULaneDecoder, TuSimpleDecoder
-from lgad_lightning.metrics import CULaneF1, TuSimpleAccuracy
+from lgad_lightning.lanes import CULaneDecoder, MaskDecoder, TuSimpleDecoder
+from lgad_lightning.metrics import CULaneF1, PixelF1, TuSimpleAccuracy
 from lgad_lightning.metrics.base import LaneMetric
 
 
@@ -28,4 +28,5 @@ class Protocol:
 
 CULANE = Protocol("culane", CULaneDecoder, CULaneF1)
 TUSIMPLE = Protocol("tusimple", TuSimpleDecoder, TuSimpleAccuracy, "tusimple")
-PROTOCOLS = (CULANE, TUSIMPLE)
+PIXELS = Protocol("pixels", MaskDecoder, PixelF1)
+PROTOCOLS = (CULANE, TUSIMPLE, PIXELS)

@@ -10,19 +10,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lgad_lightning.data.image_header import header_size
+from lgad_lightning.data.pixels import Image, read_image, wrong_size
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import IGNORE_INDEX, Frame, Lane, rasterise
-
-Image = NDArray[Any]
-"""uint8 `(H, W, 3)`, blue-green-red."""
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 _SAMPLED = 64  # annotation files of a split that its fingerprint reads
-_MOST_PIXELS = 200_000_000  # larger ones take seconds and gigabytes each; the largest cameras have 150 megapixels
 _MOST_LANES = 64  # the widest roads of the world have some 26 lanes, hence 27 lines, and some of them are double
+_MOST_POINTS = 10_000  # of a lane; an image has fewer rows
 
 
 class LaneSource(ABC):
@@ -33,8 +30,11 @@ class LaneSource(ABC):
     Args:
         root: Folder of the data set.
         names: Path of each image below the root, '/' separated.
-        num_slots: Number of lane slots; slot i is class i + 1.
+        num_slots: Number of lane slots; slot i is class i + 1. With one, it holds all lanes: binary segmentation.
     """
+
+    traced = False
+    """Whether the lanes are traced from the masks, for lack of others."""
 
     def __init__(self, root: Path, names: Sequence[str], num_slots: int) -> None:
         self.root = root
@@ -58,7 +58,7 @@ class LaneSource(ABC):
 
     @abstractmethod
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
-        """Which lane has which slot.
+        """Which lane has which slot; not asked where there is one slot, for all of them.
 
         Args:
             index: Number of the image.
@@ -92,6 +92,8 @@ class LaneSource(ABC):
                 f"{self.names[index]} has {len(lanes)} annotated lanes; no road has more than {_MOST_LANES}. "
                 "Is its annotation another kind of file?"
             )
+        if longest := next((lane for lane in lanes if len(lane) > _MOST_POINTS), None):
+            raise LgadError(f"{self.names[index]} has a lane of {len(longest)} points; none needs over {_MOST_POINTS}.")
         return lanes
 
     def checked_mask(self, index: int, image_size: tuple[int, int]) -> NDArray[np.uint8] | None:
@@ -133,9 +135,11 @@ class LaneSource(ABC):
 
     def drawn_label(self, index: int, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
         """The label map as the lanes show it, whether or not there is a mask; arguments as for `label`."""
-        slots = self.slots(index, self.checked_lanes(index, (frame.height, frame.width)))
+        lanes = self.checked_lanes(index, (frame.height, frame.width))
+        slots = lanes if self.num_slots == 1 else self.slots(index, lanes)
         cropped = [lane and lane.cropped(frame.crop_top) for lane in slots]
-        return rasterise(cropped, size, width=max(1, round(size[1] * self.stroke)))
+        label = rasterise(cropped, size, width=max(1, round(size[1] * self.stroke)))
+        return np.minimum(label, self.num_slots)
 
     def label_path(self, index: int) -> Path:
         """The file that the label map of an image is made from.
@@ -191,102 +195,3 @@ class LaneSource(ABC):
         scenario = self.scenario(index)
         given = {"target": self.checked_lanes(index, image_size), "images": self.names[index]}
         return given | ({"scenarios": scenario} if scenario else {})
-
-
-def read_image(path: Path, reduce: bool = False) -> Image:
-    """Reads a JPEG or PNG.
-
-    Args:
-        path: The file.
-        reduce: Decode at half size, which is faster and gives slightly other pixels.
-
-    Returns:
-        The image.
-
-    Raises:
-        LgadError: If the file is missing, cut off, or no image.
-    """
-    return decode_image(_read(path), str(path), reduce)
-
-
-def decode_image(content: bytes, name: str, reduce: bool = False) -> Image:
-    """Decodes a JPEG or PNG.
-
-    Args:
-        content: The bytes of the file.
-        name: Its name, for the error message.
-        reduce: Decode at half size.
-
-    Raises:
-        LgadError: If it is cut off, or no image.
-    """
-    _check_pixels(content, name)
-    image = _decode(content, name, cv2.IMREAD_REDUCED_COLOR_2 if reduce else cv2.IMREAD_COLOR)
-    if image is None:
-        raise LgadError(f"{name} is no image that can be decoded. Restore it from the data set's archive.")
-    return image
-
-
-def read_mask(path: Path, num_slots: int, image_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """Reads a label map.
-
-    Args:
-        path: A single-channel PNG of classes.
-        num_slots: The largest class that may occur, besides 255 (ignore).
-        image_size: Height and width that it must have; a file that says otherwise is not decoded.
-
-    Raises:
-        LgadError: If the file is missing, cut off, no mask, of another size, or holds other values.
-    """
-    content = _read(path)
-    _check_pixels(content, str(path))
-    if image_size and (size := header_size(content)) and size != image_size:
-        raise LgadError(wrong_size(path, size, image_size))
-    mask = _decode(content, str(path), cv2.IMREAD_UNCHANGED)
-    if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
-        raise LgadError(f"{path} is no 8-bit single-channel mask. Restore it from the data set's archive.")
-    if mask.max() > num_slots and (wrong := mask[(mask > num_slots) & (mask < IGNORE_INDEX)]).size:
-        raise LgadError(
-            f"{path} has the value {wrong[0]}: a mask holds 0, 1 to {num_slots}, and 255 for ignored "
-            "pixels. Was it made for viewing, or resized with interpolation?"
-        )
-    return mask
-
-
-def wrong_size(path: Path, size: tuple[int, ...], image_size: tuple[int, int]) -> str:
-    """The message about a mask that does not fit its image; sizes are height and width."""
-    return (
-        f"{path} has {size[0]} x {size[1]} pixels (height x width), its image {image_size[0]} x {image_size[1]}. "
-        "Restore both from the data set's archive."
-    )
-
-
-def _check_pixels(content: bytes, name: str) -> None:
-    size = header_size(content)
-    if size and size[0] * size[1] > _MOST_PIXELS:
-        raise LgadError(
-            f"{name} has {size[0]} x {size[1]} pixels (height x width), more than {_MOST_PIXELS // 1_000_000} "
-            "megapixels: make it smaller."
-        )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise LgadError(f"Cannot read {path}: {error.strerror}. Is the data set complete?") from error
-    except ValueError as error:  # a path that no file can have
-        raise LgadError(f"Cannot read {path!r}: {error}.") from error
-
-
-def _decode(content: bytes, name: str, flags: int) -> Image | None:
-    if not content:
-        raise LgadError(f"{name} is empty. Restore it from the data set's archive.")
-    # OpenCV 4 decodes a JPEG that was cut off without complaint, the missing part grey; OpenCV 5 does not. A whole one
-    # has its end marker behind its last scan, though cameras may append to it.
-    if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
-        raise LgadError(f"{name} is cut off after {len(content)} bytes. Restore it from the data set's archive.")
-    try:
-        return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error:  # a header that speaks of thousands of millions of pixels
-        return None

@@ -8,8 +8,9 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from lgad_lightning.data.pixels import Image, decode_image
 from lgad_lightning.data.run_lengths import decode_runs
-from lgad_lightning.data.source import SPLITS, Image, LaneSource, decode_image
+from lgad_lightning.data.source import SPLITS, LaneSource
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane
 

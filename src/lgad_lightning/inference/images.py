@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lgad_lightning.data.source import read_image
+from lgad_lightning.data.pixels import read_image
 from lgad_lightning.errors import LgadError
 
 Channels = Literal["rgb", "bgr"]

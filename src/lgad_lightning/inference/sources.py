@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lgad_lightning.data.folder import IMAGES, find_images
-from lgad_lightning.data.source import read_image
+from lgad_lightning.data.pixels import read_image
+from lgad_lightning.data.placement import IMAGES, find_images
 from lgad_lightning.errors import LgadError
 from lgad_lightning.inference.video import Video, open_video
 from lgad_lightning.lanes.files import read_json_lines

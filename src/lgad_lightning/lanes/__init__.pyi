@@ -1,4 +1,5 @@
 from .decode import CULaneDecoder, GridDecoder, LaneGrid, TuSimpleDecoder, decode_culane, decode_tusimple
+from .decode_mask import MaskDecoder
 from .files import (
     TuSimpleFrame,
     parse_lines,
@@ -21,6 +22,7 @@ from .slots import (
     tusimple_slots,
 )
 from .spline import natural_spline
+from .trace import trace_lane, trace_parts, trace_slots
 
 __all__ = [
     "CULANE_SIZE",
@@ -34,6 +36,7 @@ __all__ = [
     "GridDecoder",
     "Lane",
     "LaneGrid",
+    "MaskDecoder",
     "Patch",
     "TuSimpleDecoder",
     "TuSimpleFrame",
@@ -50,6 +53,9 @@ __all__ = [
     "read_lines",
     "read_tusimple",
     "smoothed",
+    "trace_lane",
+    "trace_parts",
+    "trace_slots",
     "tusimple_row",
     "tusimple_slots",
     "write_lines",

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -67,7 +68,10 @@ def read_lines(path: str | Path, image_size: tuple[int, int] = CULANE_SIZE, *, s
         if rest and (strict or not numbers):
             raise LgadError(f"{path}:{number}: {rest.split()[0][:40]!r} is not a number; a lane is 'x y x y ...'")
         if strict and len(numbers) % 2:
-            raise LgadError(f"{path}:{number}: {len(numbers)} numbers, the last x has no y; a lane is 'x y x y ...'")
+            hint = " Each line begins with its number: remove these." if _are_numbered(text) else ""
+            raise LgadError(
+                f"{path}:{number}: {len(numbers)} numbers, the last x has no y; a lane is 'x y x y ...'.{hint}"
+            )
         lanes.append(_lane(numbers, image_size))
     return lanes
 
@@ -163,7 +167,8 @@ def read_tusimple(path: str | Path, image_size: tuple[int, int] = TUSIMPLE_SIZE)
     Raises:
         LgadError: If there is no such file, or if a line is not a TuSimple frame; names file and line.
     """
-    return [_frame(record, f"{path}:{number}", image_size) for number, record in enumerate(read_json_lines(path), 1)]
+    records = enumerate(read_json_lines(path), start=1)
+    return [tusimple_frame(record, f"{path}:{number}", image_size) for number, record in records]
 
 
 def write_tusimple(path: str | Path, frames: Iterable[TuSimpleFrame]) -> None:
@@ -196,7 +201,8 @@ def iterate_json_lines(path: str | Path, strict: bool = False) -> Iterator[tuple
 
     Args:
         path: The file.
-        strict: Refuse a byte-order mark at the front and blank lines at the end, as the official TuSimple tool does.
+        strict: Refuse a byte-order mark at the front and blank lines at the end, and let keys occur twice, as the
+            official TuSimple tool does.
 
     Raises:
         LgadError: If there is no such file or a line is not JSON (a blank one is not); names file and line.
@@ -209,11 +215,26 @@ def iterate_json_lines(path: str | Path, strict: bool = False) -> Iterator[tuple
         raise LgadError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
     for number, line in enumerate(_split(text if strict else text.rstrip()), start=1):
         try:
-            yield line, json.loads(line)
+            yield line, json.loads(line, object_pairs_hook=None if strict else unique_keys)
+        except LgadError as error:
+            raise LgadError(f"{path}:{number}: {error}") from error
         except json.JSONDecodeError as error:
             raise LgadError(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}") from error
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
             raise LgadError(f"{path}:{number}: not JSON of a sensible size: {error}") from error
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, unless a key occurs twice: of its values all but one would be lost unseen.
+
+    Raises:
+        LgadError: Naming the key.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise LgadError(f"the key {twice[:40]!r} occurs twice.")
+    return found
 
 
 def _split(text: str) -> list[str]:
@@ -238,7 +259,17 @@ def _lane(numbers: Sequence[float], image_size: tuple[int, int]) -> Lane:
     return Lane(numbers[: len(numbers) // 2 * 2], image_size)
 
 
-def _frame(record: Any, where: str, image_size: tuple[int, int]) -> TuSimpleFrame:
+def tusimple_frame(record: Any, where: str, image_size: tuple[int, int] = TUSIMPLE_SIZE) -> TuSimpleFrame:
+    """A line of a TuSimple file, from its JSON value; other keys are left to the user.
+
+    Args:
+        record: The value.
+        where: File and line, for the error message.
+        image_size: Height and width of the image in pixels.
+
+    Raises:
+        LgadError: If it is no frame.
+    """
     for key in ("raw_file", "lanes"):
         if not isinstance(record, dict) or key not in record:
             raise LgadError(f"{where}: '{key}' is missing; a frame has 'raw_file', 'lanes' and 'h_samples'")
@@ -255,6 +286,13 @@ def _frame(record: Any, where: str, image_size: tuple[int, int]) -> TuSimpleFram
             raise LgadError(f"{where}: lane {index} has {len(lane)} values for {len(rows)} h_samples")
         lanes.append(Lane([(x, y) for x, y in zip(lane, rows, strict=True) if x >= 0], image_size))
     return TuSimpleFrame(record["raw_file"], lanes, tuple(rows), record.get("run_time"))
+
+
+def _are_numbered(text: str) -> bool:
+    """Whether every line begins with its number, from 0 or 1, as some converters write it."""
+    rows = [_numbers(line)[0] for line in _split(text) if line.strip()]
+    first = [row[0] for row in rows if len(row) % 2]
+    return len(first) == len(rows) and first in ([*range(len(rows))], [*range(1, len(rows) + 1)])
 
 
 def _are_numbers(values: Any) -> bool:

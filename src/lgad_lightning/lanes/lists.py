@@ -24,7 +24,19 @@ def read_list(path: Path) -> Strings:
     Raises:
         LgadError: If a line is none of these; names file and line.
     """
-    names = []
+    return Strings(name for name, _ in read_pairs(path))
+
+
+def read_pairs(path: Path) -> list[tuple[str, str | None]]:
+    """The images that a list names, each with the mask or other annotation beside it, None where there is none.
+
+    Args:
+        path: As for `read_list`.
+
+    Raises:
+        LgadError: If a line is none of these; names file and line.
+    """
+    pairs: list[tuple[str, str | None]] = []
     try:
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
@@ -40,8 +52,8 @@ def read_list(path: Path) -> Strings:
             )
         if not _may_be_a_file(name):
             raise LgadError(f"{path}:{number}: {name[:120]!r} is no name of an image; is the list plain UTF-8 text?")
-        names.append(name)
-    return Strings(names)
+        pairs.append((name, fields[1].lstrip("/") if len(fields) > 1 else None))
+    return pairs
 
 
 def check_image_name(name: str, where: str | Path) -> None:

@@ -1,4 +1,5 @@
 from .culane import CULaneF1
+from .pixels import PixelF1
 from .tusimple import TuSimpleAccuracy
 
-__all__ = ["CULaneF1", "TuSimpleAccuracy"]
+__all__ = ["CULaneF1", "PixelF1", "TuSimpleAccuracy"]

@@ -29,6 +29,8 @@ class LaneMetric(Metric, ABC):
 
     is_differentiable = False
     higher_is_better = True
+    of_pixels = False
+    """Whether `update` takes maps of classes in place of lanes."""
     full_state_update = True
 
     rows: list[Tensor]

@@ -1,0 +1,34 @@
+"""labelme's JSON: one file an image, `{"shapes": [{"label", "shape_type", "points"}], "imageHeight", "imageWidth"}`."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from lgad_lightning.annotations.json_files import read_json
+from lgad_lightning.annotations.polylines import ImageLanes, middle_of_polygon, polyline, stated_size, wanted
+from lgad_lightning.errors import LgadError
+
+_LINES = ("linestrip", "line")
+
+
+def read_labelme(path: Path, categories: Collection[str] | None = None) -> ImageLanes:
+    """The lanes of an image: its lines, and the middles of its polygons; other shapes are none.
+
+    Args:
+        path: The file.
+        categories: The labels that are lanes; None for all.
+
+    Raises:
+        LgadError: If it is no file of labelme; names the shape.
+    """
+    record = read_json(path)
+    shapes = record.get("shapes") if isinstance(record, dict) else None
+    if not isinstance(shapes, list) or not all(isinstance(shape, dict) and "points" in shape for shape in shapes):
+        raise LgadError(f"{path}: no file of labelme: expected 'shapes', each with 'points'.")
+    lanes = []
+    for number, shape in enumerate(shapes, start=1):
+        kind, where = shape.get("shape_type", "polygon"), f"{path}: shape {number}"
+        if kind in (*_LINES, "polygon") and wanted(shape.get("label"), categories):
+            points = polyline(shape["points"], where)
+            lanes.append(points if kind in _LINES else middle_of_polygon(points, where))
+    size = stated_size(record.get("imageHeight"), record.get("imageWidth"))
+    return ImageLanes(str(record.get("imagePath", "")), lanes, size=size)

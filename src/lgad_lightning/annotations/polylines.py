@@ -1,0 +1,137 @@
+"""What all readers make of a file, and the checks that all of them need."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Lane
+from lgad_lightning.lanes.files import is_coordinate
+from lgad_lightning.lanes.trace import trace_lane
+
+Polyline = list[list[float]]
+"""Points, x and y in pixels."""
+
+_LARGEST = 16384  # pixels on a side of the canvas that a polygon is filled on
+_LONGEST = 10_000  # points of a lane
+
+
+class ImageLanes(NamedTuple):
+    """What is annotated on an image.
+
+    Attributes:
+        image: Its name, as the file has it.
+        lanes: Polylines in pixels of the image.
+        slots: The slot of each lane, from 1; None where the slopes are to tell.
+        size: Height and width of the image as the file has them, None where it does not say.
+        rows: The `h_samples` that the lanes were given in, None but in TuSimple's format.
+    """
+
+    image: str
+    lanes: list[Polyline]
+    slots: list[int] | None = None
+    size: tuple[int, int] | None = None
+    rows: list[int] | None = None
+
+
+def polyline(points: Any, where: str) -> Polyline:
+    """Points as a polyline.
+
+    Args:
+        points: A list of pairs of finite numbers.
+        where: What it is, for the error message.
+
+    Raises:
+        LgadError: If it is something else, or has more points than any lane needs.
+    """
+    if not isinstance(points, list) or not all(isinstance(p, list) and len(p) == 2 for p in points):
+        raise LgadError(f"{where}: expected a list of points [x, y].")
+    if len(points) > _LONGEST:
+        raise LgadError(f"{where}: {len(points)} points; no lane needs more than {_LONGEST}.")
+    for value in (value for point in points for value in point):
+        if not is_coordinate(value):
+            raise LgadError(f"{where}: {str(value)[:40]!r} is no finite number.")
+    return [[float(x), float(y)] for x, y in points]
+
+
+def flat_polyline(values: Any, where: str) -> Polyline:
+    """`[x, y, x, y, ...]` as a polyline; arguments and errors as for `polyline`."""
+    if not isinstance(values, list) or len(values) % 2:
+        raise LgadError(f"{where}: expected numbers in pairs, x y x y ...")
+    return polyline([values[place : place + 2] for place in range(0, len(values), 2)], where)
+
+
+def middle_of_polygon(points: Polyline, where: str) -> Polyline:
+    """The line in the middle of a polygon that surrounds a lane: the polygon is filled, and traced by `trace_lane`.
+
+    Args:
+        points: The corners.
+        where: What it is, for the error message.
+
+    Raises:
+        LgadError: If the polygon is larger than any image.
+
+    Example:
+        >>> middle_of_polygon([[0, 0], [4, 0], [4, 100], [0, 100]], "a")[-1]
+        [2.0, 0.0]
+    """
+    if len(points) < 3:
+        return points
+    array = np.array(points)
+    corner, far = array.min(axis=0), array.max(axis=0)
+    if (far - corner).max() > _LARGEST:
+        raise LgadError(f"{where}: a polygon of more than {_LARGEST} pixels.")
+    corner = np.floor(corner)
+    width, height = (np.ceil(far - corner).astype(int) + 1).tolist()
+    canvas = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(canvas, [np.rint(array - corner).astype(np.int32)], 1)
+    lane = trace_lane(canvas > 0)
+    return [] if lane is None else (lane.points + corner).tolist()
+
+
+def is_open(points: Polyline) -> bool:
+    """Whether points are those of a line rather than of a polygon: on the way around a polygon, y turns back.
+
+    Example:
+        >>> is_open([[0, 0], [1, 5], [2, 9]]), is_open([[0, 0], [4, 0], [4, 9], [0, 9]])
+        (True, False)
+    """
+    steps = np.diff(np.array(points).reshape(-1, 2)[:, 1])
+    return bool((steps > 0).all() or (steps < 0).all())
+
+
+def wanted(label: Any, categories: Collection[str] | None) -> bool:
+    """Whether a shape of this label is a lane: all are, unless categories are given."""
+    return categories is None or str(label) in categories
+
+
+def check_size(stated: tuple[int, int] | None, image_size: tuple[int, int], where: str) -> None:
+    """Refuses an annotation that was made on an image of another size.
+
+    Args:
+        stated: Height and width as the annotation has them, None if it does not say.
+        image_size: Height and width of the image.
+        where: The file and place.
+
+    Raises:
+        LgadError: If they differ.
+    """
+    if stated is not None and stated != image_size:
+        raise LgadError(
+            f"{where} was made on an image of {stated[1]} x {stated[0]} pixels, the image has "
+            f"{image_size[1]} x {image_size[0]}: its lanes would lie elsewhere. Was one of them resized?"
+        )
+
+
+def stated_size(height: Any, width: Any) -> tuple[int, int] | None:
+    """Height and width where a file gives both as whole numbers above 0."""
+    if type(height) is int and type(width) is int and height > 0 and width > 0:
+        return height, width
+    return None
+
+
+def to_lanes(polylines: Sequence[Polyline], image_size: tuple[int, int]) -> list[Lane]:
+    """Polylines as lanes of an image."""
+    return [Lane(points, image_size) for points in polylines]

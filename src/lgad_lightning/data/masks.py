@@ -1,0 +1,138 @@
+"""Masks of one's own: any values, or colours, made classes by a table."""
+
+import re
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.data.pixels import decode_mask, likely_cause, read_bytes
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import IGNORE_INDEX
+
+MaskValues = Mapping[int | str, int]
+"""Values of pixels, or colours (`#ff0000`, `255,0,0`), to classes: 0 background, the slots, 255 ignored."""
+
+_UNKNOWN = -1
+
+
+def check_mask_values(mask_values: MaskValues, num_slots: int) -> dict[int, int]:
+    """A table of values of pixels, or of colours as 0xRRGGBB, to classes.
+
+    Args:
+        mask_values: What the user gave.
+        num_slots: Number of slots.
+
+    Raises:
+        LgadError: If it mixes values and colours, or holds what is none, or is no class.
+
+    Example:
+        >>> check_mask_values({"#0000ff": 1}, num_slots=1)
+        {255: 1}
+    """
+    if not isinstance(mask_values, Mapping) or not mask_values:
+        raise LgadError(f"mask_values={mask_values!r} must be a table of values to classes, like {{5: 1, 10: 2}}.")
+    for key, slot in mask_values.items():
+        if type(slot) is not int or not (0 <= slot <= num_slots or slot == IGNORE_INDEX):
+            raise LgadError(
+                f"mask_values: {key!r}: {slot!r} is no class; these are 0 to {num_slots}, and 255 to ignore."
+            )
+    if all(type(key) is int and 0 <= key <= 255 for key in mask_values):
+        return {int(key): slot for key, slot in mask_values.items()}
+    if all(isinstance(key, str) for key in mask_values):
+        return {_colour(str(key)): slot for key, slot in mask_values.items()}
+    raise LgadError("mask_values: the keys must be values from 0 to 255, or else all of them colours like '#ff0000'.")
+
+
+def has_colours(mask_values: MaskValues) -> bool:
+    """Whether a table is one of colours."""
+    return any(isinstance(key, str) for key in mask_values)
+
+
+def read_own_mask(
+    path: Path, mask_values: MaskValues | None, num_slots: int, image_size: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Reads a mask of one's own as a label map.
+
+    Without `mask_values`, values are the classes and 255 is ignored; with one slot, a mask of 0 and 255 alone has its
+    lanes at 255. Of a PNG with a palette the numbers are read, unless colours are asked for; three equal channels are
+    one.
+
+    Args:
+        path: A PNG or BMP.
+        mask_values: See `MaskValues`; what occurs in a mask must be in it, but for 0 (or black).
+        num_slots: Number of slots.
+        image_size: Height and width that it must have.
+
+    Raises:
+        LgadError: If it cannot be read, has another size, or holds what is no class.
+    """
+    content = read_bytes(path)
+    mask = decode_mask(content, path, image_size)
+    colours = mask_values is not None and has_colours(mask_values)
+    values = _coded(mask) if colours else _single(mask, content, path)
+    if mask_values is None:
+        table = {value: value for value in (*range(num_slots + 1), IGNORE_INDEX)}
+        if num_slots == 1 and not np.any((values > 0) & (values < IGNORE_INDEX)):
+            table[IGNORE_INDEX] = 1
+    else:
+        table = {0: 0} | check_mask_values(mask_values, num_slots)
+    known = np.array(sorted(table))
+    place = np.searchsorted(known, values).clip(max=len(known) - 1)
+    classes = np.where(known[place] == values, np.array([table[value] for value in known.tolist()])[place], _UNKNOWN)
+    if (classes == _UNKNOWN).any():
+        wrong = np.unique(values[classes == _UNKNOWN])
+        shown = ", ".join(f"#{value:06x}" if colours else str(value) for value in wrong[:5].tolist())
+        hint = "" if colours else likely_cause(np.unique(values).astype(np.uint8), num_slots) + " "
+        raise LgadError(
+            f"{path} holds {shown}, which are no classes. {hint}Give mask_values with all values that occur, those of "
+            "no lane as 0."
+        )
+    return classes.astype(np.uint8)
+
+
+def _coded(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Colours as 0xRRGGBB; grey where there is one channel."""
+    if mask.ndim == 2:
+        mask = np.repeat(mask[..., None], 3, axis=2)
+    blue, green, red = np.moveaxis(mask[..., :3].astype(np.int64), 2, 0)
+    return np.asarray(red << 16 | green << 8 | blue)
+
+
+def _single(mask: NDArray[np.uint8], content: bytes, path: Path) -> NDArray[np.int64]:
+    """One value a pixel."""
+    if mask.ndim == 2:
+        return mask.astype(np.int64)
+    if (palette := _palette(content)) is not None:
+        codes = _coded(mask)
+        order = np.argsort(palette, kind="stable")  # of equal colours, the first
+        place = np.searchsorted(palette[order], codes).clip(max=len(palette) - 1)
+        return np.asarray(order[place], np.int64)
+    if not (mask[..., :1] == mask[..., 1:3]).all():
+        raise LgadError(f"{path} has colours: say which are lanes, like mask_values={{'#ff0000': 1}}.")
+    return mask[..., 0].astype(np.int64)
+
+
+def _palette(content: bytes) -> NDArray[np.int64] | None:
+    """The colours of a PNG with a palette as 0xRRGGBB, None of another file."""
+    if not content.startswith(b"\x89PNG\r\n\x1a\n") or content[25:26] != b"\x03":
+        return None
+    place = content.find(b"PLTE")
+    if place < 4:
+        return None
+    (length,) = struct.unpack(">I", content[place - 4 : place])
+    entries = np.frombuffer(content[place + 4 : place + 4 + length], np.uint8).astype(np.int64)
+    red, green, blue = entries[: len(entries) // 3 * 3].reshape(-1, 3).T
+    return np.asarray(red << 16 | green << 8 | blue)
+
+
+def _colour(text: str) -> int:
+    if found := re.fullmatch(r"#?([0-9a-fA-F]{6})", text):
+        return int(found[1], 16)
+    channels = [int(part) for part in re.findall(r"\d{1,3}", text)]
+    if re.fullmatch(r"\s*\d{1,3}(\s*,\s*\d{1,3}){2}\s*", text) and max(channels) <= 255:
+        red, green, blue = channels
+        return red << 16 | green << 8 | blue
+    raise LgadError(f"mask_values: {text!r} is no colour; write '#ff0000' or '255,0,0'.")

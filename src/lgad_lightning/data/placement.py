@@ -1,0 +1,117 @@
+"""Images in folders, and where their annotations lie."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from lgad_lightning.errors import LgadError
+
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+LINES = (".lines.txt", ".lines.json", ".json")
+MASKS = (".png", ".bmp")
+
+_SAMPLED = 200  # images that are looked at to see where annotations lie
+
+
+class Placement(NamedTuple):
+    """Where the annotation of an image lies.
+
+    Attributes:
+        suffix: What its name ends in, in place of the image's ending.
+        folder: The folder of annotations, None for that of the image: either in place of the last folder `images` of
+            the image's path, or (`mirrored`) one at the root, with the same folders in it.
+        mirrored: See there.
+    """
+
+    suffix: str
+    folder: str | None = None
+    mirrored: bool = False
+
+    def path(self, root: Path, name: str) -> Path:
+        """The annotation of an image.
+
+        Args:
+            root: Folder of the data set.
+            name: Path of the image below it.
+        """
+        image = PurePosixPath(name)
+        parts = list(image.parent.parts)
+        if self.folder is not None and self.mirrored:
+            parts = [self.folder, *parts]
+        elif self.folder is not None and "images" in parts:
+            parts[len(parts) - 1 - parts[::-1].index("images")] = self.folder
+        return root.joinpath(*parts, image.stem + self.suffix)
+
+
+def find_images(folder: Path) -> Iterator[Path]:
+    """The images in a folder and the folders in it, each folder once however many links lead to it.
+
+    Hidden files and folders are left out: other systems leave a `._0.jpg` beside a `0.jpg`.
+
+    Args:
+        folder: Where to look.
+    """
+    seen: set[Path] = set()
+    waiting = [folder]
+    for start in waiting:
+        for parent, folders, names in os.walk(start):
+            if (place := Path(parent).resolve()) in seen:
+                folders.clear()
+                continue
+            seen.add(place)
+            yield from (Path(parent, name) for name in names if name[0] != "." and Path(name).suffix.lower() in IMAGES)
+            folders[:] = sorted(name for name in folders if name[0] != ".")
+            waiting += [path for name in folders if (path := Path(parent, name)).is_symlink()]
+
+
+def find_placement(
+    root: Path, names: Sequence[str], suffixes: Iterable[str], folder: str | None = None
+) -> Placement | None:
+    """Where the annotations of images lie, by what is there for some 200 of them.
+
+    Args:
+        root: Folder of the data set.
+        names: Paths of the images below it.
+        suffixes: What the annotations may end in.
+        folder: Name of the folder that holds them; None to look.
+
+    Returns:
+        None if there is none for any of the images.
+
+    Raises:
+        LgadError: If two folders hold some.
+    """
+    sample = names[:: max(1, len(names) // _SAMPLED)][:_SAMPLED]
+    hits: dict[Placement, int] = {}
+    inside = any("images" in PurePosixPath(name).parts[:-1] for name in sample)
+    places = _places(root, sample) if folder is None else [(folder, True), *[(folder, False)] * inside]
+    for place in dict.fromkeys(places):
+        for suffix in suffixes:
+            placement = Placement(suffix, *place)
+            if placement.folder is None and suffix in IMAGES:
+                continue  # beside an image lies another image
+            if count := sum(placement.path(root, name).is_file() for name in sample):
+                hits[placement] = count
+    folders = dict.fromkeys(placement.folder for placement in hits)
+    if len(folders) > 1 and None not in folders:
+        shown = " and ".join(f"{name}/" for name in folders)
+        raise LgadError(f"{root}: {shown} hold annotations of the same images: choose one with annotations=FOLDER.")
+    beside = {placement: count for placement, count in hits.items() if placement.folder is None}
+    return max(beside or hits, key=hits.__getitem__, default=None)
+
+
+def _places(root: Path, sample: Sequence[str]) -> Iterator[tuple[str | None, bool]]:
+    """Where annotations may lie: a folder of None, one beside `images`, or (true) one at the root."""
+    yield None, False
+    for parent in dict.fromkeys(PurePosixPath(name).parent for name in sample):
+        for ancestor in (parent, *parent.parents):
+            if ancestor.name == "images":
+                yield from ((path.name, False) for path in _folders(root / ancestor.parent) if path.name != "images")
+                break
+    used = {PurePosixPath(name).parts[0] for name in sample}
+    yield from ((path.name, True) for path in _folders(root) if path.name not in used)
+
+
+def _folders(place: Path) -> list[Path]:
+    return sorted(path for path in place.iterdir() if path.is_dir() and path.name[0] != ".")

@@ -1,0 +1,95 @@
+"""From masks back to lanes: the middle of what is painted, row by row."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.lanes.lane import Lane
+
+_SPACING = 10 / 590  # of two rows that get a point, as a share of the height: those of CULane's annotations
+_SMALLEST = 1 / 80  # of a lane that is one of several in a mask without slots, as a share of the image's diagonal
+_MOST = 64  # such lanes of an image, the largest ones
+
+
+def trace_lane(mask: NDArray[np.bool_]) -> Lane | None:
+    """The lane that is painted in a mask: the mean column of the painted pixels in every 59th part of the height.
+
+    The first and the last painted row get a point too. A lane that is more than twice as wide as it is high is traced
+    column by column instead. Rows without paint get no point, so that dashes make one lane.
+
+    Args:
+        mask: `(H, W)` true where the lane is.
+
+    Returns:
+        The lane from the bottom up; None if it is painted in fewer than two rows and columns.
+
+    Example:
+        >>> trace_lane(np.eye(4, dtype=bool)).points.tolist()
+        [[3.0, 3.0], [2.0, 2.0], [1.0, 1.0], [0.0, 0.0]]
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if max(len(rows), len(columns)) < 2:
+        return None
+    lying = np.ptp(columns) > 2 * np.ptp(rows)
+    used = columns if lying else rows
+    step = max(1, round(mask.shape[0] * _SPACING))
+    chosen = used[(used % step == 0) | (used == used[0]) | (used == used[-1])][::-1]
+    strips = mask.T[chosen] if lying else mask[chosen]
+    across = strips @ np.arange(strips.shape[1], dtype=np.float64) / np.count_nonzero(strips, axis=1)
+    points = np.column_stack([chosen, across] if lying else [across, chosen])
+    return Lane(points, (mask.shape[0], mask.shape[1]))
+
+
+def trace_slots(label: NDArray[np.uint8], num_slots: int) -> list[Lane | None]:
+    """The lane of each slot of a label map.
+
+    Args:
+        label: `(H, W)` classes: 0 background, then the slots; others are left out.
+        num_slots: Number of slots.
+
+    Example:
+        >>> label = np.zeros((59, 164), np.uint8)
+        >>> label[:, 80:83] = 2
+        >>> [lane and lane.points[0].tolist() for lane in trace_slots(label, 2)]
+        [None, [81.0, 58.0]]
+    """
+    present = np.bincount(label.ravel(), minlength=256)
+    return [trace_lane(label == slot) if present[slot] else None for slot in range(1, num_slots + 1)]
+
+
+def trace_parts(mask: NDArray[np.bool_]) -> list[Lane]:
+    """The lanes of a mask that only tells lane from background: one for each connected part.
+
+    Parts smaller than an 80th of the image's diagonal are left out, as are all but the largest 64. The dashes of a
+    broken line are lanes of their own.
+
+    Args:
+        mask: `(H, W)` true where a lane is.
+
+    Returns:
+        The lanes, the one with most pixels first.
+
+    Example:
+        >>> mask = np.zeros((59, 164), bool)
+        >>> mask[:, 20:22] = mask[:, 100:105] = True
+        >>> [lane.points[0].tolist() for lane in trace_parts(mask)]
+        [[102.0, 58.0], [20.5, 58.0]]
+    """
+    count, parts, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    least = float(np.hypot(*mask.shape)) * _SMALLEST
+    order: Sequence[int] = np.argsort(-boxes[1:count, cv2.CC_STAT_AREA], kind="stable").tolist()
+    lanes: list[Lane] = []
+    for part in order:
+        left, top, width, height = boxes[part + 1, :4].tolist()
+        if len(lanes) == _MOST:
+            break
+        if max(width, height) < least:
+            continue
+        window = np.zeros(mask.shape, bool)
+        box = (slice(top, top + height), slice(left, left + width))
+        window[box] = parts[box] == part + 1
+        if (lane := trace_lane(window)) is not None:
+            lanes.append(lane)
+    return lanes

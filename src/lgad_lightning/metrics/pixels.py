@@ -1,0 +1,57 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lgad_lightning.lanes import IGNORE_INDEX
+from lgad_lightning.metrics.base import LaneMetric
+
+
+class PixelF1(LaneMetric):
+    """Precision, recall, F1 and IoU of the pixels of lanes, at the size of the network's input.
+
+    For binary segmentation: every class but 0 is lane. Counts are summed over all images before they are divided, and
+    ignored pixels (255) count for nothing. What SAD calls the accuracy on BDD100K is the recall here.
+
+    Args:
+        kwargs: Arguments of `torchmetrics.Metric`.
+
+    Example:
+        >>> import torch
+        >>> metric = PixelF1()
+        >>> metric.update(torch.tensor([[[1, 1, 0, 0]]]), torch.tensor([[[1, 0, 1, 255]]]), images=["a.jpg"])
+        >>> metric.results()["total"]
+        {'f1': 0.5, 'precision': 0.5, 'recall': 0.5, 'pixel_iou': 0.3333333333333333}
+    """
+
+    of_pixels = True
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(num_values=3, **kwargs)
+
+    def update(
+        self, preds: Tensor, target: Tensor, images: Sequence[str], scenarios: Sequence[str] | None = None
+    ) -> None:
+        """Add images.
+
+        Args:
+            preds: `(B, H, W)` predicted classes.
+            target: `(B, H, W)` annotated classes, 255 where ignored.
+            images: A unique name of each image; the same name again is not counted.
+            scenarios: Category of each image, or None to report the total alone.
+        """
+        counted, lane, truth = target != IGNORE_INDEX, preds > 0, target > 0
+        parts = (lane & truth & counted, lane & ~truth & counted, ~lane & truth & counted)
+        counts = zip(*(part.flatten(1).sum(dim=1).tolist() for part in parts), strict=True)
+        self._add(images, scenarios, [list(row) for row in counts])
+
+    def _scores(self, values: NDArray[np.int64]) -> dict[str, Any]:
+        tp, fp, fn = values.sum(axis=0).tolist()
+        return {
+            "f1": 2 * tp / (2 * tp + fp + fn) if tp else 0.0,
+            "precision": tp / (tp + fp) if tp + fp else -1.0,
+            "recall": tp / (tp + fn) if tp + fn else -1.0,
+            "pixel_iou": tp / (tp + fp + fn) if tp else 0.0,
+        }
