@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lgad_lightning.commands.report import print_results, results_table, write_json
+from lgad_lightning.commands.figures import print_results, results_table, write_json
 
 RESULTS = {
     "total": {"tp": 3, "fp": 2, "precision": 0.6, "f1": 0.66667},
