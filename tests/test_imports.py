@@ -19,13 +19,19 @@ def imported_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["lgad_lightning", "lgad_lightning.metrics.functional", "lgad_lightning.lanes.files"]
+    "module",
+    [
+        "lgad_lightning",
+        "lgad_lightning.metrics.functional",
+        "lgad_lightning.lanes.files",
+        "lgad_lightning.reporting.comparing",
+    ],
 )
 def test_what_needs_no_tensors_imports_no_torch(module: str) -> None:
     assert not imported_by(f"import {module}") & HEAVY
 
 
-@pytest.mark.parametrize("command", ["data", "evaluate"])
+@pytest.mark.parametrize("command", ["data", "evaluate", "predict", "report"])
 def test_the_help_imports_nothing_heavy(command: str) -> None:
     code = f"from lgad_lightning.commands.{command} import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     assert not imported_by(code) & HEAVY
