@@ -224,11 +224,11 @@ def test_a_damaged_chunk_is_named_or_skipped(packed: Path, tmp_path: Path, worke
 
 
 def test_packed_data_can_be_checked_and_counted(packed: Path, tmp_path: Path) -> None:
-    out = tmp_path / "figures.json"
-    assert command("check", packed, "--json", out, "--workers", 2) == 0
-    assert json.loads(out.read_text())["findings"] == {}
-    assert command("stats", packed, "--json", out, "--workers", 2) == 0
-    assert json.loads(out.read_text())["images"] == 12
+    found, figures = tmp_path / "found.json", tmp_path / "figures.json"
+    assert command("check", packed, "--json", found, "--workers", 2) == 0
+    assert json.loads(found.read_text())["findings"] == {}
+    assert command("stats", packed, "--json", figures, "--workers", 2) == 0
+    assert json.loads(figures.read_text())["images"] == 12
 
 
 def test_points_far_outside_are_kept(tmp_path: Path, roads: Path) -> None:
