@@ -43,7 +43,7 @@ def test_lanes_metrics_and_networks_know_nothing_of_lightning(package: str) -> N
     assert not imported_by(everything) & LIGHTNING
 
 
-@pytest.mark.parametrize("module", ["attention", "features", "losses"])
+@pytest.mark.parametrize("module", ["attention", "feature_layout", "features", "internals", "losses", "pairing"])
 def test_the_functional_core_knows_nothing_of_lightning(module: str) -> None:
     assert not imported_by(f"import lgad_lightning.{module}") & LIGHTNING
 
