@@ -303,7 +303,11 @@ def test_real_culane(shared_dir: Path, tmp_path: Path) -> None:
     code, result = check(root)
     assert code == 0
     assert [result["splits"][split]["images"] for split in ("train", "val", "test")] == [31, 5, 5]
-    assert {kind: finding["count"] for kind, finding in result["findings"].items()} == {"disagree": 1, "count": 5}
+    assert {kind: finding["count"] for kind, finding in result["findings"].items()} == {
+        "disagree": 1,
+        "count": 5,
+        "clip": 2,
+    }
 
 
 def test_real_culane_without_masks(shared_dir: Path, tmp_path: Path) -> None:

@@ -181,6 +181,56 @@ def test_tusimple_has_the_official_figures(golden_dir, tmp_path):
     ]
 
 
+def test_predictions_that_count_as_nothing_are_told(golden_dir, tmp_path, capsys):
+    label = (golden_dir / "tusimple/public/label.json").read_text().splitlines()[0]
+    lanes = json.loads(label)["lanes"]
+    (tmp_path / "label.json").write_text(label + "\n")
+    arguments = ("tusimple", "--pred", tmp_path / "pred.json", "--gt", tmp_path / "label.json")
+    for given, message in (
+        ({"run_time": 201}, "1 of 1 predictions have a run_time above 200 (ms): by the official rule"),
+        ({"lanes": lanes + 3 * lanes[:1]}, "1 of 1 predictions have more than two lanes too many"),
+        ({}, ""),
+    ):
+        record = json.loads(label) | {"run_time": 10} | given
+        (tmp_path / "pred.json").write_text(json.dumps(record) + "\n")
+        results, _ = evaluate(tmp_path, *arguments)
+        assert message in capsys.readouterr().err
+        assert results["total"]["accuracy"] == (0 if given else 1)
+
+
+def test_recall_by_slot_and_distance_of_tusimple(golden_dir, tmp_path):
+    label, pred = golden_dir / "tusimple/public/label.json", tmp_path / "pred.json"
+    records = [json.loads(line) | {"run_time": 1} for line in label.read_text().splitlines()]
+    for record in records:
+        rows = record["h_samples"]
+        record["lanes"] = [[x if y > 400 else -2 for x, y in zip(lane, rows, strict=True)] for lane in record["lanes"]]
+    pred.write_text("".join(json.dumps(record) + "\n" for record in records))
+    results, _ = evaluate(tmp_path, "tusimple", "--pred", pred, "--gt", label, "--breakdown")
+    rows = {name: part["recall"] for name, part in results["breakdown"]["rows"].items()}
+    assert rows["576 to 719"] == rows["432 to 575"] == 1
+    assert rows["144 to 287"] == 0
+    annotated = sum(part["annotated"] for part in results["breakdown"]["slots"].values())
+    assert annotated == sum(len(record["lanes"]) for record in records)
+
+
+def test_recall_by_slot_and_distance_of_culane(data, tmp_path, capsys):
+    right = Lane([[1300, 590], [1100, 320]], CULANE_SIZE)
+    write_lines(tmp_path / "data/drive/a.lines.txt", [LANE, right])
+    write_lines(tmp_path / "pred/drive/a.lines.txt", [LANE, Lane([[1300, 590], [1226, 490]], CULANE_SIZE)])
+    scenario = data / "list/test_split/test0_normal.txt"
+    results, _ = evaluate(
+        tmp_path, "culane", "--data", data, "--pred", tmp_path / "pred", "--list", scenario, "--breakdown"
+    )
+    assert results["breakdown"]["slots"] == {
+        "slot 2": {"annotated": 2, "found": 1, "recall": 0.5},
+        "slot 3": {"annotated": 1, "found": 0, "recall": 0.0},
+    }
+    rows = {name: (part["found"], part["annotated"]) for name, part in results["breakdown"]["rows"].items()}
+    assert rows == {"472 to 589": (22, 36), "354 to 471": (12, 36), "236 to 353": (3, 9)}
+    assert "not part of the official protocol" in capsys.readouterr().out
+    assert results["total"]["tp"] == 1
+
+
 def test_tusimple_errors_name_file_and_line(golden_dir, capsys):
     folder = golden_dir / "tusimple" / "edge_cases" / "garbage_line"
     message = fails(capsys, "tusimple", "--pred", folder / "pred.json", "--gt", folder / "label.json")

@@ -1,3 +1,4 @@
+import logging
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +10,10 @@ from lgad_lightning.callbacks.prediction_files import check_folder, check_names,
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import TUSIMPLE_ROWS, TuSimpleFrame, write_lines, write_tusimple
+from lgad_lightning.metrics.functional.tusimple import MAX_RUN_TIME
 from lgad_lightning.modules import LaneResult
+
+log = logging.getLogger(__name__)
 
 
 class LanePredictionWriter(L.Callback):
@@ -105,3 +109,12 @@ class LanePredictionWriter(L.Callback):
         if trainer.is_global_zero:
             unique = {frame.raw_file: frame for frames in gathered for frame in frames}  # samplers may repeat images
             write_tusimple(self.folder / "predictions.json", unique.values())
+            slow = sum((frame.run_time or 0) > MAX_RUN_TIME for frame in unique.values())
+            if slow:
+                log.warning(
+                    "%d of %d predictions took more than %d ms each on this machine. The official evaluator, and with "
+                    "it lgad-eval tusimple, counts these as nothing; the figures of this test do not look at time.",
+                    slow,
+                    len(unique),
+                    MAX_RUN_TIME,
+                )

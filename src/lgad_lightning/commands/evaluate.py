@@ -11,20 +11,26 @@ import numpy as np
 
 from lgad_lightning import __version__
 from lgad_lightning.commands.console import run_command
-from lgad_lightning.commands.figures import print_results
+from lgad_lightning.commands.figures import print_breakdown, print_results
 from lgad_lightning.commands.outputs import check_output, csv_bytes, csv_with, json_bytes, json_with, write_output
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import Lane, prediction_name, read_lines
+from lgad_lightning.lanes import CULANE_SLOTS, TUSIMPLE_SIZE, Lane, prediction_name, read_lines
 from lgad_lightning.lanes.lists import read_list, scenario_name
 from lgad_lightning.longwork.parallel import map_parallel
 from lgad_lightning.metrics.functional import (
     MEAN_THRESHOLDS,
+    Found,
     FrameScores,
     LaneCounts,
+    add_up,
+    count_found,
     culane_counts,
+    culane_iou,
     culane_mean_f1,
     culane_scores,
     evaluate_tusimple,
+    match_lanes,
+    recall_by_part,
 )
 
 _LARGEST = 16384  # pixels on a side of an image; lanes are drawn in fixed-point coordinates, which end beyond
@@ -41,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    known = json_with("total", "scenarios", optional=frozenset({"unofficial"}))
+    known = json_with("total", "scenarios", optional=frozenset({"unofficial", "breakdown"}))
     for path, recognise in ((options.json, known), (options.per_image, csv_with(*options.header))):
         if path is not None and not path.parent.is_dir():
             raise LgadError(f"There is no folder {path.parent} to write {path.name} to; make it first.")
@@ -94,6 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     tusimple.add_argument("--gt", type=Path, required=True, metavar="FILE", help="labels")
 
     for protocol in (culane, tusimple):
+        protocol.add_argument(
+            "--breakdown",
+            action="store_true",
+            help="also the recall of each lane slot and by distance, which are not part of the official protocol",
+        )
         protocol.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON")
         protocol.add_argument("--per-image", type=Path, metavar="OUT.csv", help="write those of each image as CSV")
         protocol.add_argument("--overwrite", action="store_true", help="write even over files of other origin")
@@ -122,9 +133,21 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _tusimple(options: argparse.Namespace) -> None:
-    result = evaluate_tusimple(options.pred, options.gt)
+    result = evaluate_tusimple(options.pred, options.gt, options.breakdown)
+    for count, why in (
+        (result.too_slow, "have a run_time above 200 (ms)"),
+        (result.too_many, "have more than two lanes too many"),
+    ):
+        if count:
+            _print_warning(
+                f"{count} of {len(result.images)} predictions {why}: by the official rule these count as nothing, "
+                "accuracy 0, FP 0 and FN 1, whatever their lanes are."
+            )
     rows = ([name, *scores] for name, scores in result.images)
-    _report({"total": result.total._asdict(), "scenarios": {}}, rows, options)
+    results: dict[str, Any] = {"total": result.total._asdict(), "scenarios": {}}
+    if result.found is not None:
+        results["breakdown"] = recall_by_part(result.found, TUSIMPLE_SIZE[0])
+    _report(results, rows, options)
 
 
 class _Settings(NamedTuple):
@@ -133,10 +156,12 @@ class _Settings(NamedTuple):
     thresholds: tuple[float, ...]
     image_size: tuple[int, int]
     width: int
+    breakdown: bool
 
 
 class _Image(NamedTuple):
     counts: LaneCounts
+    found: Found | None
     missing_pred: bool
     missing_target: bool
     odd_line: str | None
@@ -153,7 +178,7 @@ def _culane(options: argparse.Namespace) -> None:
     scenarios = _read_lists(options.list or _default_lists(options.data))
     names = [name for images in scenarios.values() for name in images]
     thresholds = (options.iou, *MEAN_THRESHOLDS) if options.mean_f1 else (options.iou,)
-    settings = _Settings(options.pred, options.data, thresholds, options.size, options.width)
+    settings = _Settings(options.pred, options.data, thresholds, options.size, options.width, options.breakdown)
 
     images = map_parallel(partial(_evaluate, settings), names, "Evaluating", options.workers)
     _warn(names, images, options)
@@ -172,6 +197,9 @@ def _culane(options: argparse.Namespace) -> None:
     if options.mean_f1:
         counts = tp[:, 1:].sum(axis=0).tolist()
         results["unofficial"] = culane_mean_f1(counts, int(num_preds.sum()), int(num_target.sum()), MEAN_THRESHOLDS)
+    if options.breakdown:
+        found = add_up(image.found for image in images if image.found is not None)
+        results["breakdown"] = recall_by_part(found, options.size[0])
     rows = zip(names, tp[:, 0].tolist(), (num_preds - tp[:, 0]).tolist(), (num_target - tp[:, 0]).tolist(), strict=True)
     _report(results, rows, options)
 
@@ -209,7 +237,12 @@ def _evaluate(settings: _Settings, name: str) -> _Image:
     preds, missing_pred, odd_line = _read(_pred_file(settings.pred, name), settings.image_size)
     target, missing_target, odd_target = _read(_target_file(settings.data, name), settings.image_size)
     counts = culane_counts(preds, target, settings.thresholds, settings.image_size, settings.width)
-    return _Image(counts, missing_pred, missing_target, odd_line or odd_target)
+    found = None
+    if settings.breakdown:
+        iou = culane_iou(preds, target, settings.image_size, settings.width)
+        right = {row for row, column in match_lanes(iou) if iou[row, column] > settings.thresholds[0]}
+        found = count_found(preds, target, [row in right for row in range(len(target))], CULANE_SLOTS)
+    return _Image(counts, found, missing_pred, missing_target, odd_line or odd_target)
 
 
 def _read(path: Path, image_size: tuple[int, int]) -> tuple[list[Lane], bool, str | None]:
@@ -252,6 +285,8 @@ def _report(results: dict[str, Any], rows: Iterable[Sequence[Any]], options: arg
             "Not part of the official protocol:",
             *(f"{key} {value:.4f}" for key, value in results["unofficial"].items()),
         )
+    if "breakdown" in results:
+        print_breakdown(results["breakdown"])
     if options.json is not None:
         write_output(options.json, json_bytes(results))
     if options.per_image is not None:

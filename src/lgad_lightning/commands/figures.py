@@ -48,6 +48,20 @@ def print_results(results: Mapping[str, Any]) -> None:
         console.print(f"{name.replace('_', ' ')}: {value:.4f}", highlight=False)
 
 
+def print_breakdown(breakdown: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+    """Prints the recall by slot and by distance.
+
+    Args:
+        breakdown: What `recall_by_part` gives.
+    """
+    titles = {"slots": "lanes, left to right", "rows": "image rows, from the camera on"}
+    for key, parts in breakdown.items():
+        table = Table(titles[key], "annotated", "found", "recall", caption="not part of the official protocol")
+        for name, figures in parts.items():
+            table.add_row(name, *map(format_figure, figures.values()))
+        plain_console().print(table)
+
+
 def write_json(value: Any, path: Path) -> None:
     """Writes JSON so that nobody ever sees half of it."""
     with whole_file(path) as part:

@@ -1,5 +1,6 @@
 """The official lane metrics as functions of one image or of files."""
 
+from lgad_lightning.metrics.functional.breakdown import Found, add_up, count_found, recall_by_part
 from lgad_lightning.metrics.functional.culane import (
     MEAN_THRESHOLDS,
     LaneCounts,
@@ -18,14 +19,18 @@ from lgad_lightning.metrics.functional.tusimple import (
 
 __all__ = [
     "MEAN_THRESHOLDS",
+    "Found",
     "FrameScores",
     "LaneCounts",
     "TuSimpleResult",
+    "add_up",
+    "count_found",
     "culane_counts",
     "culane_iou",
     "culane_mean_f1",
     "culane_scores",
     "evaluate_tusimple",
     "match_lanes",
+    "recall_by_part",
     "tusimple_scores",
 ]

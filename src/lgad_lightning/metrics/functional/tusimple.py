@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import TUSIMPLE_SIZE, TUSIMPLE_SLOTS, Lane
 from lgad_lightning.lanes.files import read_json_lines
+from lgad_lightning.metrics.functional.breakdown import Found, add_up, count_found
 
 PIXEL_THRESHOLD = 20.0
 MATCH_THRESHOLD = 0.85
@@ -105,18 +107,25 @@ class TuSimpleResult(NamedTuple):
     Attributes:
         total: Sums over the predictions divided by the number of labels.
         images: Figures of each prediction, in the order of the file.
+        too_slow: Predictions that count as nothing because their `run_time` is above 200 ms.
+        too_many: Those that count as nothing because they have more than two lanes too many.
+        found: Counts by slot and distance, where they were asked for.
     """
 
     total: FrameScores
     images: list[tuple[str, FrameScores]]
+    too_slow: int = 0
+    too_many: int = 0
+    found: Found | None = None
 
 
-def evaluate_tusimple(pred: str | Path, gt: str | Path) -> TuSimpleResult:
+def evaluate_tusimple(pred: str | Path, gt: str | Path, breakdown: bool = False) -> TuSimpleResult:
     """Evaluate a TuSimple prediction file as the official `lane.py` does.
 
     Args:
         pred: Predictions: JSON lines with `raw_file`, `lanes` and `run_time` (milliseconds).
         gt: Labels: JSON lines with `raw_file`, `lanes` and `h_samples`.
+        breakdown: Whether to count by slot and distance, too; for these no prediction is too slow.
 
     Raises:
         LgadError: Where the official tool raises, with its message and the file and line.
@@ -139,6 +148,8 @@ def evaluate_tusimple(pred: str | Path, gt: str | Path) -> TuSimpleResult:
     labels = {str(_label(record, "raw_file", gt, number)): (record, number) for number, record in enumerate(records, 1)}
 
     images = []
+    too_slow = too_many = 0
+    parts: list[Found] = []
     for number, prediction in enumerate(predictions, start=1):
         where = f"{pred}:{number}"
         if not isinstance(prediction, dict) or not {"raw_file", "lanes", "run_time"} <= prediction.keys():
@@ -159,9 +170,25 @@ def evaluate_tusimple(pred: str | Path, gt: str | Path) -> TuSimpleResult:
                 "and run_time a number. Format of lanes error."
             ) from error
         images.append((name, scores))
+        too_slow += prediction["run_time"] > MAX_RUN_TIME
+        too_many += len(prediction["lanes"]) > len(target) + 2
+        if breakdown:
+            parts.append(_found(prediction["lanes"], target, h_samples))
 
     sums = np.cumsum([scores for _, scores in images], axis=0)[-1]  # adds one by one, as the official tool does
-    return TuSimpleResult(FrameScores(*(sums / len(labels)).tolist()), images)
+    found = add_up(parts) if parts else None
+    return TuSimpleResult(FrameScores(*(sums / len(labels)).tolist()), images, too_slow, too_many, found)
+
+
+def _found(preds: Sequence[Sequence[float]], target: Sequence[Sequence[float]], h_samples: Sequence[float]) -> Found:
+    rows = np.asarray(h_samples, dtype=np.float64)
+    predicted = _with_absent(preds, len(rows))
+    matched = [_best_accuracy(predicted, lane, rows) >= MATCH_THRESHOLD for lane in _with_absent(target, len(rows))]
+    return count_found(_lanes(preds, h_samples), _lanes(target, h_samples), matched, TUSIMPLE_SLOTS)
+
+
+def _lanes(lanes: Sequence[Sequence[float]], h_samples: Sequence[float]) -> list[Lane]:
+    return [Lane([(x, y) for x, y in zip(lane, h_samples, strict=True) if x >= 0], TUSIMPLE_SIZE) for lane in lanes]
 
 
 def _label(record: Any, key: str, path: str | Path, number: int) -> Any:
