@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import sys
 
-COMMANDS = {"fit": "fit", "cli": "cli", "data": "data", "eval": "evaluate", "predict": "predict"}
+COMMANDS = {"fit": "fit", "cli": "cli", "data": "data", "eval": "evaluate", "predict": "predict", "export": "export"}
 
 
 def main() -> None:
