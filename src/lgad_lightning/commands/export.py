@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dynamic", choices=("batch",), help="leave the number of images free (default: one)")
     parser.add_argument(
-        "--calibrate", type=Path, metavar="DATA", help="data set whose training images set int8's scales"
+        "--calibrate", type=Path, metavar="DATA", help="data set whose training images set int8's ranges"
     )
     parser.add_argument(
         "--images", type=_positive, default=64, metavar="N", help="number of images to calibrate on (default: 64)"
@@ -113,8 +113,9 @@ def _run(options: argparse.Namespace) -> None:
     path = options.out or Path(f"lanes{suffix}")
     if path.suffix != suffix:
         raise LgadError(f"--out {path}: the file must end in {suffix}.")
+    ours = path.is_file() and b"lgad_format" in path.read_bytes()
     for file in [path, path.with_suffix(".bin")] if options.format == "openvino" else [path]:
-        check_output(file, lambda content: b"lgad_format" in content, options.overwrite)
+        check_output(file, lambda content: ours, options.overwrite)
     plan = ExportPlan(options.precision, options.parts, options.frame_size, options.opset, options.dynamic is not None)
     import_onnx()
     student, weights = open_student(options.model)
@@ -131,7 +132,7 @@ def _run(options: argparse.Namespace) -> None:
         images = _training_images(open_data(options.calibrate, options.layout), student, options.images)
     export = build_onnx(student, plan, images, identity)
     with written(export, path, options.format) as draft:
-        _compare(draft, torch_engine, options.precision)
+        _compare(draft, torch_engine, options.precision, check)
         if check is not None:
             _score(draft, torch_engine, check, options)
         size = draft.size
@@ -153,11 +154,13 @@ def _training_images(data: Any, student: Any, count: int) -> list[Any]:
     return images
 
 
-def _compare(draft: Any, torch_engine: Any, precision: str) -> None:
+def _compare(draft: Any, torch_engine: Any, precision: str, data: Any) -> None:
     from lgad_lightning.export.parity import LARGEST, lane_parity, logits_difference, sample_frames
 
     frame = draft.export.frame
-    frames = sample_frames((frame.height, frame.width))
+    source = data.open("test") if data is not None else None
+    frames = [source.image(index) for index in range(min(4, len(source)))] if source is not None else None
+    frames = frames or sample_frames((frame.height, frame.width))
     difference = logits_difference(draft.export.core, torch_engine.student, frames)
     lanes = lane_parity(torch_engine, draft.engine(), frames)
     print(f"Logits differ by {difference:.1e} of the largest; {lanes.differing} of {lanes.points} lane points differ.")

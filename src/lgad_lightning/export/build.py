@@ -118,6 +118,7 @@ def build_onnx(
         "figures": student.figures,
         "versions": {name: version(name) for name in ("lgad-lightning", "torch", "onnx")},
     }
+    del model.metadata_props[:]  # the quantiser's
     add_metadata(model, metadata)
     return OnnxExport(core, model, frame)
 

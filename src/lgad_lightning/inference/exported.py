@@ -19,6 +19,10 @@ from lgad_lightning.lanes import Frame, GridDecoder, LaneGrid
 from lgad_lightning.rebuildable import rebuild
 
 FORMAT = 1
+_KEYS = (
+    "lgad_format", "preprocessing", "decoder", "protocol", "class_names", "image_size", "parts", "frame_size", "rows",
+    "has_existence", "dynamic",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def read_metadata(values: Mapping[str, str], where: str, identity: str) -> Expor
     if "lgad_format" not in values:
         raise LgadError(f"{where} was not written by lgad-export: it does not say what its numbers mean.")
     try:
-        found = {key: json.loads(value) for key, value in values.items()}
+        found = {key: json.loads(values[key]) for key in _KEYS}
         if found["lgad_format"] != FORMAT:
             raise LgadError(f"{where} was written by another version of lgad-export: export it again.")
         model = ModelInfo(
