@@ -21,6 +21,7 @@ FLOORS = (
     {"modules"},
     {"callbacks", "curation"},
     {"inference", "reporting"},
+    {"export"},
     {"commands", "__main__"},
 )
 """From the ground up; a room knows its own floor and those below it."""
