@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from lgad_lightning import __version__
-from lgad_lightning.commands.console import run_command
+from lgad_lightning.commands.console import CommandParser, run_command
 from lgad_lightning.commands.outputs import (
     Recognise,
     check_output,
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("lgad-data", description="Generate, check, count and show data sets of lanes.")
+    parser = CommandParser("lgad-data", description="Generate, check, count and show data sets of lanes.")
     parser.add_argument("--version", action="version", version=f"lgad-data {__version__}")
     commands = parser.add_subparsers(required=True, metavar="{synth,pack,check,stats,preview}")
     synth = commands.add_parser("synth", help="generate road scenes in CULane's layout")

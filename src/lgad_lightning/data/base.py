@@ -136,11 +136,16 @@ class LaneDataModule(L.LightningDataModule, ABC):
             split: `train`, `val` or `test`.
 
         Raises:
-            LgadError: If they cannot be found, or if the packed data set is another one than this.
+            LgadError: If they cannot be found, if there are none, or if the packed data set is another one than this.
         """
         if self.packed is None:
-            return self.source(split)
-        return StreamSource(f"{self.packed}/{split}", self.num_slots, [kind.__name__ for kind in type(self).__mro__])
+            source = self.source(split)
+        else:
+            kinds = [kind.__name__ for kind in type(self).__mro__]
+            source = StreamSource(f"{self.packed}/{split}", self.num_slots, kinds)
+        if not len(source):
+            raise LgadError(f"{source.root} has no images for {split}.")
+        return source
 
     @property
     def packed(self) -> str | None:
@@ -161,8 +166,6 @@ class LaneDataModule(L.LightningDataModule, ABC):
             raise LgadError(f"{self.packed} is packed, and has its label maps at hand: set label_cache to null.")
         for split in splits:
             source = self.open(split)
-            if not len(source):
-                raise LgadError(f"{source.root} has no images for {split}.")
             for index in () if self.packed else (0, len(source) - 1):
                 if not (path := source.root / source.names[index]).is_file():
                     raise LgadError(f"The first or last image of {split} is missing: {path}. {self.advice}")
