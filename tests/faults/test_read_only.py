@@ -28,6 +28,7 @@ def test_the_others_read_data_and_do_without_caches(read_only: Path, tmp_path: P
 
 _FIT = f"{' '.join(TINY)} data.root=RO/data"
 _CLI = f"fit --config=culane_erfnet_teacher.yaml --data.root=RO/data {' '.join(TINY_CLI)} --trainer.max_epochs=1"
+_CHECKPOINT = "lightning.pytorch.callbacks.ModelCheckpoint"
 _EVAL = "culane --pred=RO/run/predictions --data=RO/data"
 REFUSED = {
     "fit": (
@@ -39,10 +40,7 @@ REFUSED = {
     ),
     "cli": (
         (f"{_CLI} --trainer.default_root_dir=RO/new", "RO/new"),
-        (
-            f"{_CLI} --trainer.callbacks+=lightning.pytorch.callbacks.ModelCheckpoint --trainer.callbacks.dirpath=RO/new",
-            "RO",
-        ),
+        (f"{_CLI} --trainer.callbacks={_CHECKPOINT} --trainer.callbacks.dirpath=RO/new", "RO/new"),
     ),
     "data": (
         ("synth RO/new", "cannot be written"),

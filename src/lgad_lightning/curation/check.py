@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lgad_lightning.callbacks.prediction_files import check_names
-from lgad_lightning.curation.layouts import LAYOUTS
+from lgad_lightning.curation.official import compare_counts, official_counts
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.culane import CULaneSource
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
-from lgad_lightning.data.synthetic.generate import MANIFEST
 from lgad_lightning.data.tusimple import TuSimpleDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SIZE, Frame, Lane
@@ -43,25 +42,6 @@ WARNINGS = {
     "count": "a split has another number of images or lanes than the official data set",
 }
 """Kinds of finding that a person should look at."""
-
-OFFICIAL: dict[str, dict[str, tuple[int, int | None]]] = {
-    "culane": {
-        "train": (88_880, None),
-        "val": (9_675, 32_682),
-        "test": (34_680, 104_886),
-        "test: normal": (9_621, 32_777),
-        "test: crowd": (8_113, 28_003),
-        "test: hlight": (486, None),
-        "test: shadow": (930, None),
-        "test: noline": (4_067, None),
-        "test: arrow": (890, None),
-        "test: curve": (422, None),
-        "test: cross": (3_122, 0),
-        "test: night": (7_029, None),
-    },
-    "tusimple": {"train": (3_268, 13_219), "val": (358, 1_118), "test": (2_782, 9_947)},
-}
-"""Images and annotated lanes of the official splits, and of the scenarios in CULane's test split."""
 
 _VERSION = 2  # raised whenever an image is looked at in another way: interrupted checks are not continued then
 _EXAMPLES = 5  # of each kind of finding
@@ -127,8 +107,9 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
         files=lambda item: sources[item[0]].files(item[1]),
     )
     groups = {group: (count, state["lanes"][group]) for group, count in state["images"].items()}
-    official = {group: _official(module, group) for group in groups}
-    late = [*_listed_twice(sources), *_compare(groups, official)]
+    official = {group: official_counts(module, group) for group in groups}
+    differ = (Finding("count", group, detail) for group, detail in compare_counts(groups, official))
+    late = [*_listed_twice(sources), *differ]
     for finding in [*early, *late]:
         _count(state, finding)
     splits = {
@@ -251,23 +232,6 @@ def _bits(source: LaneSource, split: str) -> list[str] | None:
         if line.strip()
     ]
     return bits if all(len(text) == source.num_slots for text in bits) and len(read_list(path)) == len(bits) else None
-
-
-def _official(module: LaneDataModule, group: str) -> tuple[int | None, int | None]:
-    layout = next((name for name, (kind, _) in LAYOUTS.items() if isinstance(module, kind)), None)
-    if layout not in OFFICIAL or module.packed or (module.root / MANIFEST).is_file():
-        return None, None
-    return OFFICIAL[layout].get(group, (None, None))
-
-
-def _compare(
-    found: Mapping[str, tuple[int, int]], official: Mapping[str, tuple[int | None, int | None]]
-) -> Iterable[Finding]:
-    for group, counts in found.items():
-        hint = " (92,946 is what annotations from before April 2018 have)" if counts[1] == 92_946 else ""
-        for what, number, expected in zip(("images", "lanes"), counts, official[group], strict=True):
-            if expected is not None and number != expected:
-                yield Finding("count", group, f"{group} has {number:,} {what}, the official one {expected:,}{hint}")
 
 
 def _listed_twice(sources: Mapping[Split, LaneSource]) -> Iterable[Finding]:
