@@ -64,7 +64,7 @@ def test_trains_a_student_on_two_processes(folder: Path, student: Path) -> None:
 def test_shipped_configurations_are_found_by_name_and_missing_data_is_told(folder: Path) -> None:
     arguments = ("--config", "culane_erfnet_teacher.yaml", "--data.root", "/nowhere/CULane")
     failed = run("lgad-cli", "fit", *arguments, folder=folder, fails=True)
-    assert failed.returncode == 1
+    assert failed.code == 1
     assert "/nowhere/CULane" in failed.stderr
     assert "Traceback" not in failed.stderr
 

@@ -208,7 +208,8 @@ def test_an_empty_split_is_an_error(copy: Path) -> None:
     code, result = check(copy)
     assert code == 1
     assert "no images for train" in result["findings"]["split"]["examples"][0]
-    assert "no images for train" in str(run("preview", copy))
+    for command in ("preview", "stats"):
+        assert "no images for train" in str(run(command, copy))
 
 
 def test_a_list_that_is_no_utf8_is_checked(copy: Path) -> None:

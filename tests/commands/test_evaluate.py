@@ -355,6 +355,12 @@ def test_scoring_nothing_at_all_is_refused(data, tmp_path, capsys, folder, kind)
     assert results["total"]["tp"] == 0
 
 
+def test_lists_that_name_no_image_are_told(data, tmp_path, capsys):
+    (tmp_path / "empty.txt").write_text("\n\n")
+    message = fails(capsys, "culane", "--pred", tmp_path / "pred", "--data", data, "--list", tmp_path / "empty.txt")
+    assert "No image is named in empty" in message
+
+
 def test_predictions_of_absolute_names_are_looked_for_among_the_predictions(data, tmp_path, capsys):
     (tmp_path / "list.txt").write_text("../data/drive/a.jpg\n")
     arguments = ["culane", "--pred", data, "--data", data, "--list", tmp_path / "list.txt", "--workers", 1]

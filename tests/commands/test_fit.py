@@ -13,7 +13,6 @@ import torch
 import yaml
 
 from tests.helpers.commands import TINY, run, start
-from tests.helpers.in_one_process import Ended, run_each
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +138,7 @@ def test_a_resumed_run_takes_no_other_override(first_run: Path) -> None:
 
 def test_a_missing_data_root_is_told_in_one_message_before_anything_is_built(tmp_path: Path) -> None:
     failed = run("lgad-fit", "+experiment=culane_erfnet", "data.root=/nowhere/CULane", folder=tmp_path, fails=True)
-    assert failed.returncode == 1
+    assert failed.code == 1
     assert "Traceback" not in failed.stderr + failed.stdout
     for part in ("/nowhere/CULane", "list/train_gt.txt", "data.root=", "lgad-fit without arguments"):
         assert part in failed.stderr
@@ -250,25 +249,17 @@ def test_relative_paths_hold_when_a_run_is_resumed_elsewhere(first_run: Path, ti
     run("lgad-fit", *arguments, "hydra.run.dir=run", folder=tmp_path)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    run("lgad-fit", f"resume={tmp_path / 'run'}", folder=elsewhere)
+    (tmp_path / "run" / "student" / "checkpoints" / "last.ckpt").unlink()
+    for _ in range(2):  # a resumed run keeps the place and the overrides that it was begun with
+        resumed = run("lgad-fit", f"resume={tmp_path / 'run'}", folder=elsewhere)
+        assert "teacher.checkpoint=teacher.ckpt" in resumed.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("optimizer.lr=1e30", "The loss is no longer finite after optimiser step"),
-        ("distillation.weight=nan", "weight=nan"),
-        ("distillation.weight=-1", "weight=-1"),
-        ("monitor=val/nope", "monitor=val/nope"),
-    ],
-)
-def test_what_would_train_on_nothing_good_is_refused(
-    first_run: Path, tiny_root: Path, tmp_path: Path, setting: str, message: str
-) -> None:
-    arguments = (*TINY, f"data.root={tiny_root}", f"teacher.cache_dir={first_run}/cache/teachers", setting)
+def test_training_on_what_is_not_finite_ends(first_run: Path, tiny_root: Path, tmp_path: Path) -> None:
+    arguments = (*TINY, f"data.root={tiny_root}", f"teacher.cache_dir={first_run}/cache/teachers", "optimizer.lr=1e30")
     failed = run("lgad-fit", *arguments, folder=tmp_path, fails=True)
-    assert failed.returncode == 1
-    assert message in failed.stderr
+    assert failed.code == 1
+    assert "The loss is no longer finite after optimiser step" in failed.stderr
     assert "Traceback" not in failed.stderr
 
 
@@ -345,7 +336,7 @@ def test_a_bad_job_does_not_end_a_sweep(first_run: Path, tiny_root: Path, tmp_pa
     cache = f"teacher.cache_dir={first_run}/cache/teachers"
     arguments = (*TINY, f"data.root={tiny_root}", cache, "trainer.max_epochs=1", "hydra.sweep.dir=sweep")
     failed = run("lgad-fit", "-m", *arguments, "data.batch_size=4,-1,2", folder=tmp_path, fails=True)
-    assert failed.returncode == 1
+    assert failed.code == 1
     assert "1 of 3 jobs failed: 1." in failed.stderr
     assert "Traceback" not in failed.stderr
     with (tmp_path / "sweep" / "sweep.csv").open() as file:
@@ -387,53 +378,6 @@ def test_a_run_tells_its_story_and_libraries_keep_to_the_log(first_run: Path, ti
     for of_libraries in ("GPU available", "Tip:", "is deprecated", "rank_zero"):
         assert of_libraries not in both
     assert "GPU available" in (first_run / "story" / "fit.log").read_text()
-
-
-MISTAKES = {
-    "num_classes=1": "num_classes=1 must be at least 2",
-    "num_classes=abc": "num_classes='abc' must be int",
-    "distillation.weight=abc": "distillation.weight='abc' must be float",
-    "distillation.start=abc": "distillation.start='abc'",
-    "optimizer.lr=-1": "optimizer: ValueError: Invalid learning rate",
-    "optimizer.lr=abc": "optimizer.lr='abc'",
-    "optimizer._target_=torch.optim.Nope": "torch.optim.Nope is no class",
-    "trainer.max_epochs=abc": "trainer.max_epochs='abc'",
-    "trainer.precision=foo": "trainer.precision='foo'",
-    "network.channels=[16]": "network.channels=[16]",
-    "data.crop_top=700": "crop_top=700 leaves nothing",
-    "monitor=val/accuracy": "monitor=val/accuracy is not logged",
-    "data.bacth_size=3": "Did you mean data.batch_size?",
-    "nonsense=3": "nonsense is no key",
-    "distillation=nope": "There is no distillation=nope",
-    "network.channels=[a": "cannot be read",
-    "+cli=culane_erfnet_student": "lgad-cli fit --config",
-    "resume=it's": "it's is no run folder",
-    "stage=x": "stage='x' must be",
-    "seed=-1": "seed=-1",
-    "data.mean=[a,b,c]": "mean",
-    "data.on_error=maybe": "on_error",
-    "teacher.checkpoint=absent.ckpt": "absent.ckpt does not exist",
-}
-"""Settings, and what is said of them."""
-
-
-@pytest.fixture(scope="module")
-def mistakes(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Ended]]:
-    """How `lgad-fit` ends for each of the mistakes, and where it was tried."""
-    folder = tmp_path_factory.mktemp("mistakes")
-    calls = [[*TINY, f"data.root={tiny_root}", setting] for setting in MISTAKES]
-    return folder, dict(zip(MISTAKES, run_each("lgad_lightning.commands.fit", calls, folder), strict=True))
-
-
-@pytest.mark.parametrize("setting", MISTAKES)
-def test_a_mistake_is_one_message_before_anything_long(mistakes: tuple[Path, dict[str, Ended]], setting: str) -> None:
-    folder, ends = mistakes
-    code, stdout, stderr = ends[setting]
-    assert code == 1
-    assert MISTAKES[setting] in stderr
-    assert "Traceback" not in stdout + stderr
-    assert len(stderr.strip().splitlines()) <= 5, stderr
-    assert not list(folder.rglob("*.ckpt"))
 
 
 def test_a_checkpoint_of_another_network_is_one_message(first_run: Path, tiny_root: Path, tmp_path: Path) -> None:

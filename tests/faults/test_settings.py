@@ -1,91 +1,24 @@
-"""Every hostile setting ends in one message, exit code 1 or 2, and nothing of the user's is touched."""
+"""Hostile settings: each ends its command at once, in a message that names it, with nothing of the user's changed."""
 
-import logging
-import os
-import sys
-from collections.abc import Callable, Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from lgad_lightning.commands import cli, data, evaluate, fit
-from lgad_lightning.data.synthetic import SyntheticData, generate
+from tests.faults.endings import told
 from tests.faults.hostile_settings import CLI, DATA, EVAL, FIT
 from tests.helpers.commands import TINY
+from tests.helpers.in_one_process import run_each
 
-pytestmark = pytest.mark.faults
-
-
-def checksum(folder: Path) -> str:
-    """Of the names and contents of all files."""
-    digest = sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(str(path.relative_to(folder)).encode(errors="surrogateescape") + path.read_bytes())
-    return digest.hexdigest()
+SETTINGS = {"fit": FIT, "cli": CLI, "data": DATA, "evaluate": EVAL}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder to work in, with a data set of the user's."""
-    folder = tmp_path_factory.mktemp("faults")
-    generate(SyntheticData(train=16, val=4, test=9, image_size=(148, 410)), folder / "data", workers=0)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def _inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("LGAD_CACHE", str(folder / "cache"))
-    monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
-    handlers = list(logging.root.handlers)
-    environment = dict(os.environ)
-    yield
-    logging.root.handlers[:] = handlers
-    os.environ.clear()
-    os.environ.update(environment)
-
-
-def refused(
-    command: str, main: Callable[[], None], arguments: list[str], word: str, folder: Path, capfd: pytest.CaptureFixture
-) -> None:
-    """Runs a command in this process and looks at how it ends."""
-    before = checksum(folder / "data")
-    sys.argv = [f"lgad-{command}", *arguments]
-    with pytest.raises(SystemExit) as end:
-        main()
-    code = end.value.code
-    if isinstance(code, str):
-        print(code, file=sys.stderr)  # as the interpreter does at its end
-        code = 1
-    output = capfd.readouterr()
-    assert code in (1, 2), output
-    assert "Traceback" not in output.out + output.err
-    lines = output.err.rstrip().splitlines()
-    first = next(number for number, line in enumerate(lines) if line.startswith(f"lgad-{command}") and ":" in line)
-    assert len(lines) - first <= 5, output.err
-    assert word in "\n".join(lines[first:]), output.err
-    assert checksum(folder / "data") == before
-
-
-@pytest.mark.parametrize(("setting", "word"), FIT)
-def test_fit(setting: str, word: str, folder: Path, capfd: pytest.CaptureFixture) -> None:
-    tiny = [] if setting.startswith("resume=") else [*TINY, "data.root=data"]
-    if setting == "trainer=null" or setting.startswith("data=5"):
-        tiny = []
-    refused("fit", fit.main, [*tiny, setting], word, folder, capfd)
-
-
-@pytest.mark.parametrize(("arguments", "word"), CLI)
-def test_cli(arguments: str, word: str, folder: Path, capfd: pytest.CaptureFixture) -> None:
-    refused("cli", cli.main, arguments.split(), word, folder, capfd)
-
-
-@pytest.mark.parametrize(("arguments", "word"), DATA)
-def test_data(arguments: str, word: str, folder: Path, capfd: pytest.CaptureFixture) -> None:
-    refused("data", data.main, arguments.split(), word, folder, capfd)
-
-
-@pytest.mark.parametrize(("arguments", "word"), EVAL)
-def test_eval(arguments: str, word: str, folder: Path, capfd: pytest.CaptureFixture) -> None:
-    refused("eval", evaluate.main, arguments.split(), word, folder, capfd)
+@pytest.mark.parametrize("command", SETTINGS)
+def test_hostile_settings_are_told(command: str, kept: Path, tmp_path: Path) -> None:
+    table = SETTINGS[command]
+    assert len(table) >= 30
+    small = [*TINY, "data.root=HOME/data"] if command == "fit" else []
+    calls = [[*small, *call.split()] if not call.startswith("data=") else [call] for call, _ in table]
+    calls = [[word.replace("HOME", str(kept)) for word in call] for call in calls]
+    ends = run_each(f"lgad_lightning.commands.{command}", calls, tmp_path)
+    told([call for call, _ in table], ends, words=[word.replace("HOME", str(kept)) for _, word in table])
+    assert not list(tmp_path.rglob("*.ckpt"))

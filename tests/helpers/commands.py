@@ -1,11 +1,12 @@
 """Runs the package's console scripts as a user does, on a data set so small that a run takes seconds."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -27,6 +28,26 @@ TINY = (
     "teacher.trainer.max_epochs=2",
 )
 
+TINY_CLI = (
+    "--model.network.init_args.channels=[8,16,24]",
+    "--model.network.init_args.input_size=[32,96]",
+    "--data.input_size=[32,96]",
+    "--data.crop_top=48",
+    "--data.batch_size=4",
+    "--data.num_workers=0",
+    "--trainer.accelerator=cpu",
+    "--trainer.devices=1",
+)
+"""Arguments that make the shipped configurations of `lgad-cli` small."""
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
 
 def environment(folder: Path) -> dict[str, str]:
     """One thread a process, and caches in a folder of the test's own."""
@@ -40,8 +61,24 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def start(name: str, *arguments: str, folder: Path, new_group: bool = False) -> "subprocess.Popen[str]":
-    """Starts a console script in a folder; in a group of processes of its own, to be interrupted as one."""
+def start(
+    name: str, *arguments: str, folder: Path, new_group: bool = False, most_bytes: int | None = None
+) -> "subprocess.Popen[str]":
+    """Starts a console script in a folder.
+
+    Args:
+        name: The script.
+        arguments: Its command line.
+        folder: Where to start it.
+        new_group: In a group of processes of its own, to be interrupted as one.
+        most_bytes: The largest file that it can write.
+    """
+
+    def prepare() -> None:
+        heed_interrupts()
+        if most_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
     return subprocess.Popen(
         [str(SCRIPTS / name), *arguments],
         cwd=folder,
@@ -49,17 +86,25 @@ def start(name: str, *arguments: str, folder: Path, new_group: bool = False) -> 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_interrupts,
+        preexec_fn=prepare,
         start_new_session=new_group,
     )
 
 
-def run(name: str, *arguments: str, folder: Path, fails: bool = False) -> "subprocess.CompletedProcess[str]":
+def finish(process: "subprocess.Popen[str]", timeout: float = 300) -> Ended:
+    """Waits for a command's end."""
+    try:
+        stdout, stderr = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
+    return Ended(process.returncode, stdout, stderr)
+
+
+def run(name: str, *arguments: str, folder: Path, fails: bool = False) -> Ended:
     """Runs a console script in a folder and checks its exit code."""
-    process = start(name, *arguments, folder=folder)
-    stdout, stderr = process.communicate(timeout=300)
-    assert (process.returncode != 0) == fails, f"exit code {process.returncode}\n{stdout}\n{stderr}"
-    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+    end = finish(start(name, *arguments, folder=folder))
+    assert (end.code != 0) == fails, f"exit code {end.code}\n{end.stdout}\n{end.stderr}"
+    return end
 
 
 def cli_config(name: str) -> dict[str, Any]:

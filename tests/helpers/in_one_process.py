@@ -10,18 +10,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from tests.conftest import CHECKOUT
-from tests.helpers.commands import environment
-
-
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    stdout: str
-    stderr: str
+from tests.helpers.commands import Ended, environment
 
 
 def run_each(module: str, calls: Sequence[Sequence[str]], folder: Path) -> list[Ended]:
@@ -39,8 +30,9 @@ def run_each(module: str, calls: Sequence[Sequence[str]], folder: Path) -> list[
         text=True,
         cwd=folder,
         env=environment(folder) | {"PYTHONPATH": os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])},
+        timeout=300,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, f"exit code {done.returncode}: {done.stderr}"
     return [Ended(*ended) for ended in json.loads(done.stdout.splitlines()[-1])]
 
 

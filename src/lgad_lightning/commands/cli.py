@@ -2,12 +2,13 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from pydoc import locate
 from typing import Any
 
 from jsonargparse import ArgumentError
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from typing_extensions import override
 
 from lgad_lightning import __version__
@@ -17,6 +18,7 @@ from lgad_lightning.commands.mistakes import INTERRUPTED, describe, keep_traceba
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneModule
+from lgad_lightning.modules.weights import read_checkpoint
 from lgad_lightning.rebuildable import remember
 
 
@@ -34,6 +36,7 @@ def main() -> None:
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
+            trainer_defaults={"plugins": {"class_path": "lgad_lightning.checkpoints.WholeCheckpointIO"}},
             parser_kwargs={"version": __version__, "exit_on_error": False},
         )
     except Exception as error:
@@ -49,15 +52,34 @@ def main() -> None:
 
 def explain(error: Exception) -> str:
     """What went wrong, in at most five lines; the traceback of what is nobody's setting goes to a file."""
-    if isinstance(error, LgadError):
-        return f"lgad-cli: {error}"
+    for cause in causes(error):  # jsonargparse tells them among all types that a value is not of
+        if isinstance(cause, LgadError):
+            return f"lgad-cli: {cause}"
     if isinstance(error, ArgumentError):
         return f"lgad-cli: {' '.join(str(error).split()):.600}"
     return f"lgad-cli: {describe(error)}\nThe traceback is in {keep_traceback('lgad-cli', error)}."
 
 
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what it was raised from or upon, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+KEYWORDS = ("best", "last", "hpc", "registry")
+"""What Lightning takes for --ckpt_path beside paths."""
+
+
 class LaneCLI(LightningCLI):
-    """LightningCLI that evaluates trained weights only, and for that asks for no teacher."""
+    """LightningCLI that looks at checkpoints first, evaluates trained weights only, and asks for no teacher then."""
+
+    @override
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        super().parse_arguments(parser, args)
+        checkpoint = self.config[self.config.subcommand].ckpt_path
+        if checkpoint not in (None, *KEYWORDS) and "://" not in checkpoint:
+            read_checkpoint(checkpoint)  # Lightning would read it next, and has no words for what is none
 
     @override
     def before_instantiate_classes(self) -> None:

@@ -1,15 +1,27 @@
-"""What the console scripts have in common: errors and interruptions end in one line."""
+"""What the console scripts have in common: mistakes, errors and interruptions end in one line."""
 
+import argparse
 import signal
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import NoReturn, TextIO
 
+from typing_extensions import override
+
+from lgad_lightning.commands.mistakes import INTERRUPTED
 from lgad_lightning.errors import LgadError
 
 
+class CommandParser(argparse.ArgumentParser):
+    """Tells mistakes in one line, not below all that might have been given."""
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help.\n")
+
+
 def run_command(program: str, action: Callable[[], int | None], hint: str = "") -> None:
-    """Runs a command; errors and Ctrl-C end the process with one line and exit code 1.
+    """Runs a command; errors end the process with one line and exit code 1, Ctrl-C with one line and 130.
 
     Args:
         program: Its name, the beginning of the line.
@@ -24,7 +36,8 @@ def run_command(program: str, action: Callable[[], int | None], hint: str = "") 
         sys.exit(f"{program}: {error}")
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would end the tidying-up in a traceback
-        sys.exit(f"{program}: interrupted{hint}")
+        print(f"{program}: interrupted{hint}.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     if code is not None:
         sys.exit(code)
 

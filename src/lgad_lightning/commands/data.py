@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lgad_lightning import __version__
-from lgad_lightning.commands.console import run_command
+from lgad_lightning.commands.console import CommandParser, run_command
 from lgad_lightning.data.source import SPLITS
 from lgad_lightning.data.synthetic import SyntheticData
 
@@ -29,7 +29,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("lgad-data", description="Generate, check, count and show data sets of lanes.")
+    parser = CommandParser("lgad-data", description="Generate, check, count and show data sets of lanes.")
     parser.add_argument("--version", action="version", version=f"lgad-data {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="{synth,pack,check,stats,preview}")
     synth = commands.add_parser("synth", help="generate road scenes in CULane's layout")

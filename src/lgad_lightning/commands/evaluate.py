@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lgad_lightning import __version__
-from lgad_lightning.commands.console import run_command
+from lgad_lightning.commands.console import CommandParser, run_command
 from lgad_lightning.commands.figures import print_breakdown, print_results
 from lgad_lightning.commands.outputs import check_output, csv_bytes, csv_with, json_bytes, json_with, write_output
 from lgad_lightning.errors import LgadError
@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("lgad-eval", description="The official figures of lane predictions.")
+    parser = CommandParser("lgad-eval", description="The official figures of lane predictions.")
     parser.add_argument("--version", action="version", version=f"lgad-eval {__version__}")
     protocols = parser.add_subparsers(required=True, metavar="{culane,tusimple}")
 
@@ -177,6 +177,8 @@ def _culane(options: argparse.Namespace) -> None:
             raise LgadError(f"There is no folder {folder}; check --pred and --data.")
     scenarios = _read_lists(options.list or _default_lists(options.data))
     names = [name for images in scenarios.values() for name in images]
+    if not names:
+        raise LgadError(f"No image is named in {', '.join(scenarios)}: check --list and --data.")
     thresholds = (options.iou, *MEAN_THRESHOLDS) if options.mean_f1 else (options.iou,)
     settings = _Settings(options.pred, options.data, thresholds, options.size, options.width, options.breakdown)
 

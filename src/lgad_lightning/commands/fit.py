@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,7 +24,7 @@ from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_
 from lgad_lightning.commands.run_folder import claimed, save_configuration
 from lgad_lightning.commands.stages import build_teacher, fit_student, fit_teacher, obtain_teacher
 from lgad_lightning.commands.sweep import write_failure
-from lgad_lightning.commands.terminal import speak_plainly
+from lgad_lightning.commands.terminal import close_bars, speak_plainly
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.data.dataset import collate
 from lgad_lightning.data.source import Split
@@ -66,7 +68,7 @@ def run(cfg: DictConfig) -> float:
     """Hydra's task: `fit`, whose errors all become a message; a sweep goes on after them."""
     try:
         speak_plainly()
-        with environment_variable("HYDRA_FULL_ERROR", None):  # the processes of a ddp training inherit it
+        with environment_variable("HYDRA_FULL_ERROR", None), tidied():  # the processes of a ddp training inherit it
             return fit(cfg)
     except Exception as error:
         message = str(error) if isinstance(error, LgadError) else unforeseen(error, cfg)
@@ -77,7 +79,15 @@ def run(cfg: DictConfig) -> float:
         return float("nan")
     except (KeyboardInterrupt, SystemExit) as stop:  # the trainer makes the latter of the former
         end_early(stop, cfg)
+
+
+@contextmanager
+def tidied() -> Iterator[None]:
+    """Ends, whatever happens, what would print something behind the last words: progress bars and wandb's run."""
+    try:
+        yield
     finally:
+        close_bars()
         finish_wandb()
 
 
@@ -123,8 +133,9 @@ def fit(cfg: DictConfig) -> float:
     resume = cfg.resume is not None
     if resume:
         cfg = saved_configuration(Path(cfg.resume))
-        log.info("Resuming the run in %s.", cfg.run_dir)
     with claimed(Path(cfg.run_dir), resume):
+        if resume:
+            log.info("Resuming the run in %s.", cfg.run_dir)
         try:
             return fit_stages(cfg, resume)
         except Exception:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lgad_lightning import __version__
-from lgad_lightning.commands.console import run_command
+from lgad_lightning.commands.console import CommandParser, run_command
 
 _HINT = "; the same command with --resume goes on from here"
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("lgad-predict", description="Find lanes in images and videos.")
+    parser = CommandParser("lgad-predict", description="Find lanes in images and videos.")
     parser.add_argument("--version", action="version", version=f"lgad-predict {__version__}")
     parser.add_argument(
         "model", metavar="MODEL", help="checkpoint, folder of a run or of a saved student, or an export's file"

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from lgad_lightning import __version__
-from lgad_lightning.commands.console import run_command
+from lgad_lightning.commands.console import CommandParser, run_command
 from lgad_lightning.commands.figures import plain_console
 from lgad_lightning.commands.outputs import check_output, csv_bytes, csv_with, json_bytes, json_with, write_output
 from lgad_lightning.reporting.arms import group_runs
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("lgad-report", description="Compare runs of lgad-fit, seed by seed.")
+    parser = CommandParser("lgad-report", description="Compare runs of lgad-fit, seed by seed.")
     parser.add_argument("--version", action="version", version=f"lgad-report {__version__}")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a run, or of a sweep")
     parser.add_argument(

@@ -52,14 +52,18 @@ def claimed(folder: Path, resume: bool) -> Iterator[None]:
 def save_configuration(cfg: DictConfig) -> None:
     """Writes the run's configuration: resolved to `config.yaml`, for people; as composed to `.hydra/`, to resume from.
 
-    Hydra itself would write `.hydra/` before anybody has looked whether another run's is there.
+    Hydra itself would write `.hydra/` before anybody has looked whether another run's is there. It appears when it is
+    whole: from then on the run can be resumed.
 
     Args:
         cfg: The composed configuration.
     """
     folder = Path(cfg.run_dir)
+    if not (folder / ".hydra").exists():  # a resumed run keeps its own
+        part = folder / ".hydra.part"
+        part.mkdir(exist_ok=True)
+        OmegaConf.save(cfg, part / "config.yaml")
+        OmegaConf.save(OmegaConf.create({"hydra": HydraConfig.get()}), part / "hydra.yaml")
+        OmegaConf.save(HydraConfig.get().overrides.task, part / "overrides.yaml")
+        part.rename(folder / ".hydra")
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
-    (folder / ".hydra").mkdir(exist_ok=True)
-    OmegaConf.save(cfg, folder / ".hydra" / "config.yaml")
-    OmegaConf.save(OmegaConf.create({"hydra": HydraConfig.get()}), folder / ".hydra" / "hydra.yaml")
-    OmegaConf.save(HydraConfig.get().overrides.task, folder / ".hydra" / "overrides.yaml")

@@ -8,8 +8,8 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from hydra.core.hydra_config import HydraConfig
 from lightning.fabric.utilities import move_data_to_device
+from omegaconf import OmegaConf
 
 from lgad_lightning.callbacks import FeatureDistillation, LabelGuidedAttentionDistillation, draw_batch
 from lgad_lightning.commands.figures import print_results, write_json
@@ -47,13 +47,13 @@ def report(
     frames = frames_to_draw(data, count=6, device=student.device)
     write_picture(run_dir / "pictures" / "test.png", draw_batch(student, frames, distillation, count=6))
     log.info("Figures, predictions, pictures and checkpoints are in %s.", run_dir)
-    log.info("Next: %s", next_command(distillation))
+    log.info("Next: %s", next_command(run_dir, distillation))
 
 
-def next_command(distillation: list[FeatureDistillation]) -> str:
+def next_command(run_dir: Path, distillation: list[FeatureDistillation]) -> str:
     """What to compare the run with: the control without a teacher; LGAD, where the run was without it."""
-    overrides = HydraConfig.get().overrides.task
-    kept = [text for text in overrides if not text.startswith(("distillation=", "resume=", "run_dir="))]
+    overrides = OmegaConf.load(run_dir / ".hydra" / "overrides.yaml")
+    kept = [text for text in map(str, overrides) if not text.startswith(("distillation=", "run_dir="))]
     control = any(isinstance(callback, LabelGuidedAttentionDistillation) for callback in distillation)
     other = "label_attention" if control else "lgad"
     return shlex.join(["lgad-fit", *kept, f"distillation={other}"]) + ", to compare with."

@@ -7,6 +7,7 @@ from typing import Any
 import lightning as L
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import TQDMProgressBar
+from tqdm import tqdm
 from typing_extensions import override
 
 OWN = "lgad_lightning"
@@ -42,6 +43,12 @@ def log_warning(
     """A warning as a line of the log; in the place of `warnings.showwarning`."""
     level = logging.INFO if issubclass(category, TIPS) else logging.WARNING
     logging.getLogger("py.warnings").log(level, "Warning: %s (%s:%d)", message, filename, lineno)
+
+
+def close_bars() -> None:
+    """Ends the progress bars of a training that was cut short, which would be drawn once more behind the last words."""
+    for bar in list(tqdm._instances):
+        bar.close()
 
 
 class PhaseProgressBar(TQDMProgressBar):

@@ -5,16 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
-import cv2
 import lightning as L
-import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader
 
 from lgad_lightning.data.augment import LaneAugmentation
-from lgad_lightning.data.dataset import LaneBatch, LaneDataset, collate
+from lgad_lightning.data.dataset import LaneBatch, LaneDataset
 from lgad_lightning.data.label_cache import LabelCache, build_label_cache, files_stamp
-from lgad_lightning.data.loader import LaneLoader
+from lgad_lightning.data.loader import load_batches
 from lgad_lightning.data.preprocessing import Preprocessing
 from lgad_lightning.data.protocol import CULANE, PIXELS, Protocol
 from lgad_lightning.data.sampler import EpochSampler
@@ -22,7 +20,6 @@ from lgad_lightning.data.settings import check_choice, check_whole
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.data.stream import StreamSource, is_packed
 from lgad_lightning.errors import LgadError
-from lgad_lightning.longwork.parallel import end_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -166,11 +163,16 @@ class LaneDataModule(L.LightningDataModule, ABC):
             split: `train`, `val` or `test`.
 
         Raises:
-            LgadError: If they cannot be found, or if the packed data set is another one than this.
+            LgadError: If they cannot be found, if there are none, or if the packed data set is another one than this.
         """
         if self.packed is None:
-            return self.source(split)
-        return StreamSource(f"{self.packed}/{split}", self.num_slots, [kind.__name__ for kind in type(self).__mro__])
+            source = self.source(split)
+        else:
+            kinds = [kind.__name__ for kind in type(self).__mro__]
+            source = StreamSource(f"{self.packed}/{split}", self.num_slots, kinds)
+        if not len(source):
+            raise LgadError(f"{source.root} has no images for {split}.")
+        return source
 
     @property
     def packed(self) -> str | None:
@@ -191,8 +193,6 @@ class LaneDataModule(L.LightningDataModule, ABC):
             raise LgadError(f"{self.packed} is packed, and has its label maps at hand: set label_cache to null.")
         for split in splits:
             source = self.open(split)
-            if not len(source):
-                raise LgadError(f"{source.root} has no images for {split}.")
             for index in () if self.packed else (0, len(source) - 1):
                 if not (path := source.root / source.names[index]).is_file():
                     raise LgadError(f"The first or last image of {split} is missing: {path}. {self.advice}")
@@ -331,22 +331,9 @@ class LaneDataModule(L.LightningDataModule, ABC):
         return self._loader("predict")
 
     def _loader(self, split: str) -> DataLoader[LaneBatch]:
-        dataset, train = self.datasets[split], split == "train"
-        if self.num_workers:
-            cv2.setNumThreads(0)  # a forked worker may wait for ever for threads that the parent had
         ranks = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        sampler = EpochSampler(dataset, self.seed, train, *ranks)
-        return LaneLoader(
-            dataset,
-            batch_size=self.batch_size,  # by name: Lightning makes the loader anew to predict
-            sampler=sampler,
-            num_workers=self.num_workers,
-            collate_fn=collate,
-            worker_init_fn=_start_worker,
-            pin_memory=torch.cuda.is_available(),
-            drop_last=train and len(sampler) >= self.batch_size,
-            persistent_workers=self.num_workers > 0,
-        )
+        sampler = EpochSampler(self.datasets[split], self.seed, split == "train", *ranks)
+        return load_batches(self.datasets[split], sampler, self.batch_size, self.num_workers, train=split == "train")
 
     def on_after_batch_transfer(self, batch: LaneBatch, dataloader_idx: int) -> LaneBatch:
         """Makes of pixels what the network sees, on the device.
@@ -363,8 +350,3 @@ class LaneDataModule(L.LightningDataModule, ABC):
 
 def _files(source: LaneSource) -> list[list[Path]]:
     return [source.files(index) for index in range(len(source))]
-
-
-def _start_worker(worker: int) -> None:
-    cv2.setNumThreads(0)  # no threads of OpenCV; 1 waits for ever, now and then, in a forked worker
-    end_with_parent()

@@ -1,9 +1,46 @@
 from collections.abc import Iterator
 from typing import Any
 
+import cv2
+import torch
 from torch.utils.data import DataLoader
 
+from lgad_lightning.data.dataset import LaneDataset, collate
+from lgad_lightning.data.sampler import EpochSampler
 from lgad_lightning.errors import LgadError
+from lgad_lightning.longwork.parallel import end_with_parent
+
+
+def load_batches(
+    dataset: LaneDataset, sampler: EpochSampler, batch_size: int, num_workers: int, train: bool
+) -> "LaneLoader":
+    """Batches of a data set, in the sampler's order.
+
+    Args:
+        dataset: The data set.
+        sampler: The order.
+        batch_size: Images in a batch.
+        num_workers: Processes that load; 0 for this one.
+        train: Whether a last batch of fewer images is left out, unless it is the only one.
+    """
+    if num_workers:
+        cv2.setNumThreads(0)  # a forked worker may wait for ever for threads that the parent had
+    return LaneLoader(
+        dataset,
+        batch_size=batch_size,  # by name: Lightning makes the loader anew to predict
+        sampler=sampler,
+        num_workers=num_workers,
+        collate_fn=collate,
+        worker_init_fn=_start_worker,
+        pin_memory=torch.cuda.is_available(),
+        drop_last=train and len(sampler) >= batch_size,
+        persistent_workers=num_workers > 0,
+    )
+
+
+def _start_worker(worker: int) -> None:
+    cv2.setNumThreads(0)  # no threads of OpenCV; 1 waits for ever, now and then, in a forked worker
+    end_with_parent()
 
 
 class LaneLoader(DataLoader[Any]):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import cv2
 from rich.console import Console
@@ -93,12 +93,12 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int
                 f"One of {workers} worker processes was killed, perhaps for want of memory: try fewer workers."
             ) from error
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
 def _interrupts_wait() -> Iterator[None]:
-    """Holds Ctrl-C back while workers start: they inherit that, and so do not die of it before they ignore it."""
+    """Holds Ctrl-C back while workers start: they inherit that, and so do not die before they are ready for it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -119,8 +119,18 @@ def _start_worker(function: Callable[[Any], Any]) -> None:
     global _function
     _function = function
     cv2.setNumThreads(0)  # no threads of OpenCV in a worker; 1 waits for ever, now and then, in a forked one
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent sees to it
+    signal.signal(signal.SIGINT, _drop_the_rest)  # Ctrl-C reaches the whole group; the parent sees to it
     end_with_parent()
+
+
+def _drop_the_rest(*_: object) -> None:
+    """Lets a worker end what it is at, and begin nothing more of what it was sent already."""
+    global _function
+    _function = _interrupt
+
+
+def _interrupt(item: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def end_with_parent() -> None:
