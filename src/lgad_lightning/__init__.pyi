@@ -6,7 +6,17 @@ from .callbacks import (
     LabelGuidedAttentionDistillation,
     SelfAttentionDistillation,
 )
-from .data import CULaneDataModule, LaneFolderDataModule, Preprocessing, SyntheticLaneDataModule, TuSimpleDataModule
+from .data import (
+    BDD100KDataModule,
+    CULaneDataModule,
+    CurveLanesDataModule,
+    LaneFolderDataModule,
+    LLAMASDataModule,
+    OpenLaneDataModule,
+    Preprocessing,
+    SyntheticLaneDataModule,
+    TuSimpleDataModule,
+)
 from .errors import LgadError
 from .inference import LanePredictor
 from .modules import LaneStudent, LaneTeacher, load_student, load_teacher
@@ -17,11 +27,14 @@ __version__: str
 
 __all__ = [
     "AttentionTransfer",
+    "BDD100KDataModule",
     "CULaneDataModule",
+    "CurveLanesDataModule",
     "ENet",
     "ERFNet",
     "FeatureDistillation",
     "JointLabelGuidedAttentionDistillation",
+    "LLAMASDataModule",
     "LabelAttention",
     "LabelGuidedAttentionDistillation",
     "LaneFolderDataModule",
@@ -29,6 +42,7 @@ __all__ = [
     "LaneStudent",
     "LaneTeacher",
     "LgadError",
+    "OpenLaneDataModule",
     "Preprocessing",
     "Rebuildable",
     "SelfAttentionDistillation",
