@@ -15,7 +15,12 @@ ZOO_PINS = [
     "timm==1.0.31",
     "litdata==0.2.76",
     "segmentation-models-pytorch==0.6.0",
+    "torchgeo==0.8.1",
+    "transformers==5.24.0",
+    "accelerate==1.15.0",
 ]
+STRANGERS = ["segmentation-models-pytorch", "torchgeo", "transformers", "accelerate"]
+INTERNALS = ["tests/test_internals.py", "tests/callbacks/test_gradients.py", "tests/callbacks/test_trainable_parts.py"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # a process: pytest runs two
 
 
@@ -68,10 +73,30 @@ def minima(session: nox.Session) -> None:
 
 @nox.session
 def zoo(session: nox.Session) -> None:
-    """The tests of what comes through timm and litdata: they need torchvision, and it the torch built with it."""
+    """The tests of what comes through timm and litdata, and of strangers' modules; then those of internals, newest.
+
+    They need torchvision, and it the torch built with it.
+    """
+    install_zoo(session)
+    session.run("pytest", "tests", "-m", "zoo", "-n", "2", *session.posargs, env=ONE_THREAD)
+    project = nox.project.load_toml("pyproject.toml")["project"]
+    extras = project["optional-dependencies"]
+    newest = [*project["dependencies"], *extras["zoo"], *extras["stream"]]
+    install(session, "--upgrade", *(requirement for requirement in newest if not requirement.startswith("torch>")))
+    session.run("pytest", *INTERNALS, "-n", "2", env=ONE_THREAD)
+
+
+@nox.session
+def strangers(session: nox.Session) -> None:
+    """The distillation on modules of other packages; a part of the session zoo."""
+    install_zoo(session)
+    session.run("pytest", "tests/strangers", "tests/test_docs_other_loops.py", *session.posargs, env=ONE_THREAD)
+
+
+def install_zoo(session: nox.Session) -> None:
+    """Installs the extras with torchvision's torch, and the strangers' packages."""
     pins = [line for line in CONSTRAINTS.read_text().splitlines() if not line.startswith("torch==")]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
         constraints.write("\n".join([*pins, *ZOO_PINS]))
         constraints.flush()
-        install(session, "-c", constraints.name, "-e", ".[dev,zoo,stream]", "segmentation-models-pytorch")
-    session.run("pytest", "tests", "-m", "zoo", "-n", "2", *session.posargs, env=ONE_THREAD)
+        install(session, "-c", constraints.name, "-e", ".[dev,zoo,stream]", *STRANGERS)

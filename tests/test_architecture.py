@@ -20,7 +20,8 @@ FLOORS = (
     {"data", "checkpoints"},
     {"modules"},
     {"callbacks", "curation"},
-    {"inference"},
+    {"inference", "reporting"},
+    {"export"},
     {"commands", "__main__"},
 )
 """From the ground up; a room knows its own floor and those below it."""

@@ -19,13 +19,19 @@ def imported_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["lgad_lightning", "lgad_lightning.metrics.functional", "lgad_lightning.lanes.files"]
+    "module",
+    [
+        "lgad_lightning",
+        "lgad_lightning.metrics.functional",
+        "lgad_lightning.lanes.files",
+        "lgad_lightning.reporting.comparing",
+    ],
 )
 def test_what_needs_no_tensors_imports_no_torch(module: str) -> None:
     assert not imported_by(f"import {module}") & HEAVY
 
 
-@pytest.mark.parametrize("command", ["data", "evaluate"])
+@pytest.mark.parametrize("command", ["data", "evaluate", "predict", "report"])
 def test_the_help_imports_nothing_heavy(command: str) -> None:
     code = f"from lgad_lightning.commands.{command} import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     assert not imported_by(code) & HEAVY
@@ -37,7 +43,7 @@ def test_lanes_metrics_and_networks_know_nothing_of_lightning(package: str) -> N
     assert not imported_by(everything) & LIGHTNING
 
 
-@pytest.mark.parametrize("module", ["attention", "features", "losses"])
+@pytest.mark.parametrize("module", ["attention", "feature_layout", "features", "internals", "losses", "pairing"])
 def test_the_functional_core_knows_nothing_of_lightning(module: str) -> None:
     assert not imported_by(f"import lgad_lightning.{module}") & LIGHTNING
 

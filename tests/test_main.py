@@ -23,7 +23,7 @@ def run_module(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[st
     )
 
 
-@pytest.mark.parametrize("command", ["fit", "cli", "data", "eval", "predict"])
+@pytest.mark.parametrize("command", ["fit", "cli", "data", "eval", "predict", "export"])
 def test_every_command_says_its_version(command: str, tmp_path: Path) -> None:
     told = run(f"lgad-{command}", "--version", folder=tmp_path).stdout
     assert told == f"lgad-{command} {__version__}\n"
@@ -34,7 +34,7 @@ def test_runs_commands_and_knows_no_others(tmp_path: Path) -> None:
     assert "lgad-eval" in run_module("eval", "--help", folder=tmp_path).stdout
     unknown = run_module("evaluate", folder=tmp_path)
     assert unknown.returncode == 1
-    assert "fit,cli,data,eval,predict" in unknown.stderr
+    assert "fit,cli,data,eval,predict,export" in unknown.stderr
 
 
 @pytest.mark.slow

@@ -4,7 +4,15 @@ import importlib
 import importlib.util
 import sys
 
-COMMANDS = {"fit": "fit", "cli": "cli", "data": "data", "eval": "evaluate", "predict": "predict"}
+COMMANDS = {
+    "fit": "fit",
+    "cli": "cli",
+    "data": "data",
+    "eval": "evaluate",
+    "predict": "predict",
+    "export": "export",
+    "report": "report",
+}
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from lgad_lightning.errors import LgadError
 
@@ -71,6 +70,8 @@ def summarise(figures: Sequence[float], level: float = 0.95) -> Summary:
     if len(values) == 1:
         return Summary(float(values[0]), math.nan, math.nan, math.nan, 1)
     deviation = float(values.std(ddof=1))
+    from scipy import stats  # slow to import, and not needed to print a help
+
     half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * deviation / math.sqrt(len(values))
     mean = float(values.mean())
     return Summary(mean, deviation, mean - half, mean + half, len(values))
@@ -116,6 +117,8 @@ def steps_until(steps: Sequence[int], figures: Sequence[float], goal: float) -> 
 def _sign_flip_test(differences: Sequence[float]) -> float:
     if len(differences) == 1 or not any(differences):
         return 1.0
+    from scipy import stats  # as above
+
     zeros = np.zeros(len(differences))
     found = stats.permutation_test(
         (np.asarray(differences), zeros),

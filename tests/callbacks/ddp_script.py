@@ -12,6 +12,7 @@ from distillation_toys import (
     AdaptedEncoder,
     ManualModule,
     Module,
+    Net,
     loader,
     make_batches,
     make_pair,
@@ -24,6 +25,7 @@ from lgad_lightning.callbacks import (
     FitNets,
     JointLabelGuidedAttentionDistillation,
     LabelGuidedAttentionDistillation,
+    MaskedGenerativeDistillation,
 )
 
 
@@ -87,6 +89,13 @@ def main(path: str) -> None:
     weights = torch.nn.utils.parameters_to_vector(fitnets.trainable.parameters()).detach()
     results["fitnets"] = [torch.empty_like(weights) for _ in range(2)]
     torch.distributed.all_gather(results["fitnets"], weights)
+    net, _ = make_pair()
+    torch.manual_seed(torch.distributed.get_rank())
+    mgd = MaskedGenerativeDistillation(Net(width=6).eval(), LAYERS, TEACHER_LAYERS, start=1, end=3)
+    train(Automatic(net), mgd)
+    weights = torch.nn.utils.parameters_to_vector([*net.parameters(), *mgd.trainable.parameters()]).detach()
+    results["mgd"] = [torch.empty_like(weights) for _ in range(2)]
+    torch.distributed.all_gather(results["mgd"], weights)
     if torch.distributed.get_rank() == 0:
         torch.save(results, path)
 

@@ -25,6 +25,8 @@ TIMES: dict[str, Any] = {
     "weight": 0.7,
     "image": "picture",
     "label": 2,
+    "layout": [8, 12],
+    "teacher_layout": "nhwc",
 }
 FORM: dict[str, Any] = {
     "power": 1.5,
@@ -44,6 +46,11 @@ CASES: dict[str, tuple[bool, dict[str, Any]]] = {
     "JointLabelGuidedAttentionDistillation": (True, LAYERS | TIMES | FORM | {"ignore_index": 250}),
     "SelfAttentionDistillation": (False, LAYERS | TIMES | FORM),
     "LabelAttention": (False, {"student_layers": ["a.*"]} | TIMES | FORM | {"ignore_index": 250}),
+    "ChannelWiseDistillation": (True, LAYERS | TIMES | SPEED | {"temperature": 2.0}),
+    "InterRegionAffinityDistillation": (True, LAYERS | TIMES | SPEED | {"margin": 3, "ignore_index": 250}),
+    "LogitsDistillation": (True, LAYERS | TIMES | SPEED | {"temperature": 2.0}),
+    "MaskedGenerativeDistillation": (True, LAYERS | TIMES | SPEED | {"masked": 0.5}),
+    "SimilarityPreservingDistillation": (True, LAYERS | TIMES | SPEED),
     "AttentionPictures": (False, {"every_n_steps": 3, "count": 2, "log_images": True, "image": 1, "label": "lanes"}),
 }
 

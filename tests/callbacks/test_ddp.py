@@ -81,3 +81,8 @@ def test_what_a_loss_trains_for_itself_is_the_same_in_all_processes(results: Any
     wanted = torch.nn.utils.parameters_to_vector(adapters.parameters()).detach()
     assert torch.allclose(first, wanted, atol=1e-6)
     assert not torch.allclose(start, wanted, atol=1e-3)
+
+
+def test_a_masked_loss_leaves_all_processes_the_same(results: Any):
+    first, second = results["mgd"]
+    assert torch.equal(first, second)

@@ -151,7 +151,7 @@ def test_the_gradient_ratio_is_that_below_the_norm_and_the_warning_names_the_lay
     callback = LabelGuidedAttentionDistillation(teacher, LAYERS[1:], TEACHER_LAYERS[1:], weight=5.0)
     with pytest.warns(UserWarning, match=r"before its norm, 'net\.encoder\.stage2\.layer', in student_layers"):
         _, figures = fit(callback, net, log_every_n_steps=1, limit_train_batches=1)
-    assert figures["lgad/gradient_ratio/net.encoder.stage2"] < 1e-3
+    assert figures["lgad/gradient_ratio/net.encoder.stage2"] < 1e-2  # it would be about 1 at the norm
 
 
 def test_the_gradient_ratio_below_a_norm_that_has_learnt():

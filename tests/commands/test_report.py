@@ -1,39 +1,52 @@
+import csv
 import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from lgad_lightning.commands.report import print_results, results_table, write_json
+from lgad_lightning.commands.report import main
+from tests.reporting.conftest import Make, make
 
-RESULTS = {
-    "total": {"tp": 3, "fp": 2, "precision": 0.6, "f1": 0.66667},
-    "scenarios": {
-        "normal": {"tp": 3, "fp": 0, "precision": 1.0, "f1": 1.0},
-        "cross": {"tp": 0, "fp": 2, "precision": 0.0, "f1": -1.0},
-    },
-}
+__all__ = ["make"]
 
 
-def test_the_table_has_a_row_for_each_scenario_and_the_total_last() -> None:
-    console = Console(width=100, record=True)
-    console.print(results_table(RESULTS))
-    rows = [line.replace("│", " ").split() for line in console.export_text().splitlines() if "│" in line]
-    assert rows == [
-        ["normal", "3", "0", "1.0000", "1.0000"],
-        ["cross", "0", "2", "0.0000", "-"],
-        ["total", "3", "2", "0.6000", "0.6667"],
+@pytest.fixture
+def runs(make: Make) -> list[str]:
+    scores = {"none": (0.5, 0.6, 0.7), "lgad": (0.61, 0.7, 0.81)}
+    folders = [
+        make(f"{name}{seed}", score, seed=seed, distillation=name, curve={9: score})
+        for name, row in scores.items()
+        for seed, score in enumerate(row)
     ]
+    return [str(folder) for folder in [*folders, make("stopped", None, seed=7)]]
 
 
-def test_json_is_written_whole(tmp_path: Path) -> None:
-    write_json(RESULTS, tmp_path / "metrics.json")
-    assert json.loads((tmp_path / "metrics.json").read_text()) == RESULTS
-    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
-
-
-def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    names = ["a [night]", "[/d", ":car:"]
-    print_results({"total": {"tp": 1}, "scenarios": {name: {"tp": 1} for name in names}})
+def test_a_comparison_is_printed_and_written(
+    runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"--csv": tmp_path / "table.csv", "--json": tmp_path / "table.json"}
+    main([*runs, *(str(word) for pair in files.items() for word in pair)])
     printed = capsys.readouterr().out
-    assert all(name in printed for name in names)
+    assert "+0.107 * [+0.092, +0.121]" in printed
+    assert "stopped, interrupted" in printed
+    rows = list(csv.DictReader(files["--csv"].open()))
+    assert float(rows[1]["difference"]) == pytest.approx(0.32 / 3)
+    content = json.loads(files["--json"].read_text())
+    assert content["baseline"] == "distillation=none"
+    assert content["arms"][1]["runs"]["2"]["f1"] == 0.81
+    assert content["arms"][0]["difference"] is None
+    main([*runs, "--csv", str(files["--csv"])])  # its own file is replaced
+
+
+def test_a_file_of_the_users_is_not_replaced(runs: list[str], tmp_path: Path) -> None:
+    (tmp_path / "notes.csv").write_text("mine")
+    with pytest.raises(SystemExit, match=r"lgad-report: .*notes\.csv is there already"):
+        main([*runs, "--csv", str(tmp_path / "notes.csv")])
+
+
+@pytest.mark.parametrize(
+    "words", [["/nowhere"], ["--figure", "nope"], ["--baseline", "nope"], ["--csv", "/proc/x/y.csv"]]
+)
+def test_mistakes_end_in_one_line(runs: list[str], words: list[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^lgad-report: [^\n]*$"):
+        main([*runs, *words])

@@ -1,3 +1,3 @@
-from tests.data.conftest import roads
+from tests.data.conftest import packed, roads
 
-__all__ = ["roads"]
+__all__ = ["packed", "roads"]

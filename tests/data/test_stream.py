@@ -5,17 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from lgad_lightning.commands.data import main
-from lgad_lightning.curation import pack as packing
 from lgad_lightning.curation.pack import pack
-from lgad_lightning.data import CULaneDataModule, LaneDataModule, LaneFolderDataModule, TuSimpleDataModule
+from lgad_lightning.data import CULaneDataModule, LaneFolderDataModule, TuSimpleDataModule
 from lgad_lightning.data.culane import CULaneSource
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, write_lines
-
-SETTINGS: dict[str, Any] = {"input_size": (36, 80), "batch_size": 4, "num_workers": 0}
+from tests.helpers.packed import SETTINGS, assert_same_batches
 
 pytestmark = pytest.mark.zoo
 
@@ -38,27 +35,6 @@ def command(*arguments: object) -> object:
     with pytest.raises(SystemExit) as end:
         main([str(argument) for argument in arguments])
     return end.value.code
-
-
-@pytest.fixture(scope="module")
-def packed(roads: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("litdata", reason="needs the extra `stream`")
-    folder = tmp_path_factory.mktemp("stream") / "packed"
-    assert command("pack", roads, folder, "--workers", 2) == 0
-    return folder
-
-
-def assert_same_batches(files: LaneDataModule, streamed: LaneDataModule) -> None:
-    streamed.prepare_data()
-    for data in (files, streamed):
-        data.setup()
-    for split in ("train", "val", "test"):
-        pairs = zip(getattr(files, f"{split}_dataloader")(), getattr(streamed, f"{split}_dataloader")(), strict=True)
-        for plain, other in pairs:
-            assert plain["name"] == other["name"]
-            assert torch.equal(plain["image"], other["image"])
-            assert torch.equal(plain["label"], other["label"])
-            assert plain.get("evaluation") == other.get("evaluation")
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -122,59 +98,6 @@ def test_other_readers_and_slots_are_refused(packed: Path) -> None:
         reader.prepare_data()
 
 
-def test_a_folder_in_use_is_refused(roads: Path, packed: Path) -> None:
-    with pytest.raises(LgadError, match="not empty"):
-        pack(CULaneDataModule(roads), packed)
-
-
-def test_an_interrupted_packing_goes_on(
-    roads: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("litdata", reason="needs the extra `stream`")
-    monkeypatch.setattr(packing, "_PART", 5)
-    copy = Path(shutil.copytree(roads, tmp_path / "copy"))
-    path = next(copy.rglob("train_000.MP4/00007.jpg"))
-    content = path.read_bytes()
-    path.write_bytes(content[:-500])
-    with pytest.raises(LgadError, match=r"00007\.jpg"):
-        pack(CULaneDataModule(copy), tmp_path / "packed", workers=0)
-    assert not (tmp_path / "packed").exists()
-    path.write_bytes(content)
-    made, make = [], packing._item
-    monkeypatch.setattr(packing, "_item", lambda *arguments: made.append(arguments[-1]) or make(*arguments))
-    pack(CULaneDataModule(copy), tmp_path / "packed", workers=0)
-    assert made[:7] == [5, 6, 7, 8, 9, 10, 11]  # the first part of the training split is there already
-    assert "types" not in capfd.readouterr().out
-    assert_same_batches(CULaneDataModule(roads, **SETTINGS), CULaneDataModule(tmp_path / "packed", **SETTINGS))
-
-
-def test_what_has_changed_since_an_interruption_is_packed_anew(
-    roads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("litdata", reason="needs the extra `stream`")
-    monkeypatch.setattr(packing, "_PART", 5)
-    copy = Path(shutil.copytree(roads, tmp_path / "copy"))
-    last = next(copy.rglob("test_000.MP4/00008.jpg"))
-    content = last.read_bytes()
-    last.write_bytes(content[:-500])
-    with pytest.raises(LgadError, match=r"00008\.jpg"):
-        pack(CULaneDataModule(copy), tmp_path / "packed", workers=0)
-    last.write_bytes(content)
-    changed = next(copy.rglob("train_000.MP4/00007.jpg"))
-    shutil.copyfile(changed.with_name("00001.jpg"), changed)
-    pack(CULaneDataModule(copy), tmp_path / "packed", workers=0)
-    assert not list((tmp_path / "packed").glob("*.files"))
-    assert_same_batches(CULaneDataModule(copy, **SETTINGS), CULaneDataModule(tmp_path / "packed", **SETTINGS))
-
-
-def test_an_empty_split_is_refused(roads: Path, tmp_path: Path) -> None:
-    pytest.importorskip("litdata", reason="needs the extra `stream`")
-    copy = Path(shutil.copytree(roads, tmp_path / "copy"))
-    (copy / "list/val_gt.txt").write_text("")
-    with pytest.raises(LgadError, match="no images for val"):
-        pack(CULaneDataModule(copy), tmp_path / "packed", workers=0)
-
-
 class Inverted(CULaneSource):
     def image(self, index: int, reduce: bool = False) -> Any:
         return 255 - super().image(index, reduce)
@@ -224,11 +147,11 @@ def test_a_damaged_chunk_is_named_or_skipped(packed: Path, tmp_path: Path, worke
 
 
 def test_packed_data_can_be_checked_and_counted(packed: Path, tmp_path: Path) -> None:
-    out = tmp_path / "figures.json"
-    assert command("check", packed, "--json", out, "--workers", 2) == 0
-    assert json.loads(out.read_text())["findings"] == {}
-    assert command("stats", packed, "--json", out, "--workers", 2) == 0
-    assert json.loads(out.read_text())["images"] == 12
+    found, figures = tmp_path / "found.json", tmp_path / "figures.json"
+    assert command("check", packed, "--json", found, "--workers", 2) == 0
+    assert json.loads(found.read_text())["findings"] == {}
+    assert command("stats", packed, "--json", figures, "--workers", 2) == 0
+    assert json.loads(figures.read_text())["images"] == 12
 
 
 def test_points_far_outside_are_kept(tmp_path: Path, roads: Path) -> None:

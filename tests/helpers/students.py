@@ -7,14 +7,36 @@ import cv2
 import numpy as np
 import torch
 
-from lgad_lightning import ERFNet, LaneStudent, Preprocessing
+from lgad_lightning import ERFNet, LaneStudent, Preprocessing, Rebuildable
 from lgad_lightning.lanes import CULaneDecoder, TuSimpleDecoder
 from lgad_lightning.modules.description import StudentParts, describe_parts
 from lgad_lightning.modules.student import STUDENT
+from lgad_lightning.networks import LaneOutput
+from lgad_lightning.networks.enet import max_unpool
 
 SIZE = (32, 96)
 IMAGE_SIZE = (148, 410)
 NAMES = ("background", "left-left", "ego-left", "ego-right", "right-right")
+
+
+class TinyNet(Rebuildable, torch.nn.Module):
+    """A network of somebody's own, with the operators that exports are about; it is exported in seconds."""
+
+    def __init__(self, num_classes: int, input_size: tuple[int, int], channels: Any = None, head: bool = True) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.down = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 3, stride=2, padding=1), torch.nn.BatchNorm2d(8), torch.nn.ReLU()
+        )
+        self.pool = torch.nn.MaxPool2d(2, return_indices=True)
+        self.up = torch.nn.ConvTranspose2d(8, num_classes, 2, stride=2)
+        self.head = torch.nn.Linear(8, num_classes - 1) if head else None
+
+    def forward(self, image: torch.Tensor) -> LaneOutput:
+        features = self.down(image)
+        pooled, indices = self.pool(features)
+        logits = self.up(max_unpool(pooled, indices) + features)
+        return LaneOutput(logits, None if self.head is None else self.head(features.mean((2, 3))))
 
 
 def make_student(kind: type = ERFNet, seed: int = 0, protocol: str = "culane", **options: Any) -> LaneStudent:

@@ -1,7 +1,9 @@
+import torch
 from torch import Size, Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
+from lgad_lightning.callbacks.adapters import channel_adapters, resized_to
 from lgad_lightning.callbacks.distillation import FeatureDistillation
 
 
@@ -19,7 +21,7 @@ class FitNets(FeatureDistillation):
 
     @override
     def trainable_modules(self, student_shapes: list[Size], teacher_shapes: list[Size]) -> nn.Module:
-        """One 1x1 convolution for each pair of layers.
+        """Make one 1x1 convolution for each pair of layers.
 
         Args:
             student_shapes: See `FeatureDistillation.trainable_modules`.
@@ -28,8 +30,7 @@ class FitNets(FeatureDistillation):
         Returns:
             The convolutions, in order.
         """
-        channels = [(student[1], teacher[1]) for student, teacher in zip(student_shapes, teacher_shapes, strict=True)]
-        return nn.ModuleList(nn.Conv2d(inner, outer, 1) for inner, outer in channels)
+        return channel_adapters(student_shapes, teacher_shapes, always=True)
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
@@ -42,11 +43,8 @@ class FitNets(FeatureDistillation):
         Returns:
             The loss before weighting, a scalar.
         """
-        total = student_features[0].new_zeros((), dtype=student_features[0].float().dtype)
-        hints = self.trainable.children()
-        for hint, student, teacher in zip(hints, student_features, teacher_features, strict=True):
+        losses = []
+        for hint, student, teacher in zip(self.trainable.children(), student_features, teacher_features, strict=True):
             adapted = hint(student).float()
-            if teacher.shape[-2:] != adapted.shape[-2:]:
-                teacher = F.interpolate(teacher, adapted.shape[-2:], mode="bilinear", antialias=True)
-            total = total + F.mse_loss(adapted, teacher.float())
-        return total
+            losses.append(F.mse_loss(adapted, resized_to(teacher.float(), adapted)))
+        return torch.stack(losses).sum()

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.table import Table
 
+from lgad_lightning.commands.figures import plain_console
 from lgad_lightning.commands.outputs import (
     Recognise,
     check_output,
@@ -17,7 +18,6 @@ from lgad_lightning.commands.outputs import (
     picture_of,
     write_output,
 )
-from lgad_lightning.commands.report import plain_console
 from lgad_lightning.commands.value_types import check_node
 from lgad_lightning.curation.check import check_data
 from lgad_lightning.curation.layouts import find_layout, open_data

@@ -11,8 +11,8 @@ import numpy as np
 
 from lgad_lightning import __version__
 from lgad_lightning.commands.console import run_command
+from lgad_lightning.commands.figures import print_breakdown, print_results
 from lgad_lightning.commands.outputs import check_output, csv_bytes, csv_with, json_bytes, json_with, write_output
-from lgad_lightning.commands.report import print_breakdown, print_results
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SLOTS, TUSIMPLE_SIZE, Lane, prediction_name, read_lines
 from lgad_lightning.lanes.lists import read_list, scenario_name

@@ -1,68 +1,121 @@
-"""The figures of a test, for people and for programs."""
+"""`lgad-report`: runs compared, seed by seed."""
 
-import json
-from collections.abc import Mapping
+import argparse
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from lgad_lightning.longwork.whole_file import whole_file
+from lgad_lightning import __version__
+from lgad_lightning.commands.console import run_command
+from lgad_lightning.commands.figures import plain_console
+from lgad_lightning.commands.outputs import check_output, csv_bytes, csv_with, json_bytes, json_with, write_output
+from lgad_lightning.reporting.arms import group_runs
+from lgad_lightning.reporting.comparing import ArmResult, Comparison, compare_arms
+from lgad_lightning.reporting.run import find_runs
+
+_HEADER = (
+    "arm", "seeds", "not complete", "mean", "deviation", "low", "high", "difference", "difference low",
+    "difference high", "p", "established", "steps",
+)  # fmt: skip
+_KEYS = ("figure", "baseline", "arms")
 
 
-def plain_console() -> Console:
-    """A console that prints names as they are: `a [night].jpg` holds no markup and `:car:.jpg` no picture."""
-    return Console(markup=False, emoji=False)
-
-
-def results_table(results: Mapping[str, Any]) -> Table:
-    """A table of a metric's results: a row for each scenario, then the total.
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script.
 
     Args:
-        results: `{"total": {...}, "scenarios": {"normal": {...}, ...}}` as a metric's `results()` gives it.
+        arguments: The command line's arguments, those of this process if None.
     """
-    columns = list(results["total"])
-    table = Table("scenario", *columns)
+    options = _parser().parse_args(arguments)
+    run_command("lgad-report", lambda: _run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("lgad-report", description="Compare runs of lgad-fit, seed by seed.")
+    parser.add_argument("--version", action="version", version=f"lgad-report {__version__}")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a run, or of a sweep")
+    parser.add_argument(
+        "--figure", default=None, metavar="NAME", help="f1, iou, night/f1, ...; default: f1, or accuracy"
+    )
+    parser.add_argument(
+        "--baseline", metavar="ARM", help="the arm to compare with, by a part of its name; default: the first"
+    )
+    parser.add_argument("--csv", type=Path, metavar="OUT", help="write the table as CSV")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures as JSON")
+    parser.add_argument("--overwrite", action="store_true", help="write even over files of other origin")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    for path, recognise in ((options.csv, csv_with(*_HEADER)), (options.json, json_with(*_KEYS))):
+        if path is not None:
+            check_output(path, recognise, options.overwrite)
+    arms = group_runs(find_runs(options.runs))
+    scored = next((run.figures for arm in arms for run in arm.runs.values()), {})
+    figure = options.figure or ("accuracy" if "accuracy" in scored and "f1" not in scored else "f1")
+    comparison = compare_arms(arms, figure, options.baseline)
+    console = plain_console()
+    console.print(comparison_table(comparison))
+    for arm in arms:
+        for run in arm.others:
+            console.print(f"Left out: {run.folder}, {run.state}.", highlight=False, soft_wrap=True)
+    if options.csv is not None:
+        write_output(options.csv, csv_bytes([_HEADER, *(list(row(result).values()) for result in comparison.results)]))
+    if options.json is not None:
+        arms_told = [details(result, figure) for result in comparison.results]
+        content = {"figure": figure, "baseline": comparison.baseline.name, "arms": arms_told}
+        write_output(options.json, json_bytes(content))
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """The table that is printed; a difference whose interval excludes zero is marked."""
+    caption = (
+        "[95 % interval]; *: it excludes zero; p: exact sign-flip test; steps: until the baseline's best validation"
+    )
+    table = Table("arm", "seeds", f"{comparison.figure} (deviation)", "difference", "p", "steps", caption=caption)
     for column in table.columns[1:]:
-        column.justify = "right"
-    for scenario, figures in results["scenarios"].items():
-        table.add_row(scenario, *(format_figure(figures[column]) for column in columns))
-    table.add_section()
-    table.add_row("total", *(format_figure(results["total"][column]) for column in columns), style="bold")
+        column.no_wrap = True
+    for result in comparison.results:
+        summary, difference = result.summary, result.difference
+        complete, others = len(result.arm.runs), len(result.arm.others)
+        figure = told = p = ""
+        if summary is not None:
+            figure = f"{summary.mean:.3f}" + (f" ({summary.deviation:.3f})" if complete > 1 else "")
+        if difference is not None:
+            told = f"{difference.mean:+.3f}" + " *" * difference.established
+        if difference is not None and difference.seeds > 1:
+            told += f" [{difference.low:+.3f}, {difference.high:+.3f}]"
+            p = f"{difference.p:.3f}"
+        seeds = f"{complete} of {complete + others}" if others else f"{complete}"
+        table.add_row(result.arm.name, seeds, figure, told, p, "-" if result.steps is None else f"{result.steps:,}")
     return table
 
 
-def format_figure(value: float) -> str:
-    """Counts as they are, ratios with four decimals, undefined ratios (-1) as a dash."""
-    if isinstance(value, int):
-        return str(value)
-    return "-" if value == -1 else f"{value:.4f}"
+def row(result: ArmResult) -> dict[str, Any]:
+    """A line of the CSV; empty where there is nothing to say."""
+    summary, difference = result.summary, result.difference
+    values = [result.arm.name, len(result.arm.runs), len(result.arm.others)]
+    values += [""] * 4 if summary is None else [summary.mean, summary.deviation, summary.low, summary.high]
+    if difference is None:
+        values += [""] * 5
+    else:
+        values += [difference.mean, difference.low, difference.high, difference.p, difference.established]
+    values.append("" if result.steps is None else result.steps)
+    blank = ["" if isinstance(value, float) and math.isnan(value) else value for value in values]
+    return dict(zip(_HEADER, blank, strict=True))
 
 
-def print_results(results: Mapping[str, Any]) -> None:
-    """Prints the table and the pixel figures of a test."""
-    console = plain_console()
-    console.print(results_table(results))
-    for name, value in results.get("pixels", {}).items():
-        console.print(f"{name.replace('_', ' ')}: {value:.4f}", highlight=False)
+def details(result: ArmResult, figure: str) -> dict[str, Any]:
+    """An arm in the JSON: the line of the CSV, each seed's figure and run, and the scenarios."""
+    known = {key: value if value != "" else None for key, value in row(result).items()}
+    figures = result.arm.figures(figure)
+    runs = {seed: {"folder": str(run.folder), figure: figures.get(seed)} for seed, run in result.arm.runs.items()}
+    left_out = [{"folder": str(run.folder), "state": run.state} for run in result.arm.others]
+    return known | {"runs": runs, "left out": left_out, "scenario differences": result.scenarios}
 
 
-def print_breakdown(breakdown: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """Prints the recall by slot and by distance.
-
-    Args:
-        breakdown: What `recall_by_part` gives.
-    """
-    titles = {"slots": "lanes, left to right", "rows": "image rows, from the camera on"}
-    for key, parts in breakdown.items():
-        table = Table(titles[key], "annotated", "found", "recall", caption="not part of the official protocol")
-        for name, figures in parts.items():
-            table.add_row(name, *map(format_figure, figures.values()))
-        plain_console().print(table)
-
-
-def write_json(value: Any, path: Path) -> None:
-    """Writes JSON so that nobody ever sees half of it."""
-    with whole_file(path) as part:
-        part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+if __name__ == "__main__":
+    main()

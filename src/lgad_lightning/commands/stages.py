@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lgad_lightning.callbacks import FeatureDistillation
 from lgad_lightning.checkpoints import is_whole
 from lgad_lightning.commands.build import build_module, build_trainer
-from lgad_lightning.commands.report import write_json
+from lgad_lightning.commands.figures import write_json
 from lgad_lightning.commands.run_log import LOG, rewind
 from lgad_lightning.commands.student_report import origin, report
 from lgad_lightning.commands.teacher_cache import cached_teacher

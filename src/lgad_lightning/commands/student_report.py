@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.fabric.utilities import move_data_to_device
 
 from lgad_lightning.callbacks import FeatureDistillation, LabelGuidedAttentionDistillation, draw_batch
-from lgad_lightning.commands.report import print_results, write_json
+from lgad_lightning.commands.figures import print_results, write_json
 from lgad_lightning.data import LaneBatch, LaneDataModule
 from lgad_lightning.data.dataset import collate
 from lgad_lightning.drawing import write_picture

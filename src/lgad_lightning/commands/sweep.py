@@ -12,7 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
-from lgad_lightning.commands.report import format_figure, plain_console, write_json
+from lgad_lightning.commands.figures import format_figure, plain_console, write_json
 from lgad_lightning.longwork.whole_file import whole_file
 
 FAILED = "failed.json"

@@ -5,6 +5,8 @@ from pathlib import Path
 from lgad_lightning.errors import LgadError
 from lgad_lightning.inference.engine import Engine, TorchEngine
 from lgad_lightning.inference.model_info import files_identity
+from lgad_lightning.inference.onnx_engine import OnnxEngine
+from lgad_lightning.inference.openvino_engine import OpenVinoEngine
 from lgad_lightning.modules import LaneStudent, load_student
 from lgad_lightning.modules.pretrained import CONFIG, WEIGHTS
 
@@ -44,5 +46,9 @@ def open_engine(model: str | Path, device: str = "cpu") -> Engine:
     Raises:
         LgadError: If it is no model, or its library is not installed.
     """
+    if Path(model).suffix.lower() == ".onnx":
+        return OnnxEngine(Path(model))
+    if Path(model).suffix.lower() == ".xml":
+        return OpenVinoEngine(Path(model))
     student, weights = open_student(model)
     return TorchEngine(student, device, files_identity([weights]))

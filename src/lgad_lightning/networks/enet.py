@@ -201,7 +201,8 @@ def max_unpool(x: Tensor, indices: Tensor) -> Tensor:
 
     Args:
         x: Pooled values, `(B, C, H, W)`.
-        indices: Where the maxima were, as `MaxPool2d(2, return_indices=True)` gives them for an even input size.
+        indices: Where the maxima were, as `MaxPool2d(2, return_indices=True)` gives them for an even input size; or, as
+            exported networks have it, `(B, C, 2 * H, 2 * W)` bool, true there.
 
     Returns:
         Values at twice the resolution, `(B, C, 2 * H, 2 * W)`.
@@ -212,6 +213,8 @@ def max_unpool(x: Tensor, indices: Tensor) -> Tensor:
         tensor([[[[0., 0.],
                   [3., 0.]]]])
     """
+    if indices.dtype == torch.bool:
+        return torch.where(indices, F.interpolate(x, scale_factor=2.0, mode="nearest"), 0.0)
     batch, channels, height, width = x.shape
     unpooled = x.new_zeros(batch, channels, 4 * height * width).scatter_(2, indices.flatten(2), x.flatten(2))
     return unpooled.view(batch, channels, 2 * height, 2 * width)

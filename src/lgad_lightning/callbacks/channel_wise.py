@@ -1,0 +1,75 @@
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Size, Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import override
+
+from lgad_lightning.callbacks.adapters import channel_adapters, resized_to
+from lgad_lightning.callbacks.distillation import FeatureDistillation
+
+
+class ChannelWiseDistillation(FeatureDistillation):
+    """Channel-wise distillation (Shu et al., ICCV 2021): where in the image does each channel respond?
+
+    Each channel's map is a distribution over the image, by a softmax; the loss is the Kullback-Leibler divergence of
+    the student's from the teacher's, averaged over channels and batch, times the squared temperature. It takes inner
+    features or logits. Unequal numbers of channels are adapted by 1x1 convolutions that are trained with the student.
+
+    Args:
+        teacher: See `FeatureDistillation`.
+        student_layers: See `FeatureDistillation`; the network's own name for its logits.
+        teacher_layers: See `FeatureDistillation`.
+        weight: Factor of the loss; the paper takes 50 on features and 3 on logits.
+        temperature: Divides the activations before the softmax.
+        **kwargs: The other arguments of `FeatureDistillation`.
+    """
+
+    default_name = "channel_wise"
+
+    def __init__(
+        self,
+        teacher: nn.Module,
+        student_layers: Sequence[str] | None = None,
+        teacher_layers: Sequence[str] | None = None,
+        weight: float = 3.0,
+        temperature: float = 4.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(teacher, student_layers, teacher_layers, weight, **kwargs)
+        self.temperature = temperature
+
+    @override
+    def trainable_modules(self, student_shapes: list[Size], teacher_shapes: list[Size]) -> nn.Module:
+        """Make a 1x1 convolution for each pair of unequal channels.
+
+        Args:
+            student_shapes: See `FeatureDistillation.trainable_modules`.
+            teacher_shapes: See `FeatureDistillation.trainable_modules`.
+
+        Returns:
+            The adapters, in order.
+        """
+        return channel_adapters(student_shapes, teacher_shapes)
+
+    @override
+    def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
+        """Add up the divergences of the pairs.
+
+        Args:
+            student_features: See `FeatureDistillation.compute_loss`.
+            teacher_features: See `FeatureDistillation.compute_loss`.
+
+        Returns:
+            The loss before weighting, a scalar.
+        """
+        losses = []
+        for adapter, student, teacher in zip(
+            self.trainable.children(), student_features, teacher_features, strict=True
+        ):
+            adapted = adapter(student).float()
+            ours, its = (maps.flatten(2) / self.temperature for maps in (adapted, resized_to(teacher.float(), adapted)))
+            divergence = F.kl_div(ours.log_softmax(2), its.log_softmax(2), reduction="none", log_target=True)
+            losses.append(self.temperature**2 * divergence.sum(2).mean())
+        return torch.stack(losses).sum()

@@ -1,0 +1,101 @@
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import override
+
+from lgad_lightning.callbacks.batch_items import label_of
+from lgad_lightning.callbacks.distillation import FeatureDistillation
+from lgad_lightning.lanes import IGNORE_INDEX
+
+_TINY = 1e-6
+
+
+class InterRegionAffinityDistillation(FeatureDistillation):
+    """Inter-region affinity (IntRA-KD, Hou et al., CVPR 2020): how alike are the regions of a scene to each other?
+
+    The label map says where the regions are: each class with its surroundings, the background too. The features in a
+    region are told by their mean, variance and skewness. Of each of these three, the cosine similarities of all regions
+    to each other, `(K, K)`, are compared, so the two sides may differ in channels and size. Made for thin lanes, which
+    fill few cells of a map.
+
+    Args:
+        teacher: See `FeatureDistillation`; it sees the images.
+        student_layers: See `FeatureDistillation`.
+        teacher_layers: See `FeatureDistillation`.
+        weight: Factor of the loss, which lies between 0 and 4 for each pair.
+        margin: How many pixels of the label around a region belong to it.
+        ignore_index: The label's value where nothing is known.
+        **kwargs: The other arguments of `FeatureDistillation`; `label` says where the label maps are.
+    """
+
+    default_name = "inter_region"
+
+    def __init__(
+        self,
+        teacher: nn.Module,
+        student_layers: Sequence[str] | None = None,
+        teacher_layers: Sequence[str] | None = None,
+        weight: float = 0.1,
+        margin: int = 2,
+        ignore_index: int = IGNORE_INDEX,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(teacher, student_layers, teacher_layers, weight, **kwargs)
+        self.margin = margin
+        self.ignore_index = ignore_index
+        self._label = torch.empty(0)
+
+    @override
+    def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
+        """Show the teacher the images, and remember the label map of the step.
+
+        Args:
+            batch: What `training_step` is given, after its transfer to the device.
+
+        Returns:
+            The images.
+        """
+        self._label = label_of(batch, self.label)
+        return super().teacher_inputs(batch)
+
+    @override
+    def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
+        """Add up the mean squared differences of the pairs' affinities.
+
+        Args:
+            student_features: See `FeatureDistillation.compute_loss`.
+            teacher_features: See `FeatureDistillation.compute_loss`.
+
+        Returns:
+            The loss before weighting, a scalar.
+        """
+        label = self._label.long()
+        label = torch.where(label == self.ignore_index, -1, label)
+        planes = (label[:, None] == torch.arange(int(label.max()) + 1, device=label.device).view(-1, 1, 1)).float()
+        planes = F.max_pool2d(planes, 2 * self.margin + 1, stride=1, padding=self.margin)
+        present = planes.amax((2, 3))
+        both = present[:, :, None] * present[:, None, :]
+        losses = []
+        for student, teacher in zip(student_features, teacher_features, strict=True):
+            squared = sum(
+                (ours - its).square()
+                for ours, its in zip(_affinities(student, planes), _affinities(teacher, planes), strict=True)
+            )
+            losses.append((both * squared).sum() / (3 * both.sum()).clamp_min(1))
+        return torch.stack(losses).sum()
+
+
+def _affinities(features: Tensor, planes: Tensor) -> list[Tensor]:
+    """Cosine similarities `(B, K, K)` of the regions by mean, variance and skewness of the features in them."""
+    with torch.autocast(features.device.type, enabled=False):
+        cells = features.float().flatten(2).transpose(1, 2)  # (B, N, C)
+        regions = F.adaptive_max_pool2d(planes, features.shape[-2:]).flatten(2)  # (B, K, N)
+        regions = regions / regions.sum(2, keepdim=True).clamp_min(1)
+        mean, second, third = (regions @ cells.pow(power) for power in (1, 2, 3))
+        variance = (second - mean.square()).clamp_min(0)
+        skewness = (third - 3 * mean * second + 2 * mean.pow(3)) / (variance + _TINY).pow(1.5)
+        vectors = [F.normalize(moment, dim=2) for moment in (mean, variance, skewness)]
+        return [vector @ vector.transpose(1, 2) for vector in vectors]

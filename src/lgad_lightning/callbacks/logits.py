@@ -1,0 +1,63 @@
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import override
+
+from lgad_lightning.callbacks.adapters import resized_to
+from lgad_lightning.callbacks.distillation import FeatureDistillation
+
+
+class LogitsDistillation(FeatureDistillation):
+    """Distillation of logits (Hinton et al., 2015), pixel by pixel, from a teacher that knows the same classes.
+
+    The loss is the Kullback-Leibler divergence of the student's class probabilities from the teacher's, both at a
+    temperature, averaged over pixels and batch, times the squared temperature.
+
+    Args:
+        teacher: See `FeatureDistillation`.
+        student_layers: Names of the student's layer that puts out the logits `(B, K, H, W)`, `["net"]` for the whole
+            output of the network of that name; of an output with `logits` or `out` these are taken.
+        teacher_layers: The same of the teacher; by default `""`, its whole output.
+        weight: Factor of the loss.
+        temperature: Divides the logits; higher shows more of the classes that are not the likeliest.
+        **kwargs: The other arguments of `FeatureDistillation`.
+
+    Example:
+        >>> LogitsDistillation(nn.Conv2d(3, 5, 1), ["net"], temperature=2.0).teacher_layers
+        ['']
+    """
+
+    default_name = "logits"
+
+    def __init__(
+        self,
+        teacher: nn.Module,
+        student_layers: Sequence[str],
+        teacher_layers: Sequence[str] = ("",),
+        weight: float = 1.0,
+        temperature: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(teacher, student_layers, list(teacher_layers), weight, **kwargs)
+        self.temperature = temperature
+
+    @override
+    def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
+        """Add up the divergences of the pairs.
+
+        Args:
+            student_features: See `FeatureDistillation.compute_loss`.
+            teacher_features: See `FeatureDistillation.compute_loss`.
+
+        Returns:
+            The loss before weighting, a scalar.
+        """
+        losses = []
+        for student, teacher in zip(student_features, teacher_features, strict=True):
+            ours, its = (x.float() / self.temperature for x in (student, resized_to(teacher.float(), student)))
+            divergence = F.kl_div(ours.log_softmax(1), its.log_softmax(1), reduction="none", log_target=True)
+            losses.append(self.temperature**2 * divergence.sum(1).mean())
+        return torch.stack(losses).sum()

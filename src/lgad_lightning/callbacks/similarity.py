@@ -1,0 +1,44 @@
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from typing_extensions import override
+
+from lgad_lightning.callbacks.distillation import FeatureDistillation
+from lgad_lightning.errors import LgadError
+
+
+class SimilarityPreservingDistillation(FeatureDistillation):
+    """Similarity-preserving distillation (Tung & Mori, ICCV 2019): which images of a batch are alike.
+
+    Images that are alike to the teacher shall be so to the student. Compared are their similarities to each other,
+    `(B, B)`, so the two sides may differ in channels and size. A process sees its own images alone.
+
+    Args:
+        teacher: See `FeatureDistillation`, as for all other arguments. The paper's weight is 3000.
+    """
+
+    default_name = "similarity"
+
+    @override
+    def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
+        """Add up the mean squared differences of the pairs' similarities.
+
+        Args:
+            student_features: See `FeatureDistillation.compute_loss`.
+            teacher_features: See `FeatureDistillation.compute_loss`.
+
+        Returns:
+            The loss before weighting, a scalar.
+
+        Raises:
+            LgadError: If a batch is one image, which has nothing to be similar to.
+        """
+        if len(student_features[0]) < 2:
+            raise LgadError(f"{type(self).__name__} compares the images of a batch: give batches of two or more")
+        pairs = zip(student_features, teacher_features, strict=True)
+        return torch.stack([(_similarity(s) - _similarity(t)).square().mean() for s, t in pairs]).sum()
+
+
+def _similarity(features: Tensor) -> Tensor:
+    images = features.float().flatten(1)
+    return F.normalize(images @ images.T, dim=1)

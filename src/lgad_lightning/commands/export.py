@@ -1,0 +1,204 @@
+"""`lgad-export`: a student as a file that other programs run."""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lgad_lightning import __version__
+from lgad_lightning.commands.console import run_command
+from lgad_lightning.errors import LgadError
+
+PARTS = ("preprocessing", "decoding")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script.
+
+    Args:
+        arguments: The command line's arguments, those of this process if None.
+    """
+    options = _parser().parse_args(arguments)
+    run_command("lgad-export", lambda: _run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "lgad-export", description="Write a student as a file that other programs run, if it computes the same there."
+    )
+    parser.add_argument("--version", action="version", version=f"lgad-export {__version__}")
+    parser.add_argument("model", metavar="MODEL", help="checkpoint, or folder of a run or of a saved student")
+    parser.add_argument("--format", choices=("onnx", "openvino", "tensorrt"), default="onnx", help="default: onnx")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="file to write (default: lanes.onnx; for openvino lanes.xml)"
+    )
+    parser.add_argument("--opset", type=int, default=18, metavar="N", help="version of ONNX's operators (default: 18)")
+    parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32", help="default: fp32")
+    parser.add_argument(
+        "--with",
+        dest="parts",
+        type=_parts,
+        default=frozenset(),
+        metavar="PARTS",
+        help="what to put inside: preprocessing, decoding, or preprocessing,decoding",
+    )
+    parser.add_argument(
+        "--frame-size",
+        type=_size,
+        metavar="WxH",
+        help="size of the frames that these parts are for (default: that of the training)",
+    )
+    parser.add_argument("--dynamic", choices=("batch",), help="leave the number of images free (default: one)")
+    parser.add_argument(
+        "--calibrate", type=Path, metavar="DATA", help="data set whose training images set int8's ranges"
+    )
+    parser.add_argument(
+        "--images", type=_positive, default=64, metavar="N", help="number of images to calibrate on (default: 64)"
+    )
+    parser.add_argument("--check", type=Path, metavar="DATA", help="data set whose test images both are scored on")
+    parser.add_argument(
+        "--check-images", type=_positive, metavar="N", help="number of images to score on (default: all)"
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=_ratio,
+        default=0.005,
+        help="by how much the figure may differ, of 1 (default: 0.005, half a point)",
+    )
+    layouts = ("auto", "culane", "tusimple", "folder")
+    parser.add_argument("--layout", choices=layouts, default="auto", help="of both data sets (default: auto)")
+    parser.add_argument("--overwrite", action="store_true", help="write even over a file of other origin")
+    return parser
+
+
+def _parts(text: str) -> frozenset[str]:
+    parts = frozenset(text.split(","))
+    if not parts <= set(PARTS):
+        raise argparse.ArgumentTypeError(f"'{text}' is none of preprocessing, decoding, or both with a comma")
+    return parts
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least 1")
+    return int(text)
+
+
+def _ratio(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+    return number
+
+
+def _size(text: str) -> tuple[int, int]:
+    """`WxH` as height and width."""
+    width, height = map(_positive, text.split("x"))
+    return height, width
+
+
+def _run(options: argparse.Namespace) -> None:
+    # Imported here: torch takes longer than --help may.
+    from lgad_lightning.commands.outputs import check_output
+    from lgad_lightning.curation.layouts import open_data
+    from lgad_lightning.export.build import ExportPlan, build_onnx
+    from lgad_lightning.export.graph import import_onnx
+    from lgad_lightning.export.write import SUFFIXES, written
+    from lgad_lightning.inference.engine import TorchEngine
+    from lgad_lightning.inference.model_info import files_identity
+    from lgad_lightning.inference.open_model import open_student
+
+    suffix = SUFFIXES[options.format]
+    path = options.out or Path(f"lanes{suffix}")
+    if path.suffix != suffix:
+        raise LgadError(f"--out {path}: the file must end in {suffix}.")
+    ours = path.is_file() and b"lgad_format" in path.read_bytes()
+    for file in [path, path.with_suffix(".bin")] if options.format == "openvino" else [path]:
+        check_output(file, lambda content: ours, options.overwrite)
+    plan = ExportPlan(options.precision, options.parts, options.frame_size, options.opset, options.dynamic is not None)
+    import_onnx()
+    student, weights = open_student(options.model)
+    identity = files_identity([weights])
+    torch_engine = TorchEngine(student, identity=identity)
+    for folder in (options.calibrate, options.check):
+        if folder is not None and not folder.is_dir():
+            raise LgadError(f"There is no folder {folder}; check the path.")
+    check = open_data(options.check, options.layout) if options.check is not None else None
+    images: list[Any] = []
+    if options.precision == "int8":
+        if options.calibrate is None:
+            raise LgadError("int8 is calibrated on training images: give --calibrate DATA, the folder of a data set.")
+        images = _training_images(open_data(options.calibrate, options.layout), student, options.images)
+    export = build_onnx(student, plan, images, identity)
+    with written(export, path, options.format) as draft:
+        _compare(draft, torch_engine, options.precision, check)
+        if check is not None:
+            _score(draft, torch_engine, check, options)
+        size = draft.size
+    print(f"Wrote {path}, {size / 1e6:.2f} MB.")
+    if options.format == "tensorrt":
+        _tell_trtexec(path, options, torch_engine.info.preprocessing.input_size)
+
+
+def _training_images(data: Any, student: Any, count: int) -> list[Any]:
+    """Normalised images `(1, 3, height, width)`, spread over the training split."""
+    import torch
+
+    source = data.open("train")
+    chosen = range(0, len(source), max(1, len(source) // count))[:count]
+    images = []
+    for index in chosen:
+        pixels, _ = student.preprocessing.cut(source.image(index), name=source.names[index])
+        images.append(student.preprocessing.normalise(torch.from_numpy(pixels)[None]).numpy())
+    return images
+
+
+def _compare(draft: Any, torch_engine: Any, precision: str, data: Any) -> None:
+    from lgad_lightning.export.parity import LARGEST, lane_parity, logits_difference, sample_frames
+
+    frame = draft.export.frame
+    source = data.open("test") if data is not None else None
+    frames = [source.image(index) for index in range(min(4, len(source)))] if source is not None else None
+    frames = frames or sample_frames((frame.height, frame.width))
+    difference = logits_difference(draft.export.core, torch_engine.student, frames)
+    lanes = lane_parity(torch_engine, draft.engine(), frames)
+    print(f"Logits differ by {difference:.1e} of the largest; {lanes.differing} of {lanes.points} lane points differ.")
+    draft.note(logits_difference=difference)
+    if precision == "fp32" and not difference <= LARGEST:
+        raise LgadError(
+            f"The exported network computes something else: its logits differ by {difference:.1e} of the largest, more "
+            f"than {LARGEST:.0e}. Nothing was written; please report the network."
+        )
+
+
+def _score(draft: Any, torch_engine: Any, data: Any, options: argparse.Namespace) -> None:
+    from lgad_lightning.export.score import main_figure, official_figures
+
+    engines = {"checkpoint": torch_engine, "export": draft.engine()}
+    figures = {name: official_figures(engine, data, options.check_images) for name, engine in engines.items()}
+    (name, before), (_, after) = (main_figure(figures[of]) for of in engines)
+    draft.note(checked={"data": str(options.check), **figures})
+    print(f"{name} on {options.check}: {before:.4f} of the checkpoint, {after:.4f} of the export.")
+    if not abs(before - after) <= options.tolerance:
+        raise LgadError(
+            f"{name} differs by {abs(before - after):.4f}, more than --tolerance {options.tolerance}. Nothing was "
+            "written: calibrate on more images, choose another --precision, or accept the difference."
+        )
+
+
+def _tell_trtexec(path: Path, options: argparse.Namespace, size: tuple[int, int]) -> None:
+    engine = path.with_suffix(".engine")
+    words = ["trtexec", f"--onnx={path}", f"--saveEngine={engine}"]
+    words += {"fp32": ["--noTF32"], "fp16": ["--fp16"], "int8": ["--int8", "--fp16"]}[options.precision]
+    if options.dynamic:
+        shape = f"3x{size[0]}x{size[1]}"
+        words += [f"--{kind}Shapes=image:{number}x{shape}" for kind, number in (("min", 1), ("opt", 4), ("max", 16))]
+    print(
+        f"TensorRT builds its engine where it runs. On the target:\n  {shlex.join(words)}\n"
+        f"Then compare there: lgad-predict {path} FRAMES gives the lanes that the engine's outputs must show."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""From a student to files that other programs run."""

@@ -1,0 +1,172 @@
+"""The parts of an exported graph, of operators that ONNX Runtime, TensorRT and OpenVINO all know.
+
+No MaxUnpool, no GridSample, no maxima with indices, no 64-bit floating point.
+"""
+
+from copy import deepcopy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lgad_lightning.data.preprocessing import Preprocessing
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Frame, GridDecoder
+
+
+class ExportableNetwork(nn.Module):
+    """A lane network with plain outputs, in evaluation mode; a copy, so that the student stays as it is.
+
+    Args:
+        network: The student's network.
+        half: Whether to compute in 16 bits; inputs and outputs have 32.
+    """
+
+    def __init__(self, network: nn.Module, half: bool = False) -> None:
+        super().__init__()
+        self.network = deepcopy(network).eval()
+        self.half_precision = half
+        for parent in list(self.network.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, nn.MaxPool2d) and child.return_indices:
+                    setattr(parent, name, PoolWithPlaces(child))
+        if half:
+            self.network.half()
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """`(B, 3, H, W)` to logits `(B, K, H, W)` and, from a network with that head, existence logits `(B, K - 1)`."""
+        logits, existence = self.network(image.half() if self.half_precision else image)
+        outputs = (logits,) if existence is None else (logits, existence)
+        return tuple(output.float() for output in outputs)
+
+
+class PoolWithPlaces(nn.Module):
+    """A 2 x 2 max-pooling that tells where the maxima were by a mask instead of indices; of equal ones the first.
+
+    Args:
+        pool: The pooling that it takes the place of.
+
+    Raises:
+        LgadError: If that is another one than 2 x 2.
+    """
+
+    def __init__(self, pool: nn.MaxPool2d) -> None:
+        super().__init__()
+        if (pool.kernel_size, pool.stride, pool.padding, pool.dilation) != (2, 2, 0, 1):
+            raise LgadError(f"{pool} with indices cannot be exported: only MaxPool2d(2, return_indices=True) can.")
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`(B, C, 2 H, 2 W)` to maxima `(B, C, H, W)` and a mask `(B, C, 2 H, 2 W)`."""
+        pooled = F.max_pool2d(x, 2)
+        order = torch.tensor([[4.0, 3.0], [2.0, 1.0]], dtype=x.dtype).repeat(x.shape[2] // 2, x.shape[3] // 2)
+        rank = torch.where(x == _doubled(pooled), order, 0.0)
+        return pooled, rank == _doubled(F.max_pool2d(rank, 2))
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class FramePreprocessing(nn.Module):
+    """`Preprocessing` for frames of one size: crops, resizes, normalises.
+
+    It resizes in floating point and rounds; OpenCV computes with integers, so that one pixel in eight differs by one of
+    255 grey levels.
+
+    Args:
+        preprocessing: The student's, for frames of this size.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.crop_top = preprocessing.crop_top
+        self.size = preprocessing.input_size
+        self.swap = preprocessing.channels == "rgb"
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
+        self.register_buffer("scale", preprocessing.pixel_range / 255 / std)
+        self.register_buffer("shift", mean / std)
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """`(H, W, 3)` uint8, blue-green-red, to `(1, 3, height, width)`."""
+        pixels = frame[self.crop_top :].permute(2, 0, 1).unsqueeze(0).float()
+        pixels = F.interpolate(pixels, self.size, mode="bilinear", align_corners=False).round()
+        if self.swap:
+            pixels = torch.cat([pixels[:, 2:], pixels[:, 1:2], pixels[:, :1]], dim=1)
+        return pixels * self.scale - self.shift
+
+
+class GridDecoding(nn.Module):
+    """A decoder for frames of one size: the same numbers as `GridDecoder.grid`.
+
+    Args:
+        decoder: The student's.
+        frame: How the inputs are cut from their frames.
+        map_size: Height and width of the maps.
+
+    Attributes:
+        rows: The rows of the frame that are looked at.
+    """
+
+    near_rows: Tensor
+    columns: Tensor
+    x: Tensor
+    inside: Tensor
+
+    def __init__(self, decoder: GridDecoder, frame: Frame, map_size: tuple[int, int]) -> None:
+        super().__init__()
+        height, width = map_size
+        places = decoder.places([frame], map_size, torch.device("cpu"))
+        self.rows = places.y[0].tolist()
+        self.blur = decoder.blur
+        self.threshold = decoder.threshold
+        self.existence_threshold = decoder.existence_threshold
+        self.max_lanes = decoder.max_lanes
+        radius = decoder.blur // 2
+        rows = places.map_rows[0].clamp(0, height - 1).long().unsqueeze(1) + torch.arange(-radius, radius + 1)
+        self.register_buffer("near_rows", _reflected(rows, height).flatten())
+        self.register_buffer("columns", _reflected(torch.arange(-radius, width + radius), width))
+        self.register_buffer("x", places.x[0].float())
+        self.register_buffer("inside", places.inside[0])
+
+    def forward(self, logits: Tensor, existence_logits: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What is seen of each lane in each row.
+
+        Args:
+            logits: `(B, K, H, W)`.
+            existence_logits: `(B, K - 1)`; None for a network without that head.
+
+        Returns:
+            `(B, K - 1, R)` columns in pixels of the frame, scores, and whether a point of the lane is there; and the
+            lanes' existence `(B, K - 1)`, without that head 1 where the lane has points.
+        """
+        maps = logits.softmax(dim=1)[:, 1:]
+        band = maps.index_select(2, self.near_rows)
+        band = band.reshape(*maps.shape[:2], len(self.rows), self.blur, maps.shape[3]).mean(dim=3)
+        band = F.avg_pool2d(band.index_select(3, self.columns), (1, self.blur), stride=1)
+        score, column = band.max(dim=3)
+        valid = (score > self.threshold) & self.inside
+        if existence_logits is not None:
+            valid = valid & (existence_logits.sigmoid() > self.existence_threshold).unsqueeze(2)
+        valid = valid & (valid.int().sum(dim=2, keepdim=True) >= 2)
+        if self.max_lanes is not None:
+            valid = valid & (_rank(score, valid) < self.max_lanes).unsqueeze(2)
+        existence = valid.float().amax(dim=2) if existence_logits is None else existence_logits.sigmoid()
+        return self.x[column], score, valid, existence
+
+
+def _reflected(places: Tensor, size: int) -> Tensor:
+    """Places beyond the borders, reflected at them without repeating them."""
+    last = size - 1
+    return last - (last - places.abs()).abs()
+
+
+def _rank(score: Tensor, valid: Tensor) -> Tensor:
+    """How many lanes of the image have a larger mean score, of equal ones the earlier; `(B, S)`."""
+    mean = (score * valid).sum(dim=2) / valid.int().sum(dim=2).clamp(min=1)
+    number = torch.arange(mean.shape[1])
+    earlier = number.unsqueeze(0) < number.unsqueeze(1)
+    mine, other = mean.unsqueeze(2), mean.unsqueeze(1)
+    return ((other > mine) | ((other == mine) & earlier)).int().sum(dim=2)

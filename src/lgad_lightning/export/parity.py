@@ -1,0 +1,87 @@
+"""Whether an exported file computes what its student computes."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.export.modules import ExportableNetwork
+from lgad_lightning.inference.engine import Engine
+from lgad_lightning.lanes import LaneGrid
+from lgad_lightning.modules import LaneStudent
+
+LARGEST = 1e-4
+"""Largest difference of logits of fp32, relative to the largest logit."""
+_IMAGES = 4
+
+
+class LaneParity(NamedTuple):
+    """How far the lanes of two engines agree.
+
+    Attributes:
+        points: Points that either of them has found.
+        differing: Those that only one has found, or that are more than a pixel apart.
+    """
+
+    points: int
+    differing: int
+
+
+def sample_frames(size: tuple[int, int]) -> list[NDArray[np.uint8]]:
+    """Smooth noise in the size of a frame, the same at each call."""
+    random = np.random.default_rng(0)
+    cells = random.integers(0, 256, (_IMAGES, 12, 24, 3), dtype=np.uint8)
+    return [cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC).astype(np.uint8) for image in cells]
+
+
+def logits_difference(core: Any, student: LaneStudent, frames: Sequence[NDArray[np.uint8]]) -> float:
+    """Largest difference between the logits of a network's graph and of the student, relative to the largest logit.
+
+    Args:
+        core: The graph, an `onnx.ModelProto`; ONNX Runtime runs it.
+        student: The student.
+        frames: Images `(H, W, 3)`, blue-green-red.
+    """
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise LgadError('Exports are compared by ONNX Runtime: pip install "lgad-lightning[export]"') from error
+    onnxruntime.set_default_logger_severity(4)
+    session = onnxruntime.InferenceSession(core.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert student.preprocessing is not None  # seen to by student_info
+    network, worst, largest = ExportableNetwork(student.network.cpu()), 0.0, 0.0
+    for frame in frames:
+        pixels, _ = student.preprocessing.cut(frame)
+        image = student.preprocessing.normalise(torch.from_numpy(pixels)[None])
+        with torch.no_grad():
+            expected = network(image)[0].numpy()
+        found = session.run(["logits"], {"image": image.numpy()})[0]
+        worst = max(worst, float(np.abs(found - expected).max()))
+        largest = max(largest, float(np.abs(expected).max()))
+    return worst / max(largest, 1e-12)
+
+
+def lane_parity(engine: Engine, other: Engine, frames: Sequence[NDArray[np.uint8]]) -> LaneParity:
+    """Compares the lanes that two engines find.
+
+    Args:
+        engine: One.
+        other: The other.
+        frames: Images `(H, W, 3)`, blue-green-red.
+    """
+    points = differing = 0
+    for frame in frames:
+        one, two = (_grid(each, frame) for each in (engine, other))
+        points += int((one.found | two.found).sum())
+        apart = one.found & two.found & (np.abs(one.x - two.x) > 1)
+        differing += int(((one.found != two.found) | apart).sum())
+    return LaneParity(points, differing)
+
+
+def _grid(engine: Engine, image: NDArray[np.uint8]) -> LaneGrid:
+    pixels, frame = engine.prepare(image, "a frame")
+    return engine.run(pixels[None], [frame])

@@ -1,0 +1,67 @@
+"""Static quantisation to 8 bits, calibrated on images."""
+
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.errors import LgadError
+
+_OPERATORS = ["Conv", "ConvTranspose", "Gemm", "Add", "Relu", "MaxPool", "Concat"]
+
+
+def quantised(core: Any, calibration: Sequence[NDArray[np.float32]]) -> Any:
+    """A network's graph that computes in 8 bits: per-channel weights, activations by the ranges that images give.
+
+    Args:
+        core: An `onnx.ModelProto` with the input `image`.
+        calibration: Normalised images `(1, 3, height, width)`, such as the network was trained with.
+
+    Returns:
+        An `onnx.ModelProto` with QuantizeLinear and DequantizeLinear, which ONNX Runtime, OpenVINO and TensorRT know.
+
+    Raises:
+        LgadError: If there are no images, or ONNX Runtime is not installed.
+    """
+    if not len(calibration):
+        raise LgadError("int8 is calibrated on training images: give --calibrate DATA, the folder of a data set.")
+    try:
+        import onnx
+        from onnxruntime import quantization
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+    except ModuleNotFoundError as error:
+        raise LgadError('int8 needs ONNX Runtime: pip install "lgad-lightning[export]"') from error
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]  # the library has no types
+        def __init__(self) -> None:
+            self.images: Iterator[NDArray[np.float32]] = iter(calibration)
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            image = next(self.images, None)
+            return None if image is None else {"image": image}
+
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.ERROR)  # the library talks to the root logger
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            source, prepared, target = (Path(folder, f"{name}.onnx") for name in ("source", "prepared", "target"))
+            onnx.save(core, source)
+            quant_pre_process(source, prepared, skip_symbolic_shape=True)
+            quantization.quantize_static(
+                prepared,
+                target,
+                Reader(),
+                quant_format=quantization.QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=quantization.QuantType.QInt8,
+                weight_type=quantization.QuantType.QInt8,
+                op_types_to_quantize=_OPERATORS,
+                extra_options={"ActivationSymmetric": True},  # what TensorRT takes
+            )
+            return onnx.load(target)
+    finally:
+        logging.getLogger().setLevel(level)

@@ -1,0 +1,87 @@
+"""Exported files: written whole, and only when they compute what the student computes."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from lgad_lightning.errors import LgadError
+from lgad_lightning.export.build import OnnxExport, add_metadata
+from lgad_lightning.inference.exported import ExportedEngine
+from lgad_lightning.inference.onnx_engine import OnnxEngine
+from lgad_lightning.inference.openvino_engine import OpenVinoEngine, import_openvino
+
+Format = Literal["onnx", "openvino", "tensorrt"]
+SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "tensorrt": ".onnx"}
+"""How the file of each format ends; TensorRT's engine is built of an `.onnx` where it runs."""
+
+
+@contextmanager
+def written(export: OnnxExport, path: Path, kind: Format) -> Iterator["Draft"]:
+    """Writes an export; it takes its place at the end of the block, unless that raises.
+
+    Args:
+        export: What `build_onnx` has made.
+        path: The file. OpenVINO's `.xml` has a `.bin` beside it.
+        kind: The format.
+
+    Raises:
+        LgadError: If it cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.", suffix=".part") as folder:
+            draft = Draft(export, Path(folder, path.name), kind)
+            yield draft
+            for file in draft.save():
+                shutil.move(file, path.parent / file.name)
+    except OSError as error:
+        raise LgadError(f"{path} cannot be written: {error}. Make space, or give another --out.") from error
+
+
+class Draft:
+    """An export that can be tried before it takes its place.
+
+    Args:
+        export: What `build_onnx` has made.
+        path: A file in a folder of its own.
+        kind: The format.
+    """
+
+    def __init__(self, export: OnnxExport, path: Path, kind: Format) -> None:
+        self.export = export
+        self.path = path
+        self.kind = kind
+        self.save()
+
+    def engine(self) -> ExportedEngine:
+        """What runs it here."""
+        return OpenVinoEngine(self.path) if self.kind == "openvino" else OnnxEngine(self.path)
+
+    def note(self, **values: Any) -> None:
+        """Adds to what the file says of itself."""
+        add_metadata(self.export.model, values)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files."""
+        return sum(file.stat().st_size for file in self._files())
+
+    def save(self) -> Sequence[Path]:
+        """Writes the files; their paths."""
+        onnx = self.path.with_suffix(".onnx")
+        onnx.write_bytes(self.export.model.SerializeToString())
+        if self.kind == "openvino":
+            openvino = import_openvino()
+            model = openvino.convert_model(onnx)
+            for entry in self.export.model.metadata_props:
+                model.set_rt_info(entry.value, ["lgad", entry.key])
+            openvino.save_model(model, self.path, compress_to_fp16=False)
+            onnx.unlink()
+        return self._files()
+
+    def _files(self) -> list[Path]:
+        return sorted(
+            self.path.parent.iterdir(), reverse=True
+        )  # an .xml after its .bin would be without it for a while

@@ -1,0 +1,160 @@
+"""A run of `lgad-fit`, read from its folder."""
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lgad_lightning.errors import LgadError
+
+Curve = list[tuple[int, float]]
+"""Optimiser steps and a figure; the figure is NaN where it was logged as not finite."""
+
+MARK = ".lgad-fit.lock"
+"""What each folder of a run holds."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run has left.
+
+    Args:
+        folder: Its folder.
+        state: Empty for a complete run, else why it has no figures.
+        overrides: What it was started with.
+        config: Its configuration, by the full name of each key.
+        figures: The test's figures by name: `f1`, `iou`, and `night/f1` for a scenario.
+        data: What it was trained on: `module`, `root` and `identity`.
+    """
+
+    folder: Path
+    state: str
+    overrides: tuple[str, ...]
+    config: Mapping[str, Any]
+    figures: Mapping[str, float]
+    data: Mapping[str, str]
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        return int(self.config["seed"])
+
+    def curves(self) -> dict[str, Curve]:
+        """What the student's training has logged, by name."""
+        return read_curves(self.folder / "student" / "version_0" / "metrics.csv")
+
+
+def find_runs(paths: list[Path]) -> list[Run]:
+    """The runs of folders, which are a run's or hold those of a sweep.
+
+    Args:
+        paths: The folders.
+
+    Raises:
+        LgadError: If one is neither.
+    """
+    folders: dict[Path, None] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise LgadError(f"There is no folder {path}; give the folder of a run, or of a sweep.")
+        found = [path] if (path / MARK).is_file() else [mark.parent for mark in path.glob(f"**/{MARK}")]
+        if not found:
+            raise LgadError(f"{path} is no folder of a run of lgad-fit, and none below it is.")
+        folders |= dict.fromkeys(folder.resolve() for folder in sorted(found, key=_in_order))
+    return [read_run(folder) for folder in folders]
+
+
+def _in_order(folder: Path) -> tuple[Path, int, str]:
+    return folder.parent, len(folder.name), folder.name
+
+
+def read_run(folder: Path) -> Run:
+    """Reads the folder of a run.
+
+    Args:
+        folder: The folder; the run may be interrupted, or have failed.
+
+    Raises:
+        LgadError: If a file in it is damaged.
+    """
+    config = _flat(_read(folder / ".hydra" / "config.yaml", yaml.safe_load) or {})
+    overrides = tuple(_read(folder / ".hydra" / "overrides.yaml", yaml.safe_load) or ())
+    metrics = _read(folder / "metrics.json", json.loads)
+    failed = _read(folder / "failed.json", json.loads)
+    if metrics is None:
+        state = f"failed: {failed['error']}" if failed else "interrupted"
+        return Run(folder, state if config else "ended before it began", overrides, config, {}, {})
+    if config.get("stage") == "teacher":
+        return Run(folder, "a teacher's run", overrides, config, {}, {})
+    try:
+        total = metrics["total"] | metrics.get("pixels", {})
+        scenarios = metrics.get("scenarios", {}).items()
+        figures = {name: float(value) for name, value in total.items()}
+        figures |= {f"{name}/{key}": float(value) for name, row in scenarios for key, value in row.items()}
+        data = {"module": str(config["data._target_"]), **metrics.get("data", {})}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LgadError(
+            f"{folder / 'metrics.json'} holds no test of a student (stage=teacher writes others)."
+        ) from error
+    return Run(folder, "", overrides, config, figures, data)
+
+
+def read_curves(log: Path) -> dict[str, Curve]:
+    """What a training has logged.
+
+    Args:
+        log: Lightning's `metrics.csv`; it may be missing, or cut off in the midst of a line.
+
+    Returns:
+        A curve for each figure.
+    """
+    curves: dict[str, Curve] = {}
+    if not log.is_file():
+        return curves
+    with log.open(newline="", encoding="utf-8", errors="replace") as file:
+        for row in csv.DictReader(file):
+            step = row.pop("step", None)
+            if None in row or None in row.values() or not (step or "").isdecimal():
+                continue  # of a line that was not written to its end
+            for name, text in row.items():
+                if text and name != "epoch" and (value := _number(text)) is not None:
+                    curves.setdefault(name, []).append((int(step or 0), value))
+    return curves
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else math.nan
+
+
+def _read(path: Path, parse: Any) -> Any:
+    """The content of a file, None if it is missing or empty."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise LgadError(f"{path} cannot be read: {error}.") from error
+    try:
+        return parse(text) if text.strip() else None
+    except (ValueError, yaml.YAMLError) as error:
+        raise LgadError(f"{path} is damaged: {str(error).splitlines()[0]}.") from error
+
+
+def _flat(node: Any, key: str = "") -> dict[str, Any]:
+    if not isinstance(node, Mapping) or not node:
+        return {key: node} if key else {}
+    return dict(_items(node, f"{key}." if key else ""))
+
+
+def _items(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in node.items():
+        yield from _flat(value, f"{prefix}{name}").items()

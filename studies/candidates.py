@@ -1,0 +1,124 @@
+"""Forms of LGAD that the studies try: what wins moves into the package, what does not stays here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from typing_extensions import override
+
+from lgad_lightning import LabelGuidedAttentionDistillation, LaneTeacher
+from lgad_lightning.attention import attention_agreement, attention_map, normalise_attention, resize_attention
+from lgad_lightning.callbacks.running_fit import RunningFit
+from lgad_lightning.data import LaneBatch
+from lgad_lightning.lanes import IGNORE_INDEX
+
+
+def lane_shares(label: Tensor, size: tuple[int, int]) -> Tensor:
+    """How much of each cell each lane covers.
+
+    Args:
+        label: Label map, `(B, H, W)`, integer, 0 for the background, 255 where nothing is known.
+        size: Height and width of the result.
+
+    Returns:
+        `(B, L, h, w)`, float32 in [0, 1], for the L lane classes.
+    """
+    lanes = torch.where(label == IGNORE_INDEX, 0, label.long())
+    planes = F.one_hot(lanes, int(lanes.max()) + 1)[..., 1:].permute(0, 3, 1, 2).float()
+    return F.interpolate(planes, size, mode="bilinear", antialias=True)
+
+
+class BalancedLGAD(LabelGuidedAttentionDistillation):
+    """LGAD whose target does not draw one lane brighter than another: each lane's mean attention is brought to one."""
+
+    @override
+    def target_features(
+        self, fit: RunningFit, inputs: tuple[Any, ...], student_features: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        return [self._balanced(f, inputs[0]) for f in super().target_features(fit, inputs, student_features)]
+
+    def _balanced(self, features: Tensor, label: Tensor) -> Tensor:
+        maps = attention_map(features, self.power, self.reduction)[:, None]
+        shares = lane_shares(label, (maps.shape[-2], maps.shape[-1]))
+        covered = shares.sum((2, 3))
+        means = (maps * shares).sum((2, 3)) / covered.clamp_min(1e-6)
+        present = (covered > 0) & (means > 0)
+        typical = torch.where(present, means, 0).sum(1) / present.sum(1).clamp_min(1)
+        factors = torch.where(present, typical[:, None] / means.clamp_min(1e-12), 1.0)
+        scale = (shares * factors[..., None, None]).sum(1, keepdim=True) + (1 - shares.sum(1, keepdim=True)).clamp_min(
+            0
+        )
+        return (maps * scale).clamp_min(0).pow(1 / self.power)
+
+
+class MixedLGAD(LabelGuidedAttentionDistillation):
+    """LGAD whose target is a mixture of the label map and the teacher's attention, each of unit norm.
+
+    Args:
+        alpha: The label's share, in [0, 1].
+        **kwargs: The arguments of LGAD.
+    """
+
+    def __init__(self, *args: Any, alpha: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.alpha = alpha
+
+    @override
+    def target_features(
+        self, fit: RunningFit, inputs: tuple[Any, ...], student_features: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        (label,) = inputs
+        lanes = ((label > 0) & (label != IGNORE_INDEX)).float()
+        return [self._mixed(features, lanes) for features in super().target_features(fit, inputs, student_features)]
+
+    def _mixed(self, features: Tensor, lanes: Tensor) -> Tensor:
+        teacher = attention_map(features, self.power, self.reduction)
+        drawn = resize_attention(lanes, (teacher.shape[-2], teacher.shape[-1]))
+        target = self.alpha * normalise_attention(drawn) + (1 - self.alpha) * normalise_attention(teacher)
+        return target[:, None].clamp_min(0).pow(1 / self.power)
+
+
+class CorrelatedLGAD(LabelGuidedAttentionDistillation):
+    """LGAD that raises the correlation of the two maps, so that a floor common to all cells does not matter."""
+
+    @override
+    def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
+        losses = []
+        for student, teacher in zip(student_features, teacher_features, strict=True):
+            maps = (attention_map(side, self.power, self.reduction) for side in (student, teacher))
+            losses.append(1 - attention_agreement(*maps).mean())
+        return torch.stack(losses).sum()
+
+
+class RestoringTeacher(LaneTeacher):
+    """A teacher that must complete what is hidden from it: rows of the label map, and now and then a whole lane.
+
+    Args:
+        hidden: Share of the rows that is hidden, in a few bands.
+        dropped: Probability that a lane is hidden.
+        **kwargs: The arguments of `LaneTeacher`.
+    """
+
+    bands = 4
+
+    def __init__(self, *args: Any, hidden: float = 0.3, dropped: float = 0.1, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.hidden, self.dropped = hidden, dropped
+
+    @override
+    def network_input(self, batch: LaneBatch) -> Tensor:
+        planes = super().network_input(batch)
+        if not self.training:
+            return planes
+        images, lanes, height, _ = planes.shape
+        long = max(1, round(self.hidden * height / self.bands))
+        first = torch.randint(0, height - long + 1, (images, self.bands, 1), device=planes.device)
+        rows = torch.arange(height, device=planes.device)
+        shown = ((rows < first) | (rows >= first + long)).all(1)[:, None, :, None]
+        kept = torch.rand(images, lanes, 1, 1, device=planes.device) >= self.dropped
+        kept[:, 0] = True
+        seen = planes * shown * kept
+        seen[:, 0] = 1 - seen[:, 1:].sum(1)  # what is hidden looks like background
+        return seen

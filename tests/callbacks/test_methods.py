@@ -1,0 +1,308 @@
+"""Each method's gradients are those of an implementation written out independently."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins import MixedPrecision
+from torch import Tensor, nn
+
+from lgad_lightning.callbacks import (
+    ChannelWiseDistillation,
+    FeatureDistillation,
+    FitNets,
+    InterRegionAffinityDistillation,
+    LabelGuidedAttentionDistillation,
+    LogitsDistillation,
+    MaskedGenerativeDistillation,
+    SeedEveryBatch,
+    SimilarityPreservingDistillation,
+)
+from lgad_lightning.errors import LgadError
+
+from .distillation_toys import (
+    LAYERS,
+    TEACHER_LAYERS,
+    ManualModule,
+    Module,
+    Net,
+    explicit_distance,
+    loader,
+    make_batches,
+    make_pair,
+    make_trainer,
+    one_hot,
+    relative_error,
+)
+
+WEIGHT = 3.0
+Loss = Callable[[list[Tensor], list[Tensor], Any, Tensor], Tensor]
+
+
+def large_teacher() -> Net:
+    """Wider than the student, and its second stage of another size."""
+    torch.manual_seed(7)
+    teacher = Net(width=6)
+    teacher.encoder.stage2[0].stride = (1, 1)
+    return teacher.eval()
+
+
+def hints(student: list[Tensor], teacher: list[Tensor], parts: Any, label: Tensor) -> Tensor:
+    total = torch.zeros(())
+    for part, s, t in zip(parts, student, teacher, strict=True):
+        adapted = torch.einsum("oi,bihw->bohw", part.weight[:, :, 0, 0], s) + part.bias.view(-1, 1, 1)
+        target = F.interpolate(t, s.shape[-2:], mode="bilinear", antialias=True)
+        total = total + ((adapted - target) ** 2).sum() / target.numel()
+    return total
+
+
+def channels(student: list[Tensor], teacher: list[Tensor], parts: Any, label: Tensor) -> Tensor:
+    total = torch.zeros(())
+    for part, s, t in zip(parts, student, teacher, strict=True):
+        t = F.interpolate(t, s.shape[-2:], mode="bilinear", antialias=True)
+        for image, other in zip(part(s), t, strict=True):
+            for ours, its in zip(image, other, strict=True):
+                p, q = ((x.flatten() / 4).exp() for x in (its, ours))
+                p, q = p / p.sum(), q / q.sum()
+                total = total + 16 * (p * (p / q).log()).sum() / (len(s) * t.shape[1])
+    return total
+
+
+def similarity(student: list[Tensor], teacher: list[Tensor], parts: Any, label: Tensor) -> Tensor:
+    total = torch.zeros(())
+    for pair in zip(student, teacher, strict=True):
+        rows = []
+        for features in pair:
+            gram = torch.stack([torch.stack([(a * b).sum() for b in features]) for a in features])
+            rows.append(gram / gram.square().sum(1, keepdim=True).sqrt())
+        total = total + (rows[0] - rows[1]).square().sum() / len(pair[0]) ** 2
+    return total
+
+
+def generated(student: list[Tensor], teacher: list[Tensor], parts: Any, label: Tensor) -> Tensor:
+    torch.manual_seed(5)
+    total = torch.zeros(())
+    for adapter, generator, s, t in zip(*parts, student, teacher, strict=True):
+        shown = (torch.rand(len(s), 1, *s.shape[-2:]) >= 0.75).float()
+        first, _, second = generator
+        inner = F.conv2d(adapter(s) * shown, first.weight, first.bias, padding=1).clamp_min(0)
+        out = F.conv2d(inner, second.weight, second.bias, padding=1)
+        target = F.interpolate(t, s.shape[-2:], mode="bilinear", antialias=True)
+        total = total + (out - target).square().mean()
+    return total
+
+
+def regions(student: list[Tensor], teacher: list[Tensor], parts: Any, label: Tensor) -> Tensor:
+    total = torch.zeros(())
+    for s, t in zip(student, teacher, strict=True):
+        summed, count = torch.zeros(()), 0
+        for image in range(len(s)):
+            moments = []
+            for features in (s[image], t[image]):
+                per_class: list[Any] = []
+                for number in range(3):
+                    plane = F.max_pool2d((label[image] == number).float()[None, None], 5, 1, 2)
+                    if not plane.any():
+                        per_class.append(None)
+                        continue
+                    inside = F.adaptive_max_pool2d(plane, features.shape[-2:])[0, 0] > 0
+                    cells = features[:, inside]
+                    mean = cells.mean(1)
+                    variance = (cells - mean[:, None]).square().mean(1)
+                    skewness = (cells - mean[:, None]).pow(3).mean(1) / (variance + 1e-6).pow(1.5)
+                    per_class.append([mean, variance, skewness])
+                moments.append(per_class)
+            ours, its = moments
+            for moment in range(3):
+                for i in range(3):
+                    for j in range(3):
+                        if ours[i] is None or ours[j] is None:
+                            continue
+                        a, b = (F.cosine_similarity(m[i][moment], m[j][moment], 0) for m in (ours, its))
+                        summed, count = summed + (a - b) ** 2, count + 1
+        total = total + summed / count
+    return total
+
+
+def soft_classes(student: list[Tensor], teacher: list[Tensor], parts: Any, label: Tensor) -> Tensor:
+    (ours,), (its,) = student, teacher
+    p, q = (x.div(2).exp() / x.div(2).exp().sum(1, keepdim=True) for x in (its, ours))
+    return 4 * (p * (p.log() - q.log())).sum() / (len(ours) * ours[0, 0].numel())
+
+
+class Seeded:
+    """Mixed in: known weights of what is trained, and known draws."""
+
+    def trainable_modules(self, *shapes: Any) -> Any:
+        torch.manual_seed(3)
+        return super().trainable_modules(*shapes)  # type: ignore[misc]
+
+    def compute_loss(self, *features: Any) -> Tensor:
+        torch.manual_seed(5)
+        return super().compute_loss(*features)  # type: ignore[misc]
+
+
+def seeded(kind: type[FeatureDistillation], **options: Any) -> Any:
+    return type(kind.__name__, (Seeded, kind), {})(large_teacher(), **({"weight": WEIGHT} | options))
+
+
+FEATURES: list[tuple[type[FeatureDistillation], Loss]] = [
+    (FitNets, hints),
+    (ChannelWiseDistillation, channels),
+    (SimilarityPreservingDistillation, similarity),
+    (MaskedGenerativeDistillation, generated),
+    (InterRegionAffinityDistillation, regions),
+]
+
+
+def striped() -> tuple[Tensor, Tensor]:
+    """Two images with a lane each, of different classes."""
+    image, label = make_batches(1)[0]
+    label.zero_()
+    label[0, :, 12:18] = 1
+    label[1, 6:, 24:] = 2
+    return image, label
+
+
+@pytest.mark.parametrize(("kind", "written_out"), FEATURES)
+def test_gradients_on_features(kind: type[FeatureDistillation], written_out: Loss):
+    net, _ = make_pair()
+    image, label = striped()
+    callback, module = seeded(kind, student_layers=LAYERS, teacher_layers=TEACHER_LAYERS), Module(deepcopy(net))
+    make_trainer(callback).fit(module, loader([(image, label)]))
+    parts = None
+    if callback._trainable is not None:
+        shapes = [f.shape for f in net.encoder.stages(image)[0]], [f.shape for f in targets(image)]
+        parts = callback.trainable_modules(*shapes)
+    features, inner = net.encoder.stages(image)
+    loss = F.cross_entropy(F.interpolate(net.head(inner), image.shape[-2:]), label)
+    learnt = [] if parts is None else list(parts.parameters())
+    theirs = WEIGHT * written_out(features, targets(image), parts, label)
+    ours = torch.autograd.grad(loss + theirs, [*net.parameters(), *learnt], retain_graph=True)
+    plain = torch.autograd.grad(loss, list(net.parameters()))
+    assert relative_error(module.recorder.seen, [list(ours[: len(plain)])]) < 1e-4
+    assert relative_error([list(plain)], [list(ours[: len(plain)])]) > 1e-2
+    for parameter, gradient, after in zip(learnt, ours[len(plain) :], trained(callback), strict=True):
+        assert torch.allclose(after, parameter - 0.1 * gradient, atol=1e-5)
+
+
+def trained(callback: Any) -> list[Tensor]:
+    return [] if callback._trainable is None else list(callback.trainable.parameters())
+
+
+def targets(image: Tensor) -> list[Tensor]:
+    with torch.no_grad():
+        return large_teacher().encoder.stages(image)[0]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "options", "written_out"),
+    [
+        (LogitsDistillation, {"temperature": 2.0}, soft_classes),
+        (
+            ChannelWiseDistillation,
+            {"teacher_layers": [""]},
+            lambda s, t, _, label: channels(s, t, [nn.Identity()], label),
+        ),
+    ],
+)
+def test_gradients_on_the_whole_output(kind: Any, options: Any, written_out: Loss, wrapped: bool):
+    class Wrapping(Net):
+        def forward(self, x: Tensor) -> Any:
+            return {"out": super().forward(x)} if wrapped else super().forward(x)
+
+    class Taking(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            output = self.net(batch[0])
+            return F.cross_entropy(output["out"] if wrapped else output, batch[1])
+
+    net, _ = make_pair()
+    student = Wrapping()
+    student.load_state_dict(net.state_dict())
+    image, label = make_batches(1)[0]
+    module = Taking(student)
+    make_trainer(kind(large_teacher(), ["net"], weight=WEIGHT, **options)).fit(module, loader([(image, label)]))
+    logits = net(image)
+    with torch.no_grad():
+        target = large_teacher()(image)
+    loss = F.cross_entropy(logits, label) + WEIGHT * written_out([logits], [target], None, label)
+    wanted = torch.autograd.grad(loss, list(net.parameters()))
+    assert relative_error(module.recorder.seen, [list(wanted)]) < 1e-4
+
+
+def test_a_larger_teacher_and_a_label_teacher_at_once():
+    net, label_teacher = make_pair()
+    image, label = make_batches(1)[0]
+    module = Module(deepcopy(net))
+    lgad = LabelGuidedAttentionDistillation(label_teacher, LAYERS, TEACHER_LAYERS, weight=WEIGHT)
+    soft = LogitsDistillation(large_teacher(), ["net"], weight=2.0, temperature=2.0)
+    make_trainer(lgad, soft).fit(module, loader([(image, label)]))
+    features, inner = net.encoder.stages(image)
+    logits = F.interpolate(net.head(inner), image.shape[-2:])
+    with torch.no_grad():
+        labelled, whole = label_teacher.encoder.stages(one_hot(label))[0], large_teacher()(image)
+    loss = F.cross_entropy(logits, label) + WEIGHT * explicit_distance(features, labelled)
+    loss = loss + 2.0 * soft_classes([logits], [whole], None, label)
+    wanted = torch.autograd.grad(loss, list(net.parameters()))
+    assert relative_error(module.recorder.seen, [list(wanted)]) < 1e-4
+
+
+def test_ignored_pixels_are_in_no_region():
+    image, label = striped()
+    net, _ = make_pair()
+    gradients = []
+    for void in (255, 17):
+        label = label.clone()
+        label[:, :8] = void
+        options = {"ignore_index": void, "student_layers": LAYERS, "teacher_layers": TEACHER_LAYERS}
+        module = Module(deepcopy(net))
+        module.training_step = lambda batch, batch_idx, net=module.net: net(batch[0]).mean()  # type: ignore[method-assign]
+        make_trainer(seeded(InterRegionAffinityDistillation, **options)).fit(module, loader([(image, label)]))
+        gradients.append(module.recorder.seen)
+    assert relative_error(*gradients) == 0
+
+
+def test_one_image_has_nothing_to_be_similar_to():
+    image, label = make_batches(1)[0]
+    callback = seeded(SimilarityPreservingDistillation, student_layers=LAYERS, teacher_layers=TEACHER_LAYERS)
+    with pytest.raises(LgadError, match="give batches of two or more"):
+        make_trainer(callback).fit(Module(make_pair()[0]), loader([(image[:1], label[:1])]))
+
+
+def test_a_share_that_hides_everything_is_refused():
+    with pytest.raises(LgadError, match=r"masked=1\.0: give a share"):
+        MaskedGenerativeDistillation(large_teacher(), masked=1.0)
+
+
+def run(module: Module, tmp_path: Path, checkpoint: Any = None, **options: Any) -> tuple[Tensor, Tensor]:
+    callback = MaskedGenerativeDistillation(large_teacher(), LAYERS, TEACHER_LAYERS, weight=WEIGHT, start=1, end=6)
+    saving = ModelCheckpoint(tmp_path, save_last=True)
+    options = {"enable_checkpointing": True, "max_epochs": 2} | options
+    torch.manual_seed(0)
+    trainer = make_trainer(callback, SeedEveryBatch(), saving, **options)
+    trainer.fit(module, loader(make_batches()), ckpt_path=checkpoint)
+    parameters = (module.net.parameters(), callback.trainable.parameters())
+    return tuple(nn.utils.parameters_to_vector(part).detach() for part in parameters)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("kind", [Module, ManualModule])
+def test_a_resumed_masked_training_is_the_same(kind: Any, tmp_path: Path):
+    whole = run(kind(make_pair()[0]), tmp_path / "whole", max_epochs=3)
+    run(kind(make_pair()[0]), tmp_path / "part", max_epochs=1)
+    resumed = run(kind(make_pair()[0]), tmp_path / "resumed", tmp_path / "part" / "last.ckpt", max_epochs=3)
+    assert all(torch.equal(one, other) for one, other in zip(whole, resumed, strict=True))
+
+
+def test_a_masked_training_in_16_mixed_with_accumulation_and_clipping(tmp_path: Path):
+    options = {"accumulate_grad_batches": 2, "gradient_clip_val": 0.1}
+    wanted = run(Module(make_pair()[0]), tmp_path, **options)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    found = run(Module(make_pair()[0]), tmp_path, plugins=[MixedPrecision("16-mixed", "cpu", scaler)], **options)
+    for one, other in zip(found, wanted, strict=True):
+        assert (one - other).norm() < 0.01 * other.norm()

@@ -1,0 +1,298 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lgad_lightning import ENet, ERFNet, LanePredictor, LgadError
+from lgad_lightning.commands.export import main
+from lgad_lightning.commands.predict import main as predict
+from lgad_lightning.data.synthetic import SyntheticData, generate
+from tests.helpers.students import IMAGE_SIZE, NAMES, TinyNet, make_student, road, save_checkpoint, write_roads
+
+pytestmark = pytest.mark.export
+onnx = pytest.importorskip("onnx", reason="needs the extra `export`")
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
+pytest.importorskip("onnxscript", reason="needs the extra `export`")
+
+REFUSED = {"MaxUnpool", "GridSample", "ScatterElements", "ScatterND", "NonZero", "Loop", "If"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoints, a data set, and what is exported once for many tests."""
+    folder = tmp_path_factory.mktemp("export")
+    generate(SyntheticData(train=8, val=2, test=9, image_size=IMAGE_SIZE), folder / "data", workers=0)
+    save_checkpoint(make_student(TinyNet), folder / "tiny.ckpt")
+    export(folder / "tiny.ckpt", "--out", folder / "plain.onnx", "--check", folder / "data")
+    export(folder / "tiny.ckpt", "--out", folder / "whole.onnx", "--with", "preprocessing,decoding")
+    export(folder / "tiny.ckpt", "--out", folder / "many.onnx", "--with", "decoding", "--dynamic", "batch")
+    return folder
+
+
+def export(*arguments: object) -> None:
+    main([str(argument) for argument in arguments])
+
+
+def fails(*arguments: object) -> str:
+    with pytest.raises(SystemExit) as caught:
+        export(*arguments)
+    assert isinstance(caught.value.code, str)
+    assert "\n" not in caught.value.code
+    return caught.value.code
+
+
+def metadata(path: Path) -> dict[str, Any]:
+    return {entry.key: json.loads(entry.value) for entry in onnx.load(path).metadata_props}
+
+
+def shapes(values: Any) -> dict[str, list[Any]]:
+    return {
+        value.name: [side.dim_value or side.dim_param for side in value.type.tensor_type.shape.dim] for value in values
+    }
+
+
+def agreement(path: Path, checkpoint: Path) -> float:
+    """Share of the points of lanes that are the same, found by `LanePredictor`."""
+    exported, student = LanePredictor(path), LanePredictor(checkpoint)
+    same = total = 0
+    for seed in range(3):
+        points: list[set[tuple[int, float, float]]] = [
+            {(lane.slot, x, y) for lane in predictor.predict(road(seed)) for x, y in lane.points.tolist()}
+            for predictor in (exported, student)
+        ]
+        same, total = same + len(points[0] & points[1]), total + len(points[0] | points[1])
+    assert total > 100
+    return same / total
+
+
+def test_the_network_alone(folder: Path) -> None:
+    graph = onnx.load(folder / "plain.onnx").graph
+    assert shapes(graph.input) == {"image": [1, 3, 32, 96]}
+    assert shapes(graph.output) == {"logits": [1, 5, 32, 96], "existence_logits": [1, 4]}
+    assert agreement(folder / "plain.onnx", folder / "tiny.ckpt") > 0.99
+
+
+def test_a_frame_in_and_lanes_out(folder: Path) -> None:
+    graph = onnx.load(folder / "whole.onnx").graph
+    assert shapes(graph.input) == {"frame": [148, 410, 3]}
+    assert shapes(graph.output) == {
+        "column": [1, 4, 18], "score": [1, 4, 18], "valid": [1, 4, 18], "existence": [1, 4]
+    }  # fmt: skip
+    assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert agreement(folder / "whole.onnx", folder / "tiny.ckpt") > 0.8  # pixels differ by a grey level
+    with pytest.raises(LgadError, match="exported for frames of 410x148"):
+        LanePredictor(folder / "whole.onnx").predict(road(size=(100, 200)))
+
+
+def test_any_number_of_images(folder: Path) -> None:
+    graph = onnx.load(folder / "many.onnx").graph
+    assert shapes(graph.input) == {"image": ["batch", 3, 32, 96]}
+    assert agreement(folder / "many.onnx", folder / "tiny.ckpt") > 0.99
+    predictor = LanePredictor(folder / "many.onnx", batch_size=4)
+    assert predictor.predict([road(0), road(1), road(2)])[1] == predictor.predict(road(1))
+
+
+def test_the_file_says_what_a_consumer_needs(folder: Path) -> None:
+    found = metadata(folder / "whole.onnx")
+    assert found["class_names"] == list(NAMES)
+    assert (found["protocol"], found["precision"]) == ("culane", "fp32")
+    assert (found["frame_size"], found["crop_top"], found["channels"]) == ([148, 410], 48, "bgr")
+    assert found["rows"][:2] == [147.0, 142.0]
+    assert len(found["rows"]) == 18
+    assert found["versions"].keys() == {"lgad-lightning", "torch", "onnx"}
+    assert found["logits_difference"] < 1e-4
+    checked = metadata(folder / "plain.onnx")["checked"]
+    assert checked["checkpoint"].keys() == checked["export"].keys() >= {"f1", "tp"}
+    assert checked["export"]["f1"] == pytest.approx(checked["checkpoint"]["f1"], abs=0.005)
+
+
+def test_no_operator_that_other_engines_refuse(folder: Path) -> None:
+    for name in ("plain", "whole", "many"):
+        model = onnx.load(folder / f"{name}.onnx")
+        assert not {node.op_type for node in model.graph.node} & REFUSED
+        assert {entry.domain for entry in model.opset_import} == {""}
+        for value in (*model.graph.initializer,):
+            assert value.data_type != onnx.TensorProto.DOUBLE
+
+
+def test_lgad_predict_runs_it(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = write_roads(tmp_path / "frames", 3)
+    predict([str(folder / "whole.onnx"), "frames"])
+    records = [json.loads(line) for line in Path("predictions/lanes.jsonl").read_text().splitlines()]
+    assert [record["image"] for record in records] == names
+    assert all(record["lanes"] for record in records)
+    assert len(list(Path("predictions").rglob("*.lines.txt"))) == 3
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_fewer_bits(folder: Path, tmp_path: Path, precision: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "small.onnx"
+    calibrate = ("--calibrate", folder / "data") if precision == "int8" else ()
+    export(folder / "tiny.ckpt", "--out", path, "--precision", precision, *calibrate)
+    assert "Logits differ by" in capsys.readouterr().out
+    kinds = {node.op_type for node in onnx.load(path).graph.node}
+    assert ("QuantizeLinear" in kinds) == (precision == "int8")
+    assert agreement(path, folder / "tiny.ckpt") > 0.3
+    assert metadata(path)["logits_difference"] < 0.1
+
+
+@pytest.mark.parametrize("network", [ENet, ERFNet])
+@pytest.mark.slow
+def test_distilled_and_plain_students_cost_the_same(network: type, tmp_path: Path) -> None:
+    """Their graphs are equal, but for the weights; and none holds what other engines refuse."""
+    graphs = []
+    for seed in (0, 1):
+        checkpoint = save_checkpoint(make_student(network, seed), tmp_path / f"{seed}.ckpt")
+        export(checkpoint, "--out", tmp_path / f"{seed}.onnx", "--with", "decoding")
+        nodes = onnx.load(tmp_path / f"{seed}.onnx").graph.node
+        graphs.append([(node.op_type, list(node.input), list(node.output)) for node in nodes])
+    assert graphs[0] == graphs[1]
+    assert not {kind for kind, _, _ in graphs[0]} & REFUSED
+    assert agreement(tmp_path / "1.onnx", tmp_path / "1.ckpt") > 0.99
+
+
+def test_openvino(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("openvino", reason="needs the extra `export`")
+    path = tmp_path / "lanes.xml"
+    for _ in range(2):  # its own may be replaced
+        export(folder / "tiny.ckpt", "--format", "openvino", "--out", path, "--with", "preprocessing,decoding")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["lanes.bin", "lanes.xml"]
+    assert agreement(path, folder / "tiny.ckpt") > 0.8
+    (tmp_path / "lanes.bin").unlink()
+    with pytest.raises(LgadError, match=r"lanes\.bin"):
+        LanePredictor(path)
+    path.write_text("<net>")
+    (tmp_path / "lanes.bin").write_bytes(b"")
+    with pytest.raises(LgadError, match="is no OpenVINO model"):
+        LanePredictor(path)
+    assert "is there already" in fails(folder / "tiny.ckpt", "--format", "openvino", "--out", path)
+
+
+def test_tensorrt_is_built_where_it_runs(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "lanes.onnx"
+    export(folder / "tiny.ckpt", "--format", "tensorrt", "--out", path, "--precision", "fp16", "--dynamic", "batch")
+    told = capsys.readouterr().out
+    assert f"trtexec --onnx={path} --saveEngine={tmp_path / 'lanes.engine'} --fp16" in told
+    assert "--maxShapes=image:16x3x32x96" in told
+
+
+def test_an_export_that_scores_otherwise_is_not_written(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lgad_lightning.export import parity, score
+
+    path = tmp_path / "lanes.onnx"
+    figures = iter([{"f1": 0.80}, {"f1": 0.79}] * 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(score, "official_figures", lambda *arguments: next(figures))
+        assert "f1 differs by 0.0100" in fails(folder / "tiny.ckpt", "--out", path, "--check", folder / "data")
+        assert list(tmp_path.iterdir()) == []
+        export(folder / "tiny.ckpt", "--out", path, "--check", folder / "data", "--tolerance", 0.02)
+    before = path.read_bytes()
+    monkeypatch.setattr(parity, "logits_difference", lambda *arguments: float("nan"))
+    assert "computes something else" in fails(folder / "tiny.ckpt", "--out", path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["lanes.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--opset", "11"], "opset 11"),
+        (["--dynamic", "batch", "--with", "preprocessing"], "--dynamic"),
+        (["--precision", "int8"], "--calibrate"),
+        (["--precision", "int8", "--calibrate", "nope"], "nope"),
+        (["--check", "nope"], "nope"),
+        (["--check", "empty"], "none of the known layouts"),
+        (["--frame-size", "40x20", "--with", "preprocessing"], "frames of 40x20"),
+        (["--out", "lanes.txt"], ".onnx"),
+        (["--out", "mine.onnx"], "--overwrite"),
+        (["--out", "/proc/lanes.onnx"], "/proc/lanes.onnx"),
+    ],
+)
+def test_plans_that_cannot_be(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], word: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.onnx").write_text("mine")
+    (tmp_path / "empty").mkdir()
+    told = fails(folder / "tiny.ckpt", *arguments)
+    if "20" in word:
+        word = "crop" if "crop" in told else word
+    assert word in told
+    assert {file.name for file in tmp_path.iterdir()} == {"mine.onnx", "empty"}
+    assert (tmp_path / "mine.onnx").read_text() == "mine"
+
+
+def damaged(content: bytes, kind: str) -> bytes:
+    model = onnx.load_from_string(content)
+    if kind == "foreign":
+        del model.metadata_props[:]
+    elif kind == "output":
+        model.graph.output[0].name, model.graph.output[1].name = "a", "b"
+        for node in model.graph.node:
+            for index, name in enumerate(node.output):
+                node.output[index] = {"logits": "a", "existence_logits": "b"}.get(name, name)
+    else:
+        key, value = kind.split("=")
+        for entry in model.metadata_props:
+            if entry.key == key:
+                entry.value = value
+    result: bytes = model.SerializeToString()
+    return result
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("empty", "is no ONNX file"),
+        ("text", "is no ONNX file"),
+        ("cut", "is no ONNX file"),
+        ("foreign", "was not written by lgad-export"),
+        ("lgad_format=2", "another version"),
+        ("preprocessing=[", "is damaged"),
+        ("preprocessing={}", None),
+        ("preprocessing=5", "is damaged"),
+        ('decoder={"class": "os.system", "arguments": {}}', "is not known|is no GridDecoder"),
+        ("class_names=3", "is damaged"),
+        ('parts=["decoding"]', "something else than it says"),
+        ("output", "something else than it says"),
+    ],
+)
+def test_hostile_files_are_told(folder: Path, tmp_path: Path, kind: str, message: str | None) -> None:
+    content = (folder / "plain.onnx").read_bytes()
+    simple = {"empty": b"", "text": b"no model", "cut": content[: len(content) // 2]}
+    path = tmp_path / "hostile.onnx"
+    path.write_bytes(simple[kind] if kind in simple else damaged(content, kind))
+    if message is None:  # another input size than the graph's
+        message = "cannot be run"
+    with pytest.raises(LgadError, match=message):
+        LanePredictor(path).predict(np.zeros((*IMAGE_SIZE, 3), np.uint8))
+
+
+def test_a_missing_library_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("onnx", "onnxscript", "onnxruntime", "openvino"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, library, None)
+            if library in ("onnx", "onnxscript"):
+                told = fails(folder / "tiny.ckpt", "--out", tmp_path / "lanes.onnx")
+            else:
+                with pytest.raises(LgadError) as caught:
+                    LanePredictor(folder / "plain.onnx" if library == "onnxruntime" else tmp_path / "lanes.xml")
+                told = str(caught.value)
+            assert "lgad-lightning[export]" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom lgad_lightning.commands.export import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+        "print('heavy:', {'torch', 'lightning', 'cv2', 'onnx', 'rich'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("heavy: set()\n")

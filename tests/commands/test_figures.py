@@ -1,0 +1,39 @@
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from lgad_lightning.commands.figures import print_results, results_table, write_json
+
+RESULTS = {
+    "total": {"tp": 3, "fp": 2, "precision": 0.6, "f1": 0.66667},
+    "scenarios": {
+        "normal": {"tp": 3, "fp": 0, "precision": 1.0, "f1": 1.0},
+        "cross": {"tp": 0, "fp": 2, "precision": 0.0, "f1": -1.0},
+    },
+}
+
+
+def test_the_table_has_a_row_for_each_scenario_and_the_total_last() -> None:
+    console = Console(width=100, record=True)
+    console.print(results_table(RESULTS))
+    rows = [line.replace("│", " ").split() for line in console.export_text().splitlines() if "│" in line]
+    assert rows == [
+        ["normal", "3", "0", "1.0000", "1.0000"],
+        ["cross", "0", "2", "0.0000", "-"],
+        ["total", "3", "2", "0.6000", "0.6667"],
+    ]
+
+
+def test_json_is_written_whole(tmp_path: Path) -> None:
+    write_json(RESULTS, tmp_path / "metrics.json")
+    assert json.loads((tmp_path / "metrics.json").read_text()) == RESULTS
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["a [night]", "[/d", ":car:"]
+    print_results({"total": {"tp": 1}, "scenarios": {name: {"tp": 1} for name in names}})
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in names)

@@ -1,0 +1,67 @@
+"""The forms that the studies try do what they say."""
+
+import pytest
+import torch
+
+from lgad_lightning.attention import attention_map, resize_attention
+from lgad_lightning.networks import ERFNet
+from studies.candidates import BalancedLGAD, CorrelatedLGAD, MixedLGAD, RestoringTeacher, lane_shares
+
+SIZE = (32, 64)
+
+
+def label() -> torch.Tensor:
+    made = torch.zeros(2, *SIZE, dtype=torch.long)
+    made[:, 4:28, 8:18], made[:, 4:28, 40:50] = 1, 2
+    return made
+
+
+def teacher() -> RestoringTeacher:
+    return RestoringTeacher(ERFNet(num_classes=3, in_channels=3, input_size=SIZE, channels=(4, 8, 12)))
+
+
+def test_shares_of_lanes_add_up_to_their_pixels() -> None:
+    shares = lane_shares(label(), (8, 16))
+    assert shares.sum((0, 2, 3)).tolist() == pytest.approx([2 * 240 / 16] * 2, rel=0.1)
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_balanced_lanes_are_equally_bright(power: float) -> None:
+    callback = BalancedLGAD(teacher(), power=power)
+    features = torch.rand(2, 5, 16, 32) + 1
+    features[..., :16] *= 7
+    balanced = callback._balanced(features, label())
+    maps = balanced.pow(power).sum(1, keepdim=True)
+    shares = lane_shares(label(), (16, 32))
+    inner = (shares > 0.99).float()
+    means = (maps * inner).sum((2, 3)) / inner.sum((2, 3))
+    assert torch.allclose(means[:, 0], means[:, 1], rtol=0.15)
+
+
+def test_a_restoring_teacher_hides_in_training_alone() -> None:
+    module = teacher()
+    batch = {"label": label()}
+    shown = module.train().network_input(batch)  # type: ignore[typeddict-item]
+    assert shown[:, 1:].sum() < (label() > 0).sum()
+    assert torch.equal(shown.sum(1), torch.ones(2, *SIZE))
+    assert module.eval().network_input(batch)[:, 1:].sum() == (label() > 0).sum()  # type: ignore[typeddict-item]
+
+
+def test_correlation_does_not_see_a_floor() -> None:
+    callback = CorrelatedLGAD(teacher(), power=1.0)
+    maps = torch.rand(2, 1, 4, 8)
+    assert callback.compute_loss([maps], [3 * maps + 1]).item() == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_a_mixture_goes_from_the_teacher_to_the_label(power: float) -> None:
+    features, lanes = torch.rand(2, 3, 8, 16), (label() > 0).float()
+
+    def cosine(alpha: float, other: torch.Tensor) -> float:
+        mixed = MixedLGAD(teacher(), power=power, alpha=alpha)._mixed(features, lanes)[:, 0].pow(power)
+        return float(torch.cosine_similarity(mixed.flatten(1), other.flatten(1)).mean())
+
+    attention, drawn = attention_map(features, power), resize_attention(lanes, (8, 16))
+    assert cosine(0.0, attention) == pytest.approx(1, abs=1e-5)
+    assert cosine(1.0, drawn) == pytest.approx(1, abs=1e-5)
+    assert cosine(0.5, attention) < cosine(0.2, attention) < 1
