@@ -12,7 +12,17 @@ from .callbacks import (
     SelfAttentionDistillation,
     SimilarityPreservingDistillation,
 )
-from .data import CULaneDataModule, LaneFolderDataModule, Preprocessing, SyntheticLaneDataModule, TuSimpleDataModule
+from .data import (
+    BDD100KDataModule,
+    CULaneDataModule,
+    CurveLanesDataModule,
+    LaneFolderDataModule,
+    LLAMASDataModule,
+    OpenLaneDataModule,
+    Preprocessing,
+    SyntheticLaneDataModule,
+    TuSimpleDataModule,
+)
 from .errors import LgadError
 from .inference import LanePredictor
 from .modules import LaneStudent, LaneTeacher, load_student, load_teacher
@@ -23,14 +33,17 @@ __version__: str
 
 __all__ = [
     "AttentionTransfer",
+    "BDD100KDataModule",
     "CULaneDataModule",
     "ChannelWiseDistillation",
+    "CurveLanesDataModule",
     "ENet",
     "ERFNet",
     "FeatureDistillation",
     "FitNets",
     "InterRegionAffinityDistillation",
     "JointLabelGuidedAttentionDistillation",
+    "LLAMASDataModule",
     "LabelAttention",
     "LabelGuidedAttentionDistillation",
     "LaneFolderDataModule",
@@ -40,6 +53,7 @@ __all__ = [
     "LgadError",
     "LogitsDistillation",
     "MaskedGenerativeDistillation",
+    "OpenLaneDataModule",
     "Preprocessing",
     "Rebuildable",
     "SelfAttentionDistillation",

@@ -97,14 +97,14 @@ LGAD_FITS = {"callbacks", "logger"}
     ("group", "name", "without"),
     [
         ("trainer", "default", UNUSUAL | LGAD_FITS),
-        *((("data", name, set[str]())) for name in ("culane", "tusimple", "synthetic", "folder")),
+        *((("data", name, set[str]())) for name in sorted(path.stem for path in (CONFIG_DIR / "data").glob("*.yaml"))),
     ],
 )
 def test_every_argument_has_a_key_and_the_constructors_default(group: str, name: str, without: set[str]) -> None:
     node = composed(f"{group}={name}")[group]
     arguments, _ = parameters(locate("", node._target_))
-    culane_has_four = {"num_slots"} if name in ("culane", "synthetic") else set()
-    assert set(node) - {"_target_"} == set(arguments) - without - culane_has_four
+    fixed = {"num_slots"} if len(getattr(locate("", node._target_), "slot_choices", ())) == 1 else set()
+    assert set(node) - {"_target_"} == set(arguments) - without - fixed
     if group == "data":
         for key in ("mean", "std", "channels", "pixel_range", "reduced_decode", "label_cache", "on_error"):
             default = arguments[key].default

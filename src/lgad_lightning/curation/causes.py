@@ -83,9 +83,10 @@ def clips_in_two_splits(sources: Mapping[Split, LaneSource]) -> Iterable[tuple[s
 
 
 def _clip(name: str) -> str:
+    """The folder of an image but for the part that names the split; empty where all frames of a split lie in one."""
     parts = PurePosixPath(name).parts[:-1]
     own = {part for names in NAMES.values() for part in names} | {"images"}
-    return "/".join(part for part in parts if part not in own)
+    return "/".join(part for part in parts if part not in own) if parts and parts[-1] not in own else ""
 
 
 def label_causes(label: NDArray[np.uint8], num_slots: int) -> Iterable[tuple[str, str]]:

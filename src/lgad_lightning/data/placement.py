@@ -22,11 +22,13 @@ class Placement(NamedTuple):
         folder: The folder of annotations, None for that of the image: either in place of the last folder `images` of
             the image's path, or (`mirrored`) one at the root, with the same folders in it.
         mirrored: See there.
+        of: What the folder `images` is called.
     """
 
     suffix: str
     folder: str | None = None
     mirrored: bool = False
+    of: str = "images"
 
     def path(self, root: Path, name: str) -> Path:
         """The annotation of an image.
@@ -39,8 +41,8 @@ class Placement(NamedTuple):
         parts = list(image.parent.parts)
         if self.folder is not None and self.mirrored:
             parts = [self.folder, *parts]
-        elif self.folder is not None and "images" in parts:
-            parts[len(parts) - 1 - parts[::-1].index("images")] = self.folder
+        elif self.folder is not None and self.of in parts:
+            parts[len(parts) - 1 - parts[::-1].index(self.of)] = self.folder
         return root.joinpath(*parts, image.stem + self.suffix)
 
 

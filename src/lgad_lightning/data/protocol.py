@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from lgad_lightning.lanes import CULaneDecoder, MaskDecoder, TuSimpleDecoder
@@ -28,5 +29,8 @@ class Protocol:
 
 CULANE = Protocol("culane", CULaneDecoder, CULaneF1)
 TUSIMPLE = Protocol("tusimple", TuSimpleDecoder, TuSimpleAccuracy, "tusimple")
+CURVELANES = Protocol("curvelanes", CULaneDecoder, partial(CULaneF1, width=5, image_size=(224, 224)))
+LLAMAS = Protocol("llamas", CULaneDecoder, partial(CULaneF1, image_size=(717, 1276)))
+OPENLANE = Protocol("openlane", CULaneDecoder, partial(CULaneF1, threshold=0.3, image_size=(1280, 1920)))
 PIXELS = Protocol("pixels", MaskDecoder, PixelF1)
-PROTOCOLS = (CULANE, TUSIMPLE, PIXELS)
+PROTOCOLS = (CULANE, TUSIMPLE, CURVELANES, LLAMAS, OPENLANE, PIXELS)

@@ -1,0 +1,135 @@
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.annotations.bdd100k import CATEGORIES, LANES, lane_pixels, read_bdd100k
+from lgad_lightning.data.annotated import RecordsSource
+from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.pixels import decode_mask, read_bytes
+from lgad_lightning.data.placement import find_images
+from lgad_lightning.data.settings import check_choice
+from lgad_lightning.data.source import LaneSource, Split
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Lane, trace_parts
+from lgad_lightning.lanes.compact_strings import Strings
+from lgad_lightning.lanes.lists import check_image_name
+
+_FOLDERS: dict[Split, str] = {"train": "train", "val": "val", "test": "val"}
+
+
+class BDD100KSource(LaneSource):
+    """A split of BDD100K by its bit masks; the markings' outlines are the lanes of the label map.
+
+    Args:
+        root: Folder with `images/` and `labels/`.
+        names: Path of each image below it.
+        masks: Folder of the masks.
+        categories: The kinds of markings that are lanes.
+    """
+
+    traced = True
+
+    def __init__(self, root: Path, names: Sequence[str], masks: Path, categories: Sequence[str]) -> None:
+        self.masks, self.categories = masks, categories
+        super().__init__(root, Strings(names), 1)
+
+    def mask(self, index: int, image_size: tuple[int, int]) -> NDArray[np.uint8] | None:
+        """1 where a marking is."""
+        path = self.label_path(index)
+        mask = decode_mask(read_bytes(path), path, image_size)
+        if mask.ndim != 2:
+            raise LgadError(f"{path} is no bit mask of one channel: give labels/lane/masks, not the colour maps.")
+        return lane_pixels(mask, self.categories).astype(np.uint8)
+
+    def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
+        """The connected parts of the mask."""
+        mask = self.mask(index, image_size)
+        return [] if mask is None else trace_parts(mask > 0)
+
+    def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
+        """Not asked: there is one slot, for all lanes."""
+        return lanes[:1] or [None]
+
+    def label_path(self, index: int) -> Path:
+        """The mask of an image."""
+        return self.masks / f"{PurePosixPath(self.names[index]).stem}.png"
+
+
+class BDD100KDataModule(LaneDataModule):
+    """The lane markings of BDD100K as lane or not, in the data set's official layout.
+
+    ```
+    ROOT/images/100k/{train,val}/*.jpg
+    ROOT/labels/lane/masks/{train,val}/*.png               bit masks (labels="masks")
+    ROOT/labels/lane/polygons/lane_{train,val}.json        poly2d (labels="polygons")
+    ```
+
+    Every marking is annotated by its two outlines. Masks hold these, thin; with polygons they are drawn with `stroke`,
+    so that narrow markings are filled. The labels of the official test images are not public: tested is what is
+    validated. Scored by pixels; SAD's accuracy is the recall.
+
+    Args:
+        root: Folder of the data set.
+        labels: `masks` or `polygons`.
+        categories: The kinds of markings that are lanes; by default all but crosswalks and kerbs. Lines across the road
+            are none.
+        stroke: Thickness of a line with `labels="polygons"`, as a share of the width.
+        options: Everything else of `LaneDataModule`.
+
+    Example:
+        >>> BDD100KDataModule("/data/bdd100k", input_size=(360, 640)).num_classes
+        2
+    """
+
+    layout = "bdd100k"
+    markers = ("labels/lane",)
+    slot_choices = (1,)
+
+    def __init__(
+        self,
+        root: str | Path,
+        labels: str = "masks",
+        categories: Sequence[str] = LANES,
+        stroke: float = 8 / 1280,
+        **options: Any,
+    ) -> None:
+        super().__init__(root, num_slots=1, **options)
+        check_choice("labels", labels, ("masks", "polygons"))
+        for name in categories:
+            check_choice("categories", name, CATEGORIES)
+        self.labels = labels
+        self.categories = tuple(categories)
+        self.stroke = stroke
+
+    @property
+    def reading(self) -> str:
+        """Which labels are read."""
+        return f" {self.labels} {self.categories}"
+
+    def source(self, split: Split) -> LaneSource:
+        """The images and labels of a split."""
+        folder, place = _FOLDERS[split], self.root / "labels/lane"
+        images = self.root / "images/100k" / folder
+        labels = place / ("masks" if self.labels == "masks" else "polygons")
+        labels /= folder if self.labels == "masks" else f"lane_{folder}.json"
+        if missing := [path for path in (images, labels) if not path.exists()]:
+            raise LgadError(
+                f"There is no {missing[0]}. Expected is BDD100K's layout: images/100k/ and labels/lane/masks/ or "
+                f"labels/lane/polygons/. {self.advice}"
+            )
+        names = [path.relative_to(self.root).as_posix() for path in sorted(find_images(images))]
+        for name in names:
+            check_image_name(name, images)
+        if self.labels == "masks":
+            return BDD100KSource(self.root, names, labels, self.categories)
+        found = read_bdd100k(labels, self.categories)
+        bare = [name for name in names if PurePosixPath(name).name not in found]
+        if bare:
+            raise LgadError(f"{labels} has no labels for {bare[0]} and {len(bare) - 1} more images.")
+        records = [found[PurePosixPath(name).name] for name in names]
+        source = RecordsSource(self.root, records, names, [labels] * len(names), 1)
+        source.stroke = self.stroke
+        return source

@@ -1,0 +1,58 @@
+from pathlib import Path
+from typing import Any
+
+from lgad_lightning.data.annotated import AnnotatedSource
+from lgad_lightning.data.base import LaneDataModule, OfficialCounts
+from lgad_lightning.data.placement import Placement, find_images
+from lgad_lightning.data.protocol import CURVELANES
+from lgad_lightning.data.source import Split
+from lgad_lightning.errors import LgadError
+
+SLOTS = 10
+COUNTS = {"train": OfficialCounts(100_000), "val": OfficialCounts(20_000)}
+"""From the paper, arXiv 2007.12147."""
+
+_FOLDERS: dict[Split, str] = {"train": "train", "val": "valid", "test": "valid"}
+
+
+class CurveLanesDataModule(LaneDataModule):
+    """CurveLanes in its official layout.
+
+    ```
+    ROOT/{train,valid}/images/*.jpg and ROOT/{train,valid}/labels/<image>.lines.json, also Images/ and Labels/
+    ```
+
+    The labels of the official test images are not public: tested is what is validated, as the peers do. Images have
+    several sizes. Lanes get their slots by their slope, five on either side.
+
+    Args:
+        root: Folder of the data set.
+        num_slots: Number of lane slots, at most 10; even, or 1 for lane or not.
+        options: Everything else of `LaneDataModule`.
+
+    Example:
+        >>> CurveLanesDataModule("/data/CurveLanes", input_size=(320, 800)).num_classes
+        11
+    """
+
+    layout = "curvelanes"
+    markers = ("train/[lL]abels/*.lines.json", "valid/[lL]abels/*.lines.json")
+    slot_choices = (1, 2, 4, 6, 8, SLOTS)
+    official = COUNTS
+    protocol = CURVELANES
+
+    def __init__(self, root: str | Path, num_slots: int = SLOTS, **options: Any) -> None:
+        super().__init__(root, num_slots=num_slots, **options)
+
+    def source(self, split: Split) -> AnnotatedSource:
+        """The images and lanes of a split."""
+        part = self.root / _FOLDERS[split]
+        for images, labels in (("images", "labels"), ("Images", "Labels")):
+            if (part / images).is_dir():
+                names = [path.relative_to(self.root).as_posix() for path in sorted(find_images(part / images))]
+                place = Placement(".lines.json", labels, of=images)
+                return AnnotatedSource(self.root, names, self.num_slots, place)
+        raise LgadError(
+            f"There is no folder {part / 'images'}. Expected is CurveLanes' layout: images/ and labels/ in train/ and "
+            f"valid/. {self.advice}"
+        )

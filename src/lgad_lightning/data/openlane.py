@@ -1,0 +1,111 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lgad_lightning.annotations.openlane import KERBS, OpenLaneLine, read_openlane
+from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.protocol import OPENLANE
+from lgad_lightning.data.source import LaneSource, Split
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Lane
+from lgad_lightning.lanes.compact_strings import Strings
+from lgad_lightning.lanes.lists import check_image_name
+
+PLACES = 4
+_FOLDERS: dict[Split, str] = {"train": "training", "val": "validation", "test": "validation"}
+
+
+class OpenLaneSource(LaneSource):
+    """A split of OpenLane in the image; label maps are drawn from the lines.
+
+    Args:
+        root: Folder with `images/`.
+        labels: Folder of the labels, as `lane3d_1000`.
+        folder: `training` or `validation`.
+        num_slots: 4 for the official places, or 1.
+        kerbs: Whether kerbs are lanes.
+    """
+
+    stroke = 16 / 1920
+
+    def __init__(self, root: Path, labels: Path, folder: str, num_slots: int, kerbs: bool) -> None:
+        self.labels, self.kerbs = labels, kerbs
+        names = [path.relative_to(labels).with_suffix(".jpg").as_posix() for path in (labels / folder).rglob("*.json")]
+        for name in names:
+            check_image_name(name, labels)
+        super().__init__(root, Strings(f"images/{name}" for name in sorted(names)), num_slots)
+
+    def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
+        """The lines in the image."""
+        return [Lane(line.points, image_size) for line in self._lines(index)]
+
+    def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
+        """The four official places; of several lines at one place the first, and none for the others."""
+        slots: list[Lane | None] = [None] * PLACES
+        for line, lane in zip(self._lines(index), lanes, strict=True):
+            if line.place and slots[line.place - 1] is None:
+                slots[line.place - 1] = lane
+        return slots
+
+    def label_path(self, index: int) -> Path:
+        """The label file of an image."""
+        return (self.labels / self.names[index].removeprefix("images/")).with_suffix(".json")
+
+    def _lines(self, index: int) -> list[OpenLaneLine]:
+        return [line for line in read_openlane(self.label_path(index)) if self.kerbs or line.category not in KERBS]
+
+
+class OpenLaneDataModule(LaneDataModule):
+    """OpenLane's lanes in the image, in its official layout.
+
+    ```
+    ROOT/images/{training,validation}/segment-*/<frame>.jpg
+    ROOT/lane3d_1000/{training,validation}/segment-*/<frame>.json      or lane3d_300, its smaller part
+    ```
+
+    The labels name the place of up to four lines around the car; others are background in the label map, but count in
+    the evaluation. Tested is the validation split, as the official evaluation does. Its scenarios overlap, so there are
+    figures of the total alone.
+
+    Args:
+        root: Folder of the data set.
+        num_slots: 4, or 1 for lane or not, which takes all lines.
+        labels: Folder of the labels.
+        kerbs: Whether kerbs (categories 20 and 21) are lanes.
+        options: Everything else of `LaneDataModule`.
+
+    Example:
+        >>> OpenLaneDataModule("/data/OpenLane", input_size=(320, 480)).num_classes
+        5
+    """
+
+    layout = "openlane"
+    markers = ("lane3d_1000", "lane3d_300")
+    slot_choices = (1, PLACES)
+    protocol = OPENLANE
+
+    def __init__(
+        self,
+        root: str | Path,
+        num_slots: int = PLACES,
+        labels: str = "lane3d_1000",
+        kerbs: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(root, num_slots=num_slots, **options)
+        self.labels = labels
+        self.kerbs = kerbs
+
+    @property
+    def reading(self) -> str:
+        """Whether kerbs are lanes."""
+        return " kerbs" if self.kerbs else ""
+
+    def source(self, split: Split) -> OpenLaneSource:
+        """The images and lanes of a split."""
+        if not (folder := self.root / self.labels / _FOLDERS[split]).is_dir():
+            raise LgadError(
+                f"There is no folder {folder}. Expected is OpenLane's layout: images/ and lane3d_1000/ (or "
+                f"labels=lane3d_300), with training/ and validation/ in each. {self.advice}"
+            )
+        return OpenLaneSource(self.root, self.root / self.labels, _FOLDERS[split], self.num_slots, self.kerbs)

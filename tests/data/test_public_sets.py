@@ -1,0 +1,228 @@
+"""CurveLanes, LLAMAS, OpenLane and BDD100K, on files written after their descriptions and on the real ones at hand."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from lgad_lightning.annotations.llamas import read_llamas
+from lgad_lightning.curation.check import check_data
+from lgad_lightning.curation.layouts import open_data
+from lgad_lightning.data import (
+    BDD100KDataModule,
+    CurveLanesDataModule,
+    LaneDataModule,
+    LLAMASDataModule,
+    OpenLaneDataModule,
+)
+from lgad_lightning.lanes import Frame
+
+LEFT, RIGHT = [[300.5, 589.0], [600.0, 400.0]], [[1300.5, 589.0], [900.0, 400.0]]
+
+
+def image(path: Path, height: int, width: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.zeros((height, width, 3), np.uint8))
+
+
+def write(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+def curvelanes(root: Path) -> None:
+    for part, size in (("train", (590, 1640)), ("valid", (1440, 2560))):
+        image(root / part / "images/a.jpg", *size)
+        lines = [[{"x": str(x), "y": str(y)} for x, y in lane] for lane in (LEFT, RIGHT)]
+        write(root / part / "labels/a.lines.json", {"Lines": lines})
+
+
+def marker(x: float, y: float, end_x: float, end_y: float, z: float) -> dict[str, Any]:
+    world = {"world_start": {"x": "0", "y": "0", "z": str(z)}, "world_end": {"x": "0", "y": "0", "z": str(z + 3)}}
+    pixels = {"pixel_start": {"x": str(x), "y": str(y)}, "pixel_end": {"x": str(end_x), "y": str(end_y)}}
+    return world | pixels
+
+
+LLAMAS_LANES = [
+    {"lane_id": "l0", "markers": [marker(500, 600, 520, 560, 8), marker(560, 480, 570, 460, 20)]},
+    {"lane_id": "r0", "markers": [marker(800, 650, 780, 600, 6), marker(700, 400, 690, 375, 30)]},
+    {"lane_id": "r2", "markers": [marker(1200, 500, 1100, 450, 9), marker(900, 350, 880, 340, 40)]},
+    {"lane_id": "l1", "markers": [marker(100, 500, 110, 490, 9), marker(120, 495, 130, 485, 12)]},  # too low to count
+]
+
+
+def llamas(root: Path) -> None:
+    for part in ("train", "valid"):
+        image(root / f"color_images/{part}/{part}-drive/1_color_rect.png", 717, 1276)
+        write(root / f"labels/{part}/{part}-drive/1.json", {"projection_matrix": [], "lanes": LLAMAS_LANES})
+
+
+def openlane(root: Path) -> None:
+    for part in ("training", "validation"):
+        image(root / f"images/{part}/segment-{part}/1.jpg", 1280, 1920)
+        lines = [
+            {"uv": [[400, 700], [1279, 700]], "category": 1, "attribute": 2},
+            {"uv": [[1500, 1200], [1279, 700]], "category": 2, "attribute": 3},
+            {"uv": [[5, 300], [900, 800]], "category": 20, "attribute": 0},
+        ]
+        write(root / f"lane3d_1000/{part}/segment-{part}/1.json", {"lane_lines": lines, "file_path": "x"})
+
+
+def bdd100k(root: Path) -> None:
+    outlines = [[[300, 719], [600, 400]], [[312, 719], [604, 400]]]
+    labels: list[dict[str, Any]] = [
+        {"category": "single white", "poly2d": [{"vertices": line, "types": "LL"}]} for line in outlines
+    ]
+    curve = {"vertices": [[900, 700], [850, 600], [800, 500], [790, 420]], "types": "LCCC"}
+    labels += [
+        {"category": "double yellow", "attributes": {"laneDirection": "parallel"}, "poly2d": [curve]},
+        {"category": "single white", "attributes": {"laneDirection": "vertical"}, "poly2d": [curve]},
+        {"category": "road curb", "poly2d": [curve]},
+    ]
+    for part in ("train", "val"):
+        image(root / "images/100k" / part / "a.jpg", 720, 1280)
+        mask = np.full((720, 1280), 255, np.uint8)
+        across, kerb = [[5, 500], [300, 500]], [[5, 600], [90, 600]]
+        for value, line in ((6, outlines[0]), (6, outlines[1]), (6 + 32, across), (4, kerb)):
+            cv2.polylines(mask, [np.array(line, np.int32)], False, value, 2)
+        path = root / "labels/lane/masks" / part / "a.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), mask)
+        write(root / f"labels/lane/polygons/lane_{part}.json", [{"name": "a.jpg", "labels": labels}])
+
+
+SETS: dict[str, tuple[Callable[[Path], None], type[LaneDataModule], set[int], int]] = {
+    "curvelanes": (curvelanes, CurveLanesDataModule, {0, 5, 6}, 2),
+    "llamas": (llamas, LLAMASDataModule, {0, 2, 3, 4}, 3),
+    "openlane": (openlane, OpenLaneDataModule, {0, 2, 3}, 2),
+    "bdd100k": (bdd100k, BDD100KDataModule, {0, 1}, 1),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_data_set_in_its_layout_is_recognised_checked_and_read(name: str, tmp_path: Path) -> None:
+    make, kind, classes, lanes = SETS[name]
+    make(tmp_path)
+    data = open_data(tmp_path, input_size=(36, 96), batch_size=1, num_workers=0)
+    assert type(data) is kind
+    result = check_data(data, workers=0)
+    assert (result["ok"], set(result["findings"]) - {"count", "unused", "size"}) == (True, set()), result["findings"]
+    data.prepare_data()
+    data.setup()
+    (batch,) = data.test_dataloader()
+    size = batch["frame"][0][:2]
+    source = data.open("train")
+    full = source.image(0).shape[:2]
+    assert set(np.unique(source.label(0, Frame(*full), full))) == classes
+    assert len(data.open("test").lanes(0, size)) == lanes
+    metric = data.protocol.metric()
+    if metric.of_pixels:
+        metric.update(batch["label"], batch["label"], batch["evaluation"]["images"])
+    else:
+        metric.update(batch["evaluation"]["target"], **batch["evaluation"])
+    assert metric.results()["total"]["f1"] == 1
+    assert data.protocol.decoder()(batch["label"].new_zeros(1, data.num_classes, 36, 96).float(), None, batch["frame"])
+
+
+def test_other_cases_of_the_folders_of_curvelanes(tmp_path: Path) -> None:
+    curvelanes(tmp_path)
+    for part in ("train", "valid"):
+        for name in ("images", "labels"):
+            (tmp_path / part / name).rename(tmp_path / part / name.capitalize())
+    data = open_data(tmp_path)
+    assert type(data) is CurveLanesDataModule
+    assert data.open("train").lanes(0, (590, 1640))[0].points.tolist() == LEFT
+
+
+def test_lanes_of_llamas_are_reduced_as_its_own_tools_do(tmp_path: Path) -> None:
+    write(tmp_path / "1.json", {"lanes": LLAMAS_LANES})
+    found = read_llamas(tmp_path / "1.json")
+    assert set(found) == {"l0", "r0", "r1"}  # names are closed up, the small lane is left out
+    for lane in LLAMAS_LANES[:3]:
+        name = {"r2": "r1"}.get(str(lane["lane_id"]), lane["lane_id"])
+        expected = by_rows(lane["markers"])
+        columns = {int(y): x for x, y in found[str(name)]}
+        assert columns == pytest.approx({y: x for y, x in expected.items() if x >= 0})
+
+
+def by_rows(markers: Any) -> dict[int, float]:
+    """The rule again, written down row by row."""
+    pieces = [tuple(int(part[axis]) for part in (m["pixel_start"], m["pixel_end"]) for axis in "xy") for m in markers]
+    x, y, end_x, end_y = pieces[int(np.argmin([float(m["world_start"]["z"]) for m in markers]))]
+    lean = (end_x - x) / (end_y - y)
+    bottom = (x + (716 - y) * lean, 716.0)
+    if bottom[0] < 0:
+        bottom = (0, y - x / lean)
+    elif bottom[0] > 1276:
+        bottom = (1276, y + (1276 - x) / lean)
+    pieces.insert(0, (round(bottom[0]), round(bottom[1]), x, y))
+    rows: list[list[int]] = [[] for _ in range(717)]
+    for x, y, end_x, end_y in pieces:
+        rows[y].append(x)
+        if y - end_y > 2:
+            for step in range(y - end_y + 1):
+                rows[y - step].append(round(x + (end_x - x) * step / (y - end_y)))
+    known = [row for row in range(717) if rows[row]]
+    result: dict[int, float] = {}
+    for row in range(known[0], known[-1] + 1):
+        above = max(one for one in known if one <= row)
+        below = min(one for one in known if one >= row)
+        mean = [sum(rows[one]) / len(rows[one]) for one in (above, below)]
+        share = 0 if below == above else (row - above) / (below - above)
+        result[row] = mean[0] + share * (mean[1] - mean[0])
+    return result
+
+
+def test_the_evaluation_of_llamas_begins_at_row_300(tmp_path: Path) -> None:
+    llamas(tmp_path)
+    source = LLAMASDataModule(tmp_path).open("val")
+    given = source.evaluation(0, (717, 1276))["target"]
+    assert min(lane.points[:, 1].min() for lane in given) >= 300
+
+
+def test_kerbs_of_openlane_may_be_chosen(tmp_path: Path) -> None:
+    openlane(tmp_path)
+    assert len(OpenLaneDataModule(tmp_path, kerbs=True).open("train").lanes(0, (1280, 1920))) == 3
+    binary = OpenLaneDataModule(tmp_path, num_slots=1)
+    assert set(np.unique(binary.open("train").label(0, Frame(1280, 1920), (128, 192)))) == {0, 1}
+    assert binary.protocol.name == "pixels"
+
+
+@pytest.mark.parametrize("labels", ["masks", "polygons"])
+def test_both_kinds_of_labels_of_bdd100k_show_the_same(labels: str, tmp_path: Path) -> None:
+    bdd100k(tmp_path)
+    label = BDD100KDataModule(tmp_path, labels=labels).open("train").label(0, Frame(720, 1280), (720, 1280))
+    assert (label[719, 300:302] == 1).all()
+    assert not label[500, 5:300].any()  # a line across the road
+    assert not label[600, 5:90].any()  # a kerb
+    with_kerbs = BDD100KDataModule(tmp_path, labels=labels, categories=["road curb"]).open("train")
+    assert with_kerbs.label(0, Frame(720, 1280), (720, 1280)).any()
+
+
+def test_real_openlane(shared_dir: Path, tmp_path: Path) -> None:
+    real = shared_dir / "formats/openlane"
+    for part in ("training", "validation"):
+        for name, folder in (("images", "images"), ("annotations", "lane3d_1000")):
+            shutil.copytree(real / name, tmp_path / folder / part)
+    data = open_data(tmp_path)
+    assert type(data) is OpenLaneDataModule
+    assert check_data(data, workers=0)["ok"]
+    assert [len(data.open("val").lanes(index, (1280, 1920))) for index in (0, 1)] == [3, 3]
+
+
+def test_real_masks_of_bdd100k(shared_dir: Path, tmp_path: Path) -> None:
+    for path in (shared_dir / "formats/bdd100k_lane_masks").glob("*.png"):
+        for part in ("train", "val"):
+            (tmp_path / f"labels/lane/masks/{part}").mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, tmp_path / f"labels/lane/masks/{part}/{path.name}")
+            image(tmp_path / f"images/100k/{part}/{path.stem}.jpg", 720, 1280)
+    data = open_data(tmp_path)
+    assert check_data(data, workers=0)["ok"]
+    shares = [data.open("train").label(index, Frame(720, 1280), (720, 1280)).mean() for index in range(4)]
+    assert 0 <= min(shares) <= max(shares) < 0.1
+    assert max(shares) > 0.001
