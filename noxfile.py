@@ -60,6 +60,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def export(session: nox.Session) -> None:
+    """The tests of what ONNX, ONNX Runtime and OpenVINO do with a student."""
+    install(session, "-c", str(CONSTRAINTS), "-e", ".[dev,export]")
+    session.run("pytest", "tests", "-m", "export", "-n", "2", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
 def minima(session: nox.Session) -> None:
     """All tests with the oldest releases that pyproject.toml allows; not in CI, since it fetches another torch."""
     dependencies = nox.project.load_toml("pyproject.toml")["project"]["dependencies"]

@@ -82,6 +82,4 @@ class Draft:
         return self._files()
 
     def _files(self) -> list[Path]:
-        return sorted(
-            self.path.parent.iterdir(), reverse=True
-        )  # an .xml after its .bin would be without it for a while
+        return sorted(self.path.parent.iterdir())  # a .bin before its .xml, which would be nothing without it
