@@ -12,7 +12,8 @@ import numpy as np
 
 from lgad_lightning.callbacks.prediction_files import check_names
 from lgad_lightning.curation.causes import add_reach, clips_in_two_splits, label_causes, reach, size_causes
-from lgad_lightning.data.base import LaneDataModule, OfficialCounts
+from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.official import OfficialCounts
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.data.synthetic.generate import MANIFEST
 from lgad_lightning.errors import LgadError

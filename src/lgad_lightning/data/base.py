@@ -3,7 +3,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader
 
 from lgad_lightning.data.augment import LaneAugmentation
 from lgad_lightning.data.dataset import LaneBatch, LaneDataset
-from lgad_lightning.data.label_cache import LabelCache, build_label_cache, files_stamp
+from lgad_lightning.data.kept_labels import KeptLabels
 from lgad_lightning.data.loader import load_batches
+from lgad_lightning.data.official import OfficialCounts
 from lgad_lightning.data.preprocessing import Preprocessing
 from lgad_lightning.data.protocol import CULANE, PIXELS, Protocol
 from lgad_lightning.data.sampler import EpochSampler
@@ -22,20 +23,6 @@ from lgad_lightning.data.stream import StreamSource, is_packed
 from lgad_lightning.errors import LgadError
 
 log = logging.getLogger(__name__)
-
-
-class OfficialCounts(NamedTuple):
-    """What the official release of a data set holds, for `lgad-data check`.
-
-    Attributes:
-        images: Number of images.
-        lanes: Number of annotated lanes, None where nobody has told it.
-        mistaken: Numbers of lanes that a usual mistake leads to, and the mistake.
-    """
-
-    images: int
-    lanes: int | None = None
-    mistaken: Mapping[int, str] = {}
 
 
 class LaneDataModule(L.LightningDataModule, ABC):
@@ -131,9 +118,9 @@ class LaneDataModule(L.LightningDataModule, ABC):
         self.augmentation = LaneAugmentation() if augmentation is True else augmentation or None
         self.seed = seed
         self.label_cache = Path(label_cache).expanduser() if label_cache is not None else None
+        self._kept_labels = KeptLabels(self.label_cache, self.preprocessing.input_size)
         self.on_error = on_error
         self.datasets: dict[str, LaneDataset] = {}
-        self._warned_of_cache = False
         self._check_settings()
 
     def _check_settings(self) -> None:
@@ -243,16 +230,10 @@ class LaneDataModule(L.LightningDataModule, ABC):
         }
         splits = needed.get(self.trainer and self.trainer.state.fn, SPLITS)
         self.check(splits)
-        if self.label_cache is None or (self.trainer and self.trainer.state.fn == TrainerFn.PREDICTING):
-            return
-        for split in splits:
-            dataset = self._dataset(split)
-            path = self._label_cache_path(split, dataset.source)
-            try:
-                build_label_cache(path, _files(dataset.source), dataset.label, skip=self.on_error == "skip")
-            except OSError as error:
-                self._warn_of_cache(f"The label cache {path} cannot be written: {error}.")
-                return
+        if not (self.trainer and self.trainer.state.fn == TrainerFn.PREDICTING):
+            for split in splits if self.label_cache else ():
+                dataset = self._dataset(split)
+                self._kept_labels.build(self._labels_name(split, dataset.source), dataset)
 
     def setup(self, stage: str | None = None) -> None:
         """Opens the splits.
@@ -285,34 +266,20 @@ class LaneDataModule(L.LightningDataModule, ABC):
 
     def _dataset(self, split: Split, cached: bool = False, **options: Any) -> LaneDataset:
         source = self.open(split)
-        cache = None
-        if cached and self.label_cache:
-            try:
-                cache = LabelCache(
-                    self._label_cache_path(split, source), self.preprocessing.input_size, files_stamp(_files(source))
-                )
-            except (LgadError, OSError, ValueError) as error:
-                self._warn_of_cache(str(error))
         return LaneDataset(
             source,
             self.preprocessing,
             seed=self.seed,
-            label_cache=cache,
+            label_cache=self._kept_labels.open(self._labels_name(split, source), source) if cached else None,
             on_error=self.on_error,
             **options,
         )
 
-    def _warn_of_cache(self, reason: str) -> None:
-        """Tells once that label maps are made from their files every time."""
-        if not self._warned_of_cache:
-            log.warning("%s Label maps are made from their files instead, which is slower.", reason)
-        self._warned_of_cache = True
-
-    def _label_cache_path(self, split: Split, source: LaneSource) -> Path:
-        assert self.label_cache is not None
+    def _labels_name(self, split: Split, source: LaneSource) -> str:
+        """The file in which label maps are kept: named after all that makes others of the same files."""
         geometry = f"{self.root.resolve()} {self.preprocessing.geometry} {self.num_slots} {source.stroke}{self.reading}"
         digest = hashlib.sha256(geometry.encode(errors="surrogatepass")).hexdigest()
-        return self.label_cache / f"{type(self).__name__}-{digest[:12]}-{split}.labels"
+        return f"{type(self).__name__}-{digest[:12]}-{split}.labels"
 
     def train_dataloader(self) -> DataLoader[LaneBatch]:
         """Batches in a new order every epoch; a last one of less than `batch_size` is left to other epochs."""
@@ -346,7 +313,3 @@ class LaneDataModule(L.LightningDataModule, ABC):
         if "label" in batch:
             batch["label"] = batch["label"].long()
         return batch
-
-
-def _files(source: LaneSource) -> list[list[Path]]:
-    return [source.files(index) for index in range(len(source))]

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lgad_lightning.data.base import LaneDataModule, OfficialCounts
+from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.official import OfficialCounts
 from lgad_lightning.data.pixels import read_mask
 from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.errors import LgadError

@@ -2,7 +2,8 @@ from pathlib import Path
 from typing import Any
 
 from lgad_lightning.data.annotated import AnnotatedSource
-from lgad_lightning.data.base import LaneDataModule, OfficialCounts
+from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.official import OfficialCounts
 from lgad_lightning.data.placement import Placement, find_images
 from lgad_lightning.data.protocol import CURVELANES
 from lgad_lightning.data.source import Split

@@ -3,7 +3,8 @@ from pathlib import Path
 from typing import Any
 
 from lgad_lightning.annotations.llamas import read_llamas
-from lgad_lightning.data.base import LaneDataModule, OfficialCounts
+from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.official import OfficialCounts
 from lgad_lightning.data.protocol import LLAMAS
 from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.errors import LgadError

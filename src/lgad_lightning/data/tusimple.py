@@ -2,7 +2,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lgad_lightning.data.base import LaneDataModule, OfficialCounts
+from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.official import OfficialCounts
 from lgad_lightning.data.protocol import TUSIMPLE
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
