@@ -238,7 +238,7 @@ class FeatureDistillation(LearnedLoss):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self.running.looking = logs_this_batch(trainer, pl_module.automatic_optimization, batch_idx)
+        self.running.logs_figures = logs_this_batch(trainer, pl_module.automatic_optimization, batch_idx)
 
     @override
     def on_after_backward(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -287,7 +287,7 @@ class FeatureDistillation(LearnedLoss):
             self._rehearse(inputs, features)
         task = self._with_own_loss(task, fit, inputs)
         weight = self.weight_at(fit.module.trainer.global_step)
-        if fit.looking:
+        if fit.logs_figures:
             fit.figures["weight"] = weight
         if weight == 0:
             fit.log(f"{self.name}/loss", float("nan"))
@@ -297,7 +297,7 @@ class FeatureDistillation(LearnedLoss):
         compared = [output.view_as(output) for output in student]  # by which the loss's own gradient is measured
         loss = self._learning(lambda: checked_loss(self, fit.labels, compared, teacher))
         fit.log(f"{self.name}/loss", loss.detach())
-        if fit.looking:
+        if fit.logs_figures:
             fit.figures |= self.figures(student, teacher)
             fit.gradient_ratios = GradientRatios(fit.labels, student, compared, [fit.layers[n] for n, _ in fit.pairs])
         return task + weight * loss

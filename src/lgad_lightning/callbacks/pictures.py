@@ -45,7 +45,7 @@ def draw_batch(
     """
     # Compiled code would ignore the recording's hooks, or be compiled once more for them.
     with evaluating(module), torch.compiler.set_stance("force_eager"):
-        output, attention = _look(module, batch, distillations, image)
+        output, attention = _output_and_attention(module, batch, distillations, image)
     logits: Tensor = output["logits"] if isinstance(output, dict) else getattr(output, "logits", output)
     prediction = logits.argmax(1) if logits.shape[1] > 1 else logits[:, 0] > 0
     images, labels = image_of(batch, image)[:count], label_of(batch, label)
@@ -153,7 +153,7 @@ class AttentionPictures(L.Callback):
                 logger.experiment.add_image("pictures", picture, self._drawn, dataformats="HWC")
 
 
-def _look(
+def _output_and_attention(
     module: L.LightningModule, batch: Any, distillations: Sequence[FeatureDistillation], where: Where | None
 ) -> tuple[Any, dict[str, Tensor]]:
     image = image_of(batch, where).to(module.dtype)

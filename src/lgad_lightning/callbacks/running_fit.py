@@ -28,9 +28,9 @@ class RunningFit:
         layers: The student's layers that are recorded, by name.
         teacher: The working copy of the teacher, made when it is first needed.
         targets: The teacher's features of the step that is running, where they were made ahead of the loss.
-        looking: Whether the figures of this batch are logged.
-        figures: What is logged after the backward pass to come, by name; empty unless `looking`.
-        gaps: NaN for each figure that has been logged: Lightning would repeat the last values of those left out.
+        logs_figures: Whether the figures of this batch are logged.
+        figures: What is logged after the backward pass to come, by name; empty unless `logs_figures`.
+        logged_as_nan: NaN for each figure that has been logged: Lightning would repeat the last values of those left out.
         gradient_ratios: Those of the backward pass to come.
         size: Height and width of the images of the step that is running, if the batch tells.
         rehearsed: Whether the pairs have been looked at and the trainable modules made.
@@ -45,9 +45,9 @@ class RunningFit:
     layers: dict[str, nn.Module] = field(default_factory=dict)
     teacher: FrozenTeacher | None = None
     targets: list[Tensor] = field(default_factory=list)
-    looking: bool = False
+    logs_figures: bool = False
     figures: dict[str, Tensor | float] = field(default_factory=dict)
-    gaps: dict[str, float] = field(default_factory=dict)
+    logged_as_nan: dict[str, float] = field(default_factory=dict)
     gradient_ratios: GradientRatios | None = None
     size: tuple[int, int] | None = None
     rehearsed: bool = False
@@ -153,9 +153,13 @@ class RunningFit:
         """
         if self.figures:
             ratios = {} if self.gradient_ratios is None else self.gradient_ratios.ratios
-            figures = self.gaps | self.figures | {f"gradient_ratio/{label}": ratio for label, ratio in ratios.items()}
+            figures = (
+                self.logged_as_nan
+                | self.figures
+                | {f"gradient_ratio/{label}": ratio for label, ratio in ratios.items()}
+            )
             self.module.log_dict({f"{name}/{figure}": value for figure, value in figures.items()})
-            self.figures, self.gaps, self.gradient_ratios = {}, dict.fromkeys(figures, float("nan")), None
+            self.figures, self.logged_as_nan, self.gradient_ratios = {}, dict.fromkeys(figures, float("nan")), None
 
     def close(self) -> None:
         """Leave the module as it was."""
