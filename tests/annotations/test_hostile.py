@@ -187,7 +187,7 @@ def read_or_refuse(read: Read, path: Path) -> None:
         assert np.isfinite(np.array(lane, dtype=float).reshape(-1, 2)).all()
 
 
-@pytest.mark.parametrize("kind", FORMATS.keys() - {"llamas"})
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "llamas"])
 def test_what_is_right_is_read(kind: str, tmp_path: Path) -> None:
     name, template, good, read = FORMATS[kind]
     (tmp_path / name).write_text(template % good)

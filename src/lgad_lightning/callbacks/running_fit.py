@@ -30,7 +30,7 @@ class RunningFit:
         targets: The teacher's features of the step that is running, where they were made ahead of the loss.
         logs_figures: Whether the figures of this batch are logged.
         figures: What is logged after the backward pass to come, by name; empty unless `logs_figures`.
-        logged_as_nan: NaN for each figure that has been logged: Lightning would repeat the last values of those left out.
+        logged_as_nan: NaN for each figure logged before: Lightning would repeat the last values of those left out.
         gradient_ratios: Those of the backward pass to come.
         size: Height and width of the images of the step that is running, if the batch tells.
         rehearsed: Whether the pairs have been looked at and the trainable modules made.
