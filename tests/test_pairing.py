@@ -81,10 +81,14 @@ def test_the_norm_that_a_layer_ends_in():
     assert ending_norm(nn.ReLU()) is None
 
 
-def test_numbered_layers_that_end_in_logits_are_no_stages():
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_numbered_layers_that_end_in_logits_are_no_stages(kernel: int):
     """lightning-bolts' U-Net is one flat list, with its decoder and its logits."""
-    unet = nn.ModuleDict({"layers": nn.ModuleList([*(nn.Sequential(nn.ReLU()) for _ in range(5)), nn.Conv2d(8, 3, 1)])})
+    inner = [nn.Sequential(nn.ReLU()) for _ in range(5)]
+    unet = nn.ModuleDict({"layers": nn.ModuleList([*inner, nn.Conv2d(8, 3, kernel)])})
     for student, teacher, owner in ((unet, Network(), "student"), (Network(), unet, "teacher")):
-        with pytest.raises(LgadError, match=rf"of the {owner} are no stages.*layers\.5 is a 1x1.*layers\.0, layers\.1"):
+        with pytest.raises(
+            LgadError, match=rf"of the {owner} are no stages.*layers\.5 is a bare conv.*layers\.0, layers"
+        ):
             pair_layers(student, None, teacher, None)
     assert pair_layers(unet, ["layers.1"], Network(), ["encoder.stage1"]) == [("layers.1", "encoder.stage1")]

@@ -112,9 +112,14 @@ def _stages(network: nn.Module, owner: str) -> dict[int, str]:
     if not stages:
         raise LgadError(f"{owner} has no layers named like 'stage2' or 'layer2' to pair by number: name the layers")
     last = stages[max(stages)]
-    if len(stages) > 1 and isinstance(layers[last], nn.Conv2d) and layers[last].kernel_size == (1, 1):
+    bare = [isinstance(layers[name], nn.Conv2d) for name in stages.values()]
+    if isinstance(layers[last], nn.Conv2d) and (not all(bare) or (len(bare) > 1 and _is_pointwise(layers[last]))):
         raise LgadError(
-            f"the numbered layers of {owner} are no stages of an encoder: {last} is a 1x1 convolution, the logits by"
+            f"the numbered layers of {owner} are no stages of an encoder: {last} is a bare convolution, the logits by"
             f" the look of it. Name those to distil, out of {', '.join(stages.values())}"
         )
     return {number: layer_before_norm(name, layers[name]) for number, name in stages.items()}
+
+
+def _is_pointwise(layer: nn.Module) -> bool:
+    return getattr(layer, "kernel_size", None) == (1, 1)
