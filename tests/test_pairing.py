@@ -88,7 +88,7 @@ def test_numbered_layers_that_end_in_logits_are_no_stages(kernel: int):
     unet = nn.ModuleDict({"layers": nn.ModuleList([*inner, nn.Conv2d(8, 3, kernel)])})
     for student, teacher, owner in ((unet, Network(), "student"), (Network(), unet, "teacher")):
         with pytest.raises(
-            LgadError, match=rf"of the {owner} are no stages.*layers\.5 is a bare convolution.*layers\.0, layers\.1"
+            LgadError, match=rf"of the {owner} are no stages.*layers\.5 is a bare conv.*layers\.0, layers"
         ):
             pair_layers(student, None, teacher, None)
     assert pair_layers(unet, ["layers.1"], Network(), ["encoder.stage1"]) == [("layers.1", "encoder.stage1")]
