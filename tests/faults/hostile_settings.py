@@ -98,6 +98,30 @@ DATA = (
     ("pack nope out", "nope"),
 )
 
+PREDICT = (
+    ("", "MODEL"),
+    ("nope.ckpt data", "nope.ckpt"),
+    ("nope.ckpt nope", "nope"),
+    ("nope.onnx data", "nope.onnx"),
+    ("data data", "holds no trained student"),
+    ("nope.ckpt data --batch-size 0", "0"),
+    ("nope.ckpt data --write nope", "nope"),
+    ("nope.ckpt data --on-error nope", "nope"),
+    ("nope.ckpt data --nope", "--nope"),
+)
+
+EXPORT = (
+    ("", "MODEL"),
+    ("nope.ckpt --format nope", "nope"),
+    ("nope.ckpt --with nope", "nope"),
+    ("nope.ckpt --frame-size 5", "5"),
+    ("nope.ckpt --frame-size 0x5", "0x5"),
+    ("nope.ckpt --tolerance 2", "2"),
+    ("nope.ckpt --opset 5", "opset 5"),
+    ("nope.ckpt --images 0", "0"),
+    ("nope.ckpt --out lanes.txt", ".onnx"),
+)
+
 EVAL = (
     ("nope", "nope"),
     ("culane", "--pred"),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lgad_lightning.commands import cli, data, evaluate, fit
+from lgad_lightning.commands import cli, data, evaluate, export, fit, predict
 from lgad_lightning.data.synthetic import SyntheticData, generate
-from tests.faults.hostile_settings import CLI, DATA, EVAL, FIT
+from tests.faults.hostile_settings import CLI, DATA, EVAL, EXPORT, FIT, PREDICT
 from tests.helpers.commands import TINY
 
 pytestmark = pytest.mark.faults
@@ -89,3 +89,13 @@ def test_data(arguments: str, word: str, folder: Path, capfd: pytest.CaptureFixt
 @pytest.mark.parametrize(("arguments", "word"), EVAL)
 def test_eval(arguments: str, word: str, folder: Path, capfd: pytest.CaptureFixture) -> None:
     refused("eval", evaluate.main, arguments.split(), word, folder, capfd)
+
+
+@pytest.mark.parametrize(("arguments", "word"), PREDICT)
+def test_predict(arguments: str, word: str, folder: Path, capfd: pytest.CaptureFixture) -> None:
+    refused("predict", predict.main, arguments.split(), word, folder, capfd)
+
+
+@pytest.mark.parametrize(("arguments", "word"), EXPORT)
+def test_export(arguments: str, word: str, folder: Path, capfd: pytest.CaptureFixture) -> None:
+    refused("export", export.main, arguments.split(), word, folder, capfd)
