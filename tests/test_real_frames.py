@@ -1,9 +1,12 @@
-"""`lgad-fit` on real frames, which lie beside the checkout: one epoch at reduced size."""
+"""The commands on real frames, which lie beside the checkout, at reduced size."""
 
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.helpers.commands import run
+from tests.helpers.students import make_student, save_checkpoint
 
 REDUCED = (
     "data.batch_size=4",
@@ -64,3 +67,54 @@ def test_a_student_trains_on_real_tusimple_frames(shared_dir: Path, tmp_path: Pa
     arguments = ("--pred", "run/predictions/predictions.json", "--gt", labels_file, "--json", "eval.json")
     run("lgad-eval", "tusimple", *arguments, folder=tmp_path)
     assert json.loads((tmp_path / "eval.json").read_text())["total"] == results["total"]
+
+
+def test_lanes_are_found_in_real_frames(shared_dir: Path, tmp_path: Path) -> None:
+    """A student of two clips of CULane's: predicted, drawn and scored; the figures are not the point."""
+    real = shared_dir / "real" / "culane_study"
+    names = [line.split()[0].lstrip("/") for line in (real / "list" / "test.txt").read_text().splitlines()][:6]
+    list_file = tmp_path / "six.txt"
+    list_file.write_text("".join(f"/{name}\n" for name in names))
+    student = make_student()
+    student.image_size = (295, 820)
+    save_checkpoint(student, tmp_path / "best.ckpt")
+    root = ("--root", str(real))
+    run("lgad-predict", "best.ckpt", str(list_file), *root, "--write", "lines", "overlay", folder=tmp_path)
+    predictions = tmp_path / "predictions"
+    records = [json.loads(line) for line in (predictions / "lanes.jsonl").read_text().splitlines()]
+    assert [(record["image"], record["height"], record["width"]) for record in records] == [
+        (name, 295, 820) for name in names
+    ]
+    assert len(list((predictions / "overlays").rglob("*.jpg"))) == 6
+    score = (
+        "--pred",
+        "predictions",
+        "--data",
+        str(real),
+        "--list",
+        str(list_file),
+        "--size",
+        "820x295",
+        "--json",
+        "eval.json",
+    )
+    run("lgad-eval", "culane", *score, folder=tmp_path)
+    total = json.loads((tmp_path / "eval.json").read_text())["total"]
+    assert total["tp"] + total["fp"] == sum(len(record["lanes"]) for record in records)
+
+
+@pytest.mark.export
+def test_an_export_is_checked_on_real_frames(shared_dir: Path, tmp_path: Path) -> None:
+    for library in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(library, reason="needs the extra `export`")
+    real = shared_dir / "real" / "culane_study"
+    student = make_student()
+    student.image_size = (295, 820)
+    save_checkpoint(student, tmp_path / "best.ckpt")
+    told = run(
+        "lgad-export", "best.ckpt", "--with", "preprocessing,decoding", "--check", str(real), "--check-images", "4",
+        folder=tmp_path,
+    ).stdout  # fmt: skip
+    assert "f1 on" in told
+    run("lgad-predict", "lanes.onnx", str(real / "list" / "test.txt"), folder=tmp_path)
+    assert len((tmp_path / "predictions" / "lanes.jsonl").read_text().splitlines()) > 10

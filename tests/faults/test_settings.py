@@ -5,15 +5,19 @@ from pathlib import Path
 import pytest
 
 from tests.faults.endings import told
-from tests.faults.hostile_settings import CLI, DATA, EVAL, FIT
+from tests.faults.hostile_settings import CLI, DATA, EVAL, EXPORT, FIT, PREDICT, REPORT
 from tests.helpers.commands import TINY
 from tests.helpers.in_one_process import run_each
 
-SETTINGS = {"fit": FIT, "cli": CLI, "data": DATA, "evaluate": EVAL}
+SETTINGS = {
+    "fit": FIT, "cli": CLI, "data": DATA, "evaluate": EVAL, "predict": PREDICT, "report": REPORT, "export": EXPORT,
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("command", SETTINGS)
+@pytest.mark.parametrize("command", [*list(SETTINGS)[:-1], pytest.param("export", marks=pytest.mark.export)])
 def test_hostile_settings_are_told(command: str, kept: Path, tmp_path: Path) -> None:
+    if command == "export":
+        pytest.importorskip("onnx", reason="needs the extra `export`")
     table = SETTINGS[command]
     assert len(table) >= 30
     small = [*TINY, "data.root=HOME/data"] if command == "fit" else []

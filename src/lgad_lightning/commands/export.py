@@ -1,6 +1,7 @@
 """`lgad-export`: a student as a file that other programs run."""
 
 import argparse
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,8 +95,10 @@ def _ratio(text: str) -> float:
 
 def _size(text: str) -> tuple[int, int]:
     """`WxH` as height and width."""
-    width, height = map(_positive, text.split("x"))
-    return height, width
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size: give width and height, like 1640x590")
+    return int(found[2]), int(found[1])
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from lgad_lightning import __version__
 from lgad_lightning.commands.console import CommandParser, run_command
 from lgad_lightning.commands.figures import plain_console
 from lgad_lightning.commands.outputs import check_output, csv_bytes, csv_with, json_bytes, json_with, write_output
+from lgad_lightning.errors import LgadError
 from lgad_lightning.reporting.arms import group_runs
 from lgad_lightning.reporting.comparing import ArmResult, Comparison, compare_arms
 from lgad_lightning.reporting.run import find_runs
@@ -53,9 +54,12 @@ def _run(options: argparse.Namespace) -> None:
     for path, recognise in ((options.csv, csv_with(*_HEADER)), (options.json, json_with(*_KEYS))):
         if path is not None:
             check_output(path, recognise, options.overwrite)
+    if options.csv is not None and options.csv == options.json:
+        raise LgadError(f"--csv and --json are both {options.csv}: give two names.")
     arms = group_runs(find_runs(options.runs))
-    scored = next((run.figures for arm in arms for run in arm.runs.values()), {})
-    figure = options.figure or ("accuracy" if "accuracy" in scored and "f1" not in scored else "f1")
+    first = next((run for arm in arms for run in arm.runs.values()), None)
+    usual = "accuracy" if first is not None and "f1" not in first.figures else "f1"
+    figure = usual if options.figure is None else options.figure
     comparison = compare_arms(arms, figure, options.baseline)
     console = plain_console()
     console.print(comparison_table(comparison))

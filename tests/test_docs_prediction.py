@@ -1,0 +1,50 @@
+"""What docs/prediction.md and docs/export.md tell people to write and to type."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from lgad_lightning.commands import export, predict
+from tests.conftest import CHECKOUT
+from tests.helpers.students import make_student, road, save_checkpoint, write_video
+
+PREDICTION, EXPORT = ((CHECKOUT / "docs" / f"{name}.md").read_text() for name in ("prediction", "export"))
+
+
+def commands(text: str) -> list[list[str]]:
+    lines = [line for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    return [shlex.split(part) for line in lines for part in line.split("&&")]
+
+
+def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_checkpoint(make_student(), Path("best.ckpt"))
+    cv2.imwrite("frame.jpg", road())
+    write_video(Path("drive.mp4"), 3, codec="mp4v")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", PREDICTION, re.DOTALL):
+        exec(block, names)
+    assert names["picture"].shape == road().shape
+    told = capsys.readouterr().out.splitlines()
+    assert "ego-left" in told[1]
+    assert told[-1].startswith("2 [(")
+
+
+def test_what_the_pages_type_is_understood() -> None:
+    parsers = {"lgad-predict": predict._parser(), "lgad-export": export._parser()}
+    seen = []
+    for name, *arguments in commands(PREDICTION) + commands(EXPORT):
+        if name in parsers:
+            parsers[name].parse_args(arguments)
+            seen.append(name)
+    assert {*seen} == parsers.keys()
+
+
+def test_every_option_that_the_pages_name_exists() -> None:
+    known = predict._parser().format_help() + export._parser().format_help() + "--pred --data of lgad-eval"
+    for option in set(re.findall(r"(?<![-\w|])--[a-z][a-z-]*", PREDICTION + EXPORT)):
+        assert option in known, option
