@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lgad_lightning.commands.report import main
+from tests.helpers.commands import TINY, run
 from tests.reporting.conftest import Make, make
 
 __all__ = ["make"]
@@ -42,6 +43,20 @@ def test_a_file_of_the_users_is_not_replaced(runs: list[str], tmp_path: Path) ->
     (tmp_path / "notes.csv").write_text("mine")
     with pytest.raises(SystemExit, match=r"lgad-report: .*notes\.csv is there already"):
         main([*runs, "--csv", str(tmp_path / "notes.csv")])
+
+
+@pytest.mark.slow
+def test_a_sweep_is_compared(tmp_path: Path, tiny_root: Path) -> None:
+    tiny = [word for word in TINY if not word.startswith("trainer.max")]
+    sweep = ("seed=1,2", "distillation=none,label_attention", "hydra.sweep.dir=sweep", "trainer.max_epochs=1")
+    run("lgad-fit", "-m", *tiny, f"data.root={tiny_root}", *sweep, folder=tmp_path)
+    told = run("lgad-report", "sweep", "--figure", "iou", "--json", "out.json", folder=tmp_path).stdout
+    assert "distillation=label_attention" in told
+    arms = json.loads((tmp_path / "out.json").read_text())["arms"]
+    assert [(arm["arm"], arm["seeds"]) for arm in arms] == [
+        ("distillation=none", 2),
+        ("distillation=label_attention", 2),
+    ]
 
 
 @pytest.mark.parametrize(
