@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     culane.add_argument(
         "--allow-missing",
         action="store_true",
-        help="go on where all predictions or all annotations are missing, as the official evaluator does",
+        help="go on where all predictions, annotations or images are missing, as the official evaluator does",
     )
     culane.add_argument(
         "--mean-f1",
@@ -152,7 +152,7 @@ def _culane(options: argparse.Namespace) -> None:
             raise LgadError(f"There is no folder {folder}; check --pred and --data.")
     scenarios = _read_lists(options.list or _default_lists(options.data))
     names = [name for images in scenarios.values() for name in images]
-    if not names:
+    if not names and not options.allow_missing:
         raise LgadError(f"No image is named in {', '.join(scenarios)}: check --list and --data.")
     thresholds = (options.iou, *MEAN_THRESHOLDS) if options.mean_f1 else (options.iou,)
     settings = _Settings(options.pred, options.data, thresholds, options.size, options.width)

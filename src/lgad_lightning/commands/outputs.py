@@ -11,8 +11,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from lgad_lightning.drawing import Picture
 from lgad_lightning.errors import LgadError
 from lgad_lightning.longwork.whole_file import whole_file
 
@@ -105,8 +105,8 @@ def picture_of(command: str) -> Recognise:
     return lambda content: content[_PNG_HEADER:].startswith(_signature(command))
 
 
-def picture_bytes(picture: Picture, command: str) -> bytes:
-    """A PNG that says which command has drawn it."""
+def picture_bytes(picture: NDArray[np.uint8], command: str) -> bytes:
+    """A PNG, of red-green-blue `(H, W, 3)`, that says which command has drawn it."""
     content = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
     return content[:_PNG_HEADER] + _signature(command) + content[_PNG_HEADER:]
 
