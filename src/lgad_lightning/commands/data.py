@@ -31,7 +31,7 @@ def _run(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser("lgad-data", description="Generate, check, count and show data sets of lanes.")
     parser.add_argument("--version", action="version", version=f"lgad-data {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{synth,pack,check,stats,preview}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{synth,convert,pack,check,stats,preview}")
     synth = commands.add_parser("synth", help="generate road scenes in CULane's layout")
     synth.add_argument("folder", type=Path, metavar="DIR", help="folder to write, new or empty")
     defaults = SyntheticData()
@@ -44,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     synth.add_argument("--seed", type=_whole(0), default=0, help="seed of the scenes (default: 0)")
 
     pack_ = commands.add_parser("pack", help="write large chunks to stream from (needs litdata: the extra `stream`)")
+
+    convert = commands.add_parser("convert", help="write a data set in another layout")
+    convert.add_argument("--to", choices=("culane", "tusimple", "folder"), required=True, help="the layout to write")
 
     check = commands.add_parser("check", help="read every file; exit code 1 when training would go wrong")
     stats = commands.add_parser("stats", help="lane geometry, class balance and existence patterns")
@@ -59,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("--rotate", type=float, default=3.0, help="largest angle in degrees (default: 3)")
     preview.add_argument("--zoom", type=float, default=1.05, help="largest enlargement (default: 1.05)")
 
-    for command in (pack_, check, stats, preview):
+    for command in (convert, pack_, check, stats, preview):
         command.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
         command.add_argument(
             "--layout",
@@ -76,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
             help="other arguments of the data module, like split=0.8/0.1/0.1 or 'mask_values={255: 1}'",
         )
         command.add_argument("--slots", type=_whole(1), metavar="N", help="lane slots (default: 4, TuSimple 6)")
-    pack_.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
+    for command in (convert, pack_):
+        command.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     for command in (stats, preview):
         command.add_argument("--split", choices=SPLITS, default="train", help="default: train")
         command.add_argument("--input-size", type=_size, default="800x288", metavar="WxH", help="default: 800x288")
@@ -87,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON")
     for command in (check, stats, preview):
         command.add_argument("--overwrite", action="store_true", help="write even over files of other origin")
-    for command in (synth, pack_, check, stats):
+    for command in (synth, convert, pack_, check, stats):
         command.add_argument(
             "--workers", type=_whole(0), metavar="N", help="number of processes (default: one per core)"
         )

@@ -20,6 +20,7 @@ from lgad_lightning.commands.outputs import (
 )
 from lgad_lightning.commands.value_types import check_node
 from lgad_lightning.curation.check import check_data
+from lgad_lightning.curation.convert import convert as write_layout
 from lgad_lightning.curation.layouts import find_layout, open_data
 from lgad_lightning.curation.pack import pack as write_chunks
 from lgad_lightning.curation.preview import contact_sheet
@@ -45,6 +46,14 @@ def pack(options: argparse.Namespace) -> int:
     """Writes a data set as chunks to stream from."""
     write_chunks(_open(options), options.out, options.workers)
     print(f"Packed {options.folder} into {options.out}.")
+    return 0
+
+
+def convert(options: argparse.Namespace) -> int:
+    """Writes a data set in another layout."""
+    written = write_layout(_open(options), options.out, options.to, options.workers)
+    counts = ", ".join(f"{count:,} for {split}" for split, count in written.items())
+    print(f"Wrote {options.folder} to {options.out} in the layout {options.to}, images: {counts}.")
     return 0
 
 

@@ -1,0 +1,186 @@
+"""Writes a data set anew in another layout."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Literal, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.callbacks.prediction_files import check_names
+from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.source import SPLITS, LaneSource, Split
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import CULANE_SLOTS, Lane, tusimple_row, write_lines
+from lgad_lightning.lanes.lists import MASKS
+from lgad_lightning.longwork.locked import locked
+from lgad_lightning.longwork.parallel import iterate_parallel
+from lgad_lightning.longwork.whole_file import whole_file
+
+Target = Literal["culane", "tusimple", "folder"]
+TARGETS: tuple[Target, ...] = ("culane", "tusimple", "folder")
+
+_TUSIMPLE: dict[Split, str] = {"train": "label_data_0313", "val": "label_data_0531", "test": "test_label"}
+_FIRST_ROW, _STEP, _HEIGHT = 160, 10, 720  # of TuSimple's h_samples, at TuSimple's height
+
+
+class _Written(NamedTuple):
+    """What the lists need to know of an image that is written."""
+
+    name: str
+    bits: str | None
+    scenario: str | None
+    record: str | None
+
+
+def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | None = None) -> dict[Split, int]:
+    """Writes a data set in another layout: images as they are, lanes, and masks where there are some that fit.
+
+    Everything goes to a hidden folder beside, which is renamed at the end; an interrupted call is continued by the
+    next one. Lanes keep their points, in TuSimple's layout those in every tenth row (of 720). Masks are kept where they
+    are the labels: not in TuSimple's layout, which has none, nor in CULane's with other than four slots.
+
+    Args:
+        module: The data set; splits that it lacks are left out.
+        folder: Where to write: new or empty.
+        to: The layout.
+        workers: Number of processes, as for `map_parallel`.
+
+    Returns:
+        The number of images by split.
+
+    Raises:
+        LgadError: If the folder is in use, no split can be opened, two images would be one, or a file cannot be read
+            or written.
+    """
+    if module.packed:
+        raise LgadError(f"{module.packed} is packed: convert what it was made from.")
+    folder = folder.absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise LgadError(f"{folder} exists and is not empty: give a new folder.")
+    sources = dict(_sources(module))
+    contents = " ".join([str(module.root.resolve()), *(source.fingerprint() for source in sources.values())])
+    digest = hashlib.sha256(contents.encode(errors="surrogatepass")).hexdigest()[:12]
+    partly = folder.with_name(f".{folder.name}.{to}.{digest}.partly")
+    try:
+        with locked(partly.with_suffix(".lock")):
+            for split, source in sources.items():
+                names = [_name(name, split, to) for name in source.names]
+                check_names(names)
+                if len(set(names)) < len(names):
+                    raise LgadError(f"Two images of {split} would have one name: see blanks and `..` in their names.")
+                work = partial(_write, source, partly, split, to)
+                written = iterate_parallel(work, range(len(source)), f"Converting {split}", workers)
+                _LISTS[to](partly, split, list(written))
+            partly.replace(folder)
+    except OSError as error:
+        raise LgadError(f"The data set cannot be written to {folder}: {error}. What is written is kept.") from error
+    return {split: len(source) for split, source in sources.items()}
+
+
+def _sources(module: LaneDataModule) -> Iterator[tuple[Split, LaneSource]]:
+    faults = []
+    for split in SPLITS:
+        try:
+            if len(source := module.open(split)):
+                yield split, source
+        except LgadError as error:
+            faults.append(error)
+    if len(faults) == len(SPLITS):
+        raise faults[0]
+
+
+def _name(name: str, split: Split, to: Target) -> str:
+    """The path of an image in the new layout: without blanks, which lists end names at, and never above it."""
+    image = PurePosixPath(re.sub(r"\s", "_", name))
+    parts = ["__" if part == ".." else part for part in image.relative_to(image.anchor).parts]
+    if parts[0] == split and len(parts) > 1:
+        parts = parts[1:]
+    if to == "tusimple":
+        return PurePosixPath("clips", *parts[parts[0] == "clips" :]).as_posix()
+    return PurePosixPath(split, *parts).as_posix()
+
+
+def _write(source: LaneSource, folder: Path, split: Split, to: Target, index: int) -> _Written:
+    """Writes one image and what lies beside it."""
+    name = _name(source.names[index], split, to)
+    image = source.image(index)
+    size = (int(image.shape[0]), int(image.shape[1]))
+    lanes = source.checked_lanes(index, size)
+    _copy(source.root / source.names[index], folder / name)
+    if to == "tusimple":
+        return _Written(name, None, None, _record(name, lanes, size))
+    write_lines((folder / name).with_suffix(".lines.txt"), lanes)
+    bits = None
+    mask = source.checked_mask(index, size)
+    if mask is not None and (to == "folder" or source.num_slots == CULANE_SLOTS):
+        place = MASKS[split] if to == "culane" else "masks"
+        _write_mask(folder / place / PurePosixPath(name).with_suffix(".png"), mask)
+        bits = "".join(str(int((mask == slot).any())) for slot in range(1, source.num_slots + 1))
+    return _Written(name, bits, source.scenario(index), None)
+
+
+def _copy(image: Path, target: Path) -> None:
+    """Copies an image, unless an earlier call has."""
+    if target.is_file() and target.stat().st_size == image.stat().st_size:
+        return
+    with whole_file(target) as part:
+        part.write_bytes(image.read_bytes())
+
+
+def _write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
+    with whole_file(path) as part:
+        part.write_bytes(cv2.imencode(".png", mask)[1].tobytes())
+
+
+def _record(name: str, lanes: list[Lane], size: tuple[int, int]) -> str:
+    """A line of TuSimple's label files."""
+    step = max(1, round(_STEP * size[0] / _HEIGHT))
+    rows = list(range(round(_FIRST_ROW * size[0] / _HEIGHT), size[0], step))
+    if size[0] == _HEIGHT:
+        rows = [row for row in rows if row <= 710]
+    columns = [[round(x, 2) if x >= 0 else -2 for x in tusimple_row(lane, rows)] for lane in lanes]
+    return json.dumps({"lanes": columns, "h_samples": rows, "raw_file": name})
+
+
+def _write_text(path: Path, lines: list[str]) -> None:
+    with whole_file(path) as part:
+        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _culane_lists(folder: Path, split: Split, images: list[_Written]) -> None:
+    lists = folder / "list"
+    if split == "test":
+        _write_text(lists / "test.txt", [f"/{image.name}" for image in images])
+        scenarios = dict.fromkeys(image.scenario for image in images)
+        for number, scenario in enumerate(scenarios if None not in scenarios else ()):
+            chosen = [f"/{image.name}" for image in images if image.scenario == scenario]
+            _write_text(lists / "test_split" / f"test{number}_{scenario}.txt", chosen)
+    elif all(image.bits for image in images):
+        masks = [PurePosixPath(MASKS[split], image.name).with_suffix(".png") for image in images]
+        lines = [f"/{i.name} /{mask} {' '.join(i.bits or '')}" for i, mask in zip(images, masks, strict=True)]
+        _write_text(lists / f"{split}_gt.txt", lines)
+    else:
+        _write_text(lists / f"{split}.txt", [f"/{image.name}" for image in images])
+
+
+def _tusimple_lists(folder: Path, split: Split, images: list[_Written]) -> None:
+    _write_text(folder / f"{_TUSIMPLE[split]}.json", [image.record or "" for image in images])
+    if split == "train":
+        _write_text(folder / "label_data_0601.json", [])  # its second file, which must be there
+
+
+def _no_lists(folder: Path, split: Split, images: list[_Written]) -> None:
+    """A folder of one's own needs none."""
+
+
+_LISTS: dict[Target, Callable[[Path, Split, list[_Written]], None]] = {
+    "culane": _culane_lists,
+    "tusimple": _tusimple_lists,
+    "folder": _no_lists,
+}

@@ -1,0 +1,109 @@
+"""`lgad-data convert`: what is read of the new layout is what was read of the old one."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from lgad_lightning.commands.data import main
+from lgad_lightning.curation.check import check_data
+from lgad_lightning.curation.convert import TARGETS, Target, convert
+from lgad_lightning.curation.layouts import open_data
+from lgad_lightning.data import CULaneDataModule, LaneDataModule, LaneFolderDataModule, TuSimpleDataModule
+from lgad_lightning.data.source import SPLITS
+from lgad_lightning.data.synthetic import SyntheticData, generate
+from lgad_lightning.errors import LgadError
+from lgad_lightning.metrics.functional import culane_counts, culane_scores
+
+KINDS = {"culane": CULaneDataModule, "tusimple": TuSimpleDataModule, "folder": LaneFolderDataModule}
+
+
+@pytest.fixture(scope="module")
+def roads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return generate(SyntheticData(5, 2, 9, (148, 410)), tmp_path_factory.mktemp("convert") / "roads", workers=0)
+
+
+def f1(one: LaneDataModule, other: LaneDataModule, split: Any) -> float:
+    first, second = one.open(split), other.open(split)
+    assert len(first) == len(second)
+    total = np.zeros(3, int)
+    for index in range(len(first)):
+        size = first.image(index).shape[:2]
+        assert (first.image(index) == second.image(index)).all()
+        counts = culane_counts(second.lanes(index, size), first.lanes(index, size))
+        total += [*counts.tp, counts.num_preds, counts.num_target]
+    return float(culane_scores(*total.tolist())["f1"])
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_lanes_come_back_from_every_layout(to: Target, roads: Path, tmp_path: Path) -> None:
+    before = open_data(roads)
+    assert convert(before, tmp_path / to, to, workers=0) == {"train": 5, "val": 2, "test": 9}
+    after = open_data(tmp_path / to, num_slots=4)
+    assert type(after) is KINDS[to]
+    result = check_data(after, workers=0)
+    assert result["ok"]
+    assert set(result["findings"]) <= {"count", "unused"}
+    for split in SPLITS:
+        assert f1(before, after, split) > 0.99
+    assert {path.suffix for path in tmp_path.glob(".*")} == {".lock"}
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_and_from_there_into_culanes(to: Target, roads: Path, tmp_path: Path) -> None:
+    convert(open_data(roads), tmp_path / "one", to, workers=0)
+    convert(open_data(tmp_path / "one", num_slots=4), tmp_path / "two", "culane", workers=0)
+    assert f1(open_data(roads), open_data(tmp_path / "two"), "test") > 0.99
+
+
+def test_masks_scenarios_and_bits_go_along(roads: Path, tmp_path: Path) -> None:
+    convert(open_data(roads), tmp_path / "culane", "culane", workers=0)
+    before, after = open_data(roads), open_data(tmp_path / "culane")
+    assert after.open("train").existence_bits() == before.open("train").existence_bits()
+    scenarios = [[source.scenario(index) for index in range(9)] for source in (before.open("test"), after.open("test"))]
+    assert scenarios[0] == scenarios[1]
+    convert(before, tmp_path / "folder", "folder", workers=0)
+    for split in ("train", "val"):
+        masks = [open_data(tmp_path / name).open(split).mask(0, (148, 410)) for name in ("culane", "folder")]
+        assert (masks[0] == masks[1]).all()  # type: ignore[union-attr]
+
+
+def test_own_data_become_culanes(tmp_path: Path) -> None:
+    for number in range(10):
+        path = tmp_path / f"own/a clip/frame {number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.full((60, 120, 3), number, np.uint8))
+        path.with_suffix(".lines.txt").write_text("5 59 40 10\n110 59 70 10\n")
+    with pytest.raises(SystemExit) as end:
+        main(["convert", str(tmp_path / "own"), str(tmp_path / "out"), "--to", "culane", "--set", "split=0.8/0.1/0.1"])
+    assert end.value.code == 0
+    data = open_data(tmp_path / "out")
+    assert [len(data.open(split)) for split in SPLITS] == [8, 1, 1]
+    assert data.open("train").names[0] == "train/a_clip/frame_0.jpg"
+    assert check_data(data, workers=0)["ok"]
+
+
+def test_what_is_there_is_not_replaced_and_what_is_wrong_is_told(roads: Path, tmp_path: Path) -> None:
+    with pytest.raises(LgadError, match="not empty"):
+        convert(open_data(roads), roads, "folder", workers=0)
+    for name in ("train/a b.jpg", "train/a_b.jpg"):
+        (tmp_path / "own/train").mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / "own" / name), np.zeros((60, 120, 3), np.uint8))
+        (tmp_path / "own" / name).with_suffix(".lines.txt").write_text("")
+    with pytest.raises(LgadError, match="one name"):
+        convert(open_data(tmp_path / "own"), tmp_path / "out", "culane", workers=0)
+
+
+def test_an_interrupted_conversion_is_continued(roads: Path, tmp_path: Path) -> None:
+    module = open_data(roads)
+    image = roads / module.open("test").names[4]
+    content = image.read_bytes()
+    image.write_bytes(b"")
+    with pytest.raises(LgadError, match="is empty"):
+        convert(module, tmp_path / "out", "folder", workers=0)
+    assert not (tmp_path / "out").exists()
+    image.write_bytes(content)
+    convert(module, tmp_path / "out", "folder", workers=0)
+    assert len(open_data(tmp_path / "out").open("test")) == 9
