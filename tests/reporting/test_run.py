@@ -20,8 +20,10 @@ def test_a_run_is_read(make: Make) -> None:
 def test_runs_without_figures_say_why(make: Make) -> None:
     failed = make("failed", None)
     (failed / "failed.json").write_text(json.dumps({"overrides": [], "error": "no data"}))
+    early = make("early", None)
+    (early / "failed.json").write_text(json.dumps({"overrides": ["a=1"], "error": "a"}))
     empty = make("empty", None)
-    for file in (empty / ".hydra").iterdir():
+    for file in [*(empty / ".hydra").iterdir(), *(early / ".hydra").iterdir()]:
         file.unlink()
     states = [
         read_run(folder).state for folder in (make("stopped", None), failed, empty, make("t", 0.5, stage="teacher"))

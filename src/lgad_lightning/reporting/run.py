@@ -83,12 +83,12 @@ def read_run(folder: Path) -> Run:
         LgadError: If a file in it is damaged.
     """
     config = _flat(_read(folder / ".hydra" / "config.yaml", yaml.safe_load) or {})
-    overrides = tuple(_read(folder / ".hydra" / "overrides.yaml", yaml.safe_load) or ())
     metrics = _read(folder / "metrics.json", json.loads)
-    failed = _read(folder / "failed.json", json.loads)
+    failed = _read(folder / "failed.json", json.loads) or {}
+    overrides = tuple(_read(folder / ".hydra" / "overrides.yaml", yaml.safe_load) or failed.get("overrides", ()))
     if metrics is None:
-        state = f"failed: {failed['error']}" if failed else "interrupted"
-        return Run(folder, state if config else "ended before it began", overrides, config, {}, {})
+        state = f"failed: {failed['error']}" if failed else "interrupted" if config else "ended before it began"
+        return Run(folder, state, overrides, config, {}, {})
     if config.get("stage") == "teacher":
         return Run(folder, "a teacher's run", overrides, config, {}, {})
     try:
