@@ -29,7 +29,7 @@ def test_a_comparison_is_printed_and_written(
     main([*runs, *(str(word) for pair in files.items() for word in pair)])
     printed = capsys.readouterr().out
     assert "+0.107 * [+0.092, +0.121]" in printed
-    assert "stopped, interrupted" in printed
+    assert "stopped: interrupted" in printed
     rows = list(csv.DictReader(files["--csv"].open()))
     assert float(rows[1]["difference"]) == pytest.approx(0.32 / 3)
     content = json.loads(files["--json"].read_text())

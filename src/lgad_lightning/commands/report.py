@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace) -> None:
     console.print(comparison_table(comparison))
     for arm in arms:
         for run in arm.others:
-            console.print(f"Left out: {run.folder}, {run.state.rstrip(".")}.", highlight=False, soft_wrap=True)
+            console.print(f"Left out: {run.folder}: {run.state}", highlight=False, soft_wrap=True)
     if options.csv is not None:
         write_output(options.csv, csv_bytes([_HEADER, *(list(row(result).values()) for result in comparison.results)]))
     if options.json is not None:
