@@ -54,7 +54,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Hostile settings: each command must end in a message, and leave what is there as it is."""
+    """Hostile settings and files, kills, full disks: each command must end in a message, and leave what is there."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]")
     session.run("pytest", "tests/faults", "-n", "2", *session.posargs, env=ONE_THREAD)
 

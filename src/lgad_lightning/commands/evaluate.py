@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     culane.add_argument(
         "--allow-missing",
         action="store_true",
-        help="go on where all predictions or all annotations are missing, as the official evaluator does",
+        help="go on where all predictions, annotations or images are missing, as the official evaluator does",
     )
     culane.add_argument(
         "--mean-f1",
