@@ -1,10 +1,12 @@
-"""What CULane's lists cost at their real size: 133,235 images in three splits and nine scenarios.
+"""What opening a data set of the official length costs, for every layout.
 
-Writes lists of that size, opens the data module in a process of its own, forks workers that go through every name
-twice, as the epochs of a training do, and prints the seconds to open, the memory that opening took, and the memory that
-each worker has for itself; beside it, the same with the names in an ordinary Python list. Linux only.
+Writes lists, labels and (empty) images in the numbers of the official releases, opens the data module in a process of
+its own, forks workers that go through every name twice, as the epochs of a training do, and prints the seconds to open,
+the memory that opening took, and the memory that each worker has for itself; for CULane also with the names in an
+ordinary Python list. Linux only; the layouts that have a file for each image write 100,000s of them.
 
     python benchmarks/list_memory.py
+    python benchmarks/list_memory.py --layout culane folder
 """
 
 import argparse
@@ -13,23 +15,42 @@ import json
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from lgad_lightning.data import CULaneDataModule
+from lgad_lightning.curation.layouts import open_data
+from lgad_lightning.data.source import SPLITS
 
-IMAGES = {"train": 88_880, "val": 9_675, "test": 34_680}
 BARS = {"seconds to open": 2.0, "MB with all workers": 150.0}
+COUNTS = {
+    "culane": (88_880, 9_675, 34_680),
+    "tusimple": (3_268, 358, 2_782),
+    "folder": (88_880, 9_675, 34_680),
+    "folder, JSON lines": (88_880, 9_675, 34_680),
+    "curvelanes": (100_000, 20_000),
+    "llamas": (58_269, 20_844),
+    "openlane": (157_807, 39_981),
+    "bdd100k": (70_000, 10_000),
+}
 
 
-def write_lists(root: Path) -> None:
-    """Lists as long as the official ones, with names of their length."""
+def touch(paths: Iterator[Path]) -> None:
+    """Empty files, as many as an official release has."""
+    known: set[Path] = set()
+    for path in paths:
+        if path.parent not in known:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            known.add(path.parent)
+        path.touch()
+
+
+def culane(root: Path, counts: Sequence[int]) -> None:
     (root / "list/test_split").mkdir(parents=True)
-    for split, count in IMAGES.items():
+    for split, count in zip(SPLITS, counts, strict=True):
         names = [f"/driver_{n % 200:03d}_30frame/05{n // 200:06d}_0422.MP4/{n % 4000:05d}.jpg" for n in range(count)]
         if split == "test":
             for number in range(9):
@@ -39,6 +60,64 @@ def write_lists(root: Path) -> None:
         else:
             lines = (f"{name} /laneseg_label_w16{name[:-4]}.png 1 1 1 1" for name in names)
             (root / f"list/{split}_gt.txt").write_text("\n".join(lines))
+
+
+def tusimple(root: Path, counts: Sequence[int]) -> None:
+    rows = list(range(160, 711, 10))
+    for names, count in zip((("0313", "0601"), ("0531",), ()), counts, strict=True):
+        for name in [f"label_data_{part}.json" for part in names] or ["test_label.json"]:
+            record = {"lanes": [[640] * 56] * 4, "h_samples": rows}
+            lines = [json.dumps(record | {"raw_file": f"clips/{n}/20.jpg"}) for n in range(count // max(len(names), 1))]
+            (root / name).write_text("\n".join(lines))
+
+
+def folder(root: Path, counts: Sequence[int]) -> None:
+    for split, count in zip(SPLITS, counts, strict=True):
+        stems = [root / split / f"clip_{n // 200:04d}/{n % 200:05d}" for n in range(count)]
+        touch(path.with_suffix(ending) for path in stems for ending in (".jpg", ".lines.txt"))
+
+
+def json_lines(root: Path, counts: Sequence[int]) -> None:
+    lane = [[x, 710 - 10 * x] for x in range(40)]
+    for split, count in zip(SPLITS, counts, strict=True):
+        records = ({"image": f"clip_{n // 200:04d}/{n:05d}.jpg", "lanes": [lane] * 4} for n in range(count))
+        (root / f"{split}.jsonl").write_text("\n".join(map(json.dumps, records)))
+
+
+def curvelanes(root: Path, counts: Sequence[int]) -> None:
+    for part, count in zip(("train", "valid"), counts, strict=True):
+        touch(root / part / "images" / f"{n:032x}.jpg" for n in range(count))
+        touch(root / part / "labels" / f"{n:032x}.lines.json" for n in range(count))
+
+
+def llamas(root: Path, counts: Sequence[int]) -> None:
+    (root / "color_images").mkdir()
+    for part, count in zip(("train", "valid"), counts, strict=True):
+        touch(root / "labels" / part / f"drive-{n // 2000}/{1404643848 + n}_0000000000.json" for n in range(count))
+
+
+def openlane(root: Path, counts: Sequence[int]) -> None:
+    for part, count in zip(("training", "validation"), counts, strict=True):
+        place = root / "lane3d_1000" / part
+        touch(place / f"segment-{n // 200:020d}_with_camera_labels/{n:018d}.json" for n in range(count))
+
+
+def bdd100k(root: Path, counts: Sequence[int]) -> None:
+    for part, count in zip(("train", "val"), counts, strict=True):
+        touch(root / "images/100k" / part / f"{n:08x}-{n:08x}.jpg" for n in range(count))
+        touch(root / "labels/lane/masks" / part / f"{n:08x}-{n:08x}.png" for n in range(count))
+
+
+WRITERS: dict[str, Callable[[Path, Sequence[int]], None]] = {
+    "culane": culane,
+    "tusimple": tusimple,
+    "folder": folder,
+    "folder, JSON lines": json_lines,
+    "curvelanes": curvelanes,
+    "llamas": llamas,
+    "openlane": openlane,
+    "bdd100k": bdd100k,
+}
 
 
 def private_mb() -> float:
@@ -59,10 +138,12 @@ def go_through(names: Sequence[Sequence[str]], results: Any) -> None:
 
 def measure(root: Path, workers: int, plain: bool, results: Any) -> None:
     """Opens the lists in this process, and forks the workers from it."""
+    open_data(root)  # what it imports counts for nothing
     gc.collect()
     start, before = time.perf_counter(), private_mb()
-    module = CULaneDataModule(root)
-    names: list[Sequence[str]] = [module.open(split).names for split in ("train", "val", "test")]
+    module = open_data(root)
+    sources = [module.open(split) for split in SPLITS]
+    names: list[Sequence[str]] = [source.names for source in sources]
     if plain:
         names = [list(part) for part in names]
     seconds, opened = time.perf_counter() - start, private_mb() - before
@@ -74,30 +155,31 @@ def measure(root: Path, workers: int, plain: bool, results: Any) -> None:
     own = sorted(queue.get() for _ in processes)
     for process in processes:
         process.join()
-    results.put({"seconds to open": seconds, "MB to open": opened, "MB of a worker": own[len(own) // 2]})
+    found = {"seconds to open": seconds, "MB to open": opened, "MB of a worker": own[len(own) // 2]}
+    results.put(found | {"MB with all workers": opened + sum(own)})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--layout", nargs="+", choices=COUNTS, default=list(COUNTS))
     parser.add_argument("--json", type=Path, help="file for the figures")
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     figures: dict[str, dict[str, float]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        write_lists(Path(folder))
-        for name, plain in (("ours", False), ("a Python list of strings", True)):
-            results = context.Queue()
-            process = context.Process(target=measure, args=(Path(folder), arguments.workers, plain, results))
-            process.start()
-            figures[name] = results.get()
-            process.join()
-            total = figures[name]["MB to open"] + arguments.workers * figures[name]["MB of a worker"]
-            figures[name]["MB with all workers"] = total
-    table = Table("names", *figures["ours"], title=f"{sum(IMAGES.values()):,} images, {arguments.workers} workers")
+    for layout in arguments.layout:
+        with tempfile.TemporaryDirectory() as place:
+            WRITERS[layout](Path(place), COUNTS[layout])
+            for name, plain in ((layout, False), ("culane, Python lists of strings", True))[: 1 + (layout == "culane")]:
+                results = context.Queue()
+                process = context.Process(target=measure, args=(Path(place), arguments.workers, plain, results))
+                process.start()
+                figures[name] = {"images": sum(COUNTS[layout])} | results.get()
+                process.join()
+    table = Table("layout", *next(iter(figures.values())), title=f"{arguments.workers} workers")
     for name, values in figures.items():
-        table.add_row(name, *(f"{value:.2f}" for value in values.values()))
-    table.add_row("bar", *(f"{BARS[key]:.0f}" if key in BARS else "" for key in figures["ours"]))
+        table.add_row(name, *(f"{value:,}" if isinstance(value, int) else f"{value:.2f}" for value in values.values()))
+    table.add_row("bar", *(f"{BARS[key]:.0f}" if key in BARS else "" for key in next(iter(figures.values()))))
     Console().print(table)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(figures, indent=2))

@@ -1,6 +1,7 @@
 """What all readers make of a file, and the checks that all of them need."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import cv2
@@ -46,14 +47,20 @@ def polyline(points: Any, where: str) -> Polyline:
     Raises:
         LgadError: If it is something else, or has more points than any lane needs.
     """
-    if not isinstance(points, list) or not all(isinstance(p, list) and len(p) == 2 for p in points):
+    pairs = isinstance(points, list) and set(map(type, points)) <= {list} and set(map(len, points)) <= {2}
+    if not pairs:
         raise LgadError(f"{where}: expected a list of points [x, y].")
     if len(points) > _LONGEST:
         raise LgadError(f"{where}: {len(points)} points; no lane needs more than {_LONGEST}.")
-    for value in (value for point in points for value in point):
-        if not is_coordinate(value):
-            raise LgadError(f"{where}: {str(value)[:40]!r} is no finite number.")
-    return [[float(x), float(y)] for x, y in points]
+    values = [value for point in points for value in point]
+    if set(map(type, values)) <= {int, float}:  # many at once: a list may have millions
+        with suppress(OverflowError):
+            array = np.array(points, np.float64).reshape(-1, 2)
+            if (np.abs(array) <= np.finfo(np.float32).max).all():
+                found: Polyline = array.tolist()
+                return found
+    wrong = next(value for value in values if not is_coordinate(value))
+    raise LgadError(f"{where}: {str(wrong)[:40]!r} is no finite number.")
 
 
 def flat_polyline(values: Any, where: str) -> Polyline:

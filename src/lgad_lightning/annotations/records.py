@@ -24,8 +24,8 @@ _HEAD = 1 << 16  # characters in which a file shows what it is
 
 def read_records(
     path: Path, num_slots: int | None = None, categories: Collection[str] | None = None
-) -> list[ImageLanes]:
-    """The images that a file names, and their lanes.
+) -> Iterator[ImageLanes]:
+    """The images that a file names, and their lanes, one after the other.
 
     Args:
         path: JSON lines with `image` or `raw_file`, COCO's JSON, or CVAT's XML.
@@ -40,10 +40,11 @@ def read_records(
     elif is_coco(path):
         found = coco_lanes(read_json(path), path, categories)
     else:
-        return list(_lines(path, num_slots))  # these name the line
+        yield from _lines(path, num_slots)  # these name the line
+        return
     for number, record in enumerate(found, start=1):
         check_image_name(record.image, f"{path}: image {number}")
-    return found
+        yield record
 
 
 def is_coco(path: Path) -> bool:

@@ -1,7 +1,8 @@
 """Sources of one's own data: an annotation for each image, or one file for many."""
 
 import json
-from collections.abc import Collection, Sequence
+from array import array
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,21 +95,35 @@ class RecordsSource(LaneSource):
     """Images and lanes named in files that hold many: see `read_records`.
 
     Args:
-        root: Folder that `names` start from.
-        records: What the files name.
-        names: Path of each image below the root.
-        paths: The file that each record is from.
+        root: Folder of the data set.
+        records: What the files name, each with its file; gone through once, and kept as text.
         num_slots: Number of lane slots; even, or 1, unless every record has `slots`.
+        folder: Gives the folder below the root, with a slash, that the names start from, for the first of them.
     """
 
     def __init__(
-        self, root: Path, records: Sequence[ImageLanes], names: Sequence[str], paths: Sequence[Path], num_slots: int
+        self,
+        root: Path,
+        records: Iterable[tuple[Path, ImageLanes]],
+        num_slots: int,
+        folder: Callable[[str, Path], str] | None = None,
     ) -> None:
-        if bare := next((path for record, path in zip(records, paths, strict=True) if record.slots is None), None):
-            check_even(num_slots, f"{bare}: without slots for the lanes, ")
-        self._records = Strings(json.dumps(record[1:4], separators=(",", ":")) for record in records)
-        self._paths = list(dict.fromkeys(paths))
-        self._path_of = np.array([self._paths.index(path) for path in paths], np.int32)
+        texts: list[str] = []
+        names: list[str] = []
+        numbers: dict[Path, int] = {}
+        owners = array("i")
+        place = ""
+        for path, record in records:
+            if record.slots is None:
+                check_even(num_slots, f"{path}: without slots for the lanes, ")
+            if not names and folder is not None:
+                place = folder(record.image, path)
+            texts.append(json.dumps(record[1:4], separators=(",", ":")))
+            names.append(f"{place}{record.image}")
+            owners.append(numbers.setdefault(path, len(numbers)))
+        self._records = Strings(texts)
+        self._paths = list(numbers)
+        self._path_of = np.array(owners, np.int32)
         super().__init__(root, Strings(names), num_slots)
 
     def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:

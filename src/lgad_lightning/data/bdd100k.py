@@ -129,7 +129,7 @@ class BDD100KDataModule(LaneDataModule):
         bare = [name for name in names if PurePosixPath(name).name not in found]
         if bare:
             raise LgadError(f"{labels} has no labels for {bare[0]} and {len(bare) - 1} more images.")
-        records = [found[PurePosixPath(name).name] for name in names]
-        source = RecordsSource(self.root, records, names, [labels] * len(names), 1)
+        records = ((labels, found[PurePosixPath(name).name]._replace(image=name)) for name in names)
+        source = RecordsSource(self.root, records, 1)
         source.stroke = self.stroke
         return source

@@ -1,8 +1,8 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lgad_lightning.annotations.polylines import ImageLanes
 from lgad_lightning.annotations.records import RECORDS, read_records
 from lgad_lightning.data.annotated import AnnotatedSource, RecordsSource
 from lgad_lightning.data.base import LaneDataModule
@@ -150,18 +150,12 @@ class LaneFolderDataModule(LaneDataModule):
         ours = [path for path in paths if path.suffix in RECORDS and not path.name.endswith(".lines.json")]
         return [path for path in ours if path.stem not in images]
 
-    def _recorded(self, paths: Sequence[Path], split: Split | None, chosen: Sequence[int] | None = None) -> LaneSource:
-        records: list[ImageLanes] = []
-        owners: list[Path] = []
-        for path in paths:
-            found = read_records(path, self.num_slots, self.categories)
-            records += found
-            owners += [path] * len(found)
-        if chosen is not None:
-            records, owners = [records[index] for index in chosen], [owners[index] for index in chosen]
-        folder = self._folder_of(records[0].image, owners[0], split) if records else ""
-        names = [f"{folder}{record.image}" for record in records]
-        return RecordsSource(self.root, records, names, owners, self.num_slots)
+    def _recorded(
+        self, paths: Sequence[Path], split: Split | None, chosen: Collection[int] | None = None
+    ) -> LaneSource:
+        every = ((path, record) for path in paths for record in read_records(path, self.num_slots, self.categories))
+        some = every if chosen is None else (pair for number, pair in enumerate(every) if number in chosen)
+        return RecordsSource(self.root, some, self.num_slots, partial(self._folder_of, split=split))
 
     def _folder_of(self, name: str, path: Path, split: Split | None) -> str:
         """The folder below the root that the names in a file start from, with a slash; empty for the root."""
@@ -202,7 +196,7 @@ class LaneFolderDataModule(LaneDataModule):
         """The part of all images that falls to a split."""
         if files := self._record_files():
             names = [record.image for path in files for record in read_records(path, self.num_slots, self.categories)]
-            return self._recorded(files, None, divide(names, shares)[split])
+            return self._recorded(files, None, set(divide(names, shares)[split]))
         every = self._foldered(self.root)
         names = [every.names[index] for index in divide(every.names, shares)[split]]
         return self._placed(names)

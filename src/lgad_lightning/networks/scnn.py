@@ -1,0 +1,119 @@
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lgad_lightning.networks.base import LaneNetwork
+from lgad_lightning.networks.erfnet import ERFNet
+
+
+class SCNN(LaneNetwork):
+    """ERFNet with the message passing of SCNN (Pan et al., "Spatial As Deep", AAAI 2018) behind its encoder.
+
+    `encoder.stage1` to `encoder.stage3` are ERFNet's; `encoder.stage4` is the message passing, with as many channels
+    at an eighth of the input's resolution as `encoder.stage3`.
+
+    Args:
+        num_classes: Classes K: the background and the lane slots (CULane 5, TuSimple 7).
+        in_channels: Channels of the input: 3 for an image, K for a one-hot label map.
+        input_size: Usual `(height, width)` of the input in pixels, multiples of 8; other sizes work too.
+        existence: Whether to build the existence head.
+        channels: Channels at 1/2, 1/4 and 1/8 of the input's resolution.
+        dropout: Probability of dropping a channel in stage 1, and in stages 2 and 3.
+        kernel: Odd width of the messages' kernels; 9 is the published one.
+
+    Raises:
+        LgadError: If `input_size` does not fit, or `in_channels` is not below `channels[0]`.
+
+    Example:
+        >>> import torch
+        >>> network = SCNN(num_classes=5, input_size=(64, 160), channels=(8, 16, 32))
+        >>> network(torch.rand(2, 3, 64, 160)).logits.shape
+        torch.Size([2, 5, 64, 160])
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 5,
+        in_channels: int = 3,
+        input_size: tuple[int, int] = (288, 800),
+        existence: bool = True,
+        channels: tuple[int, int, int] = (16, 64, 128),
+        dropout: tuple[float, float] = (0.03, 0.3),
+        kernel: int = 9,
+    ) -> None:
+        erfnet = ERFNet(num_classes, in_channels, input_size, False, channels, dropout)
+        super().__init__(
+            encoder=_Encoder(erfnet.encoder, channels[2], kernel),
+            decoder=erfnet.decoder,
+            channels=channels[2],
+            in_channels=in_channels,
+            num_classes=num_classes,
+            input_size=input_size,
+            existence=existence,
+        )
+
+
+class _Encoder(nn.Module):
+    def __init__(self, encoder: nn.Module, channels: int, kernel: int) -> None:
+        super().__init__()
+        self.stage1 = encoder.get_submodule("stage1")
+        self.stage2 = encoder.get_submodule("stage2")
+        self.stage3 = encoder.get_submodule("stage3")
+        self.stage4 = MessagePassing(channels, kernel)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        features: Tensor = self.stage4(self.stage3(self.stage2(self.stage1(x))))
+        return (features,)
+
+
+class MessagePassing(nn.Module):
+    """SCNN's messages: every row adds what a convolution makes of the row above it, from the top down.
+
+    Then likewise upwards, and with columns to the right and to the left. The messages of each direction share their
+    weights, 4 x C x C x kernel in all, without bias.
+
+    Args:
+        channels: Channels C.
+        kernel: Odd width of the kernels.
+    """
+
+    def __init__(self, channels: int, kernel: int = 9) -> None:
+        super().__init__()
+        self.down = self._convolution(channels, kernel, "rows")
+        self.up = self._convolution(channels, kernel, "rows")
+        self.right = self._convolution(channels, kernel, "columns")
+        self.left = self._convolution(channels, kernel, "columns")
+
+    @staticmethod
+    def _convolution(channels: int, kernel: int, along: Literal["rows", "columns"]) -> nn.Conv2d:
+        size = (1, kernel) if along == "rows" else (kernel, 1)
+        convolution = nn.Conv2d(channels, channels, size, padding=(size[0] // 2, size[1] // 2), bias=False)
+        bound = math.sqrt(2 / (channels * kernel * 5))  # larger messages grow with every row
+        nn.init.uniform_(convolution.weight, -bound, bound)
+        return convolution
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Passes messages through features `(B, C, H, W)`; the shape stays."""
+        for convolution, dim, backward in (
+            (self.down, 2, False),
+            (self.up, 2, True),
+            (self.right, 3, False),
+            (self.left, 3, True),
+        ):
+            x = _pass(x, convolution, dim, backward)
+        return x
+
+
+def _pass(x: Tensor, convolution: nn.Module, dim: int, backward: bool) -> Tensor:
+    lines = list(torch.split(x, 1, dim))
+    if backward:
+        lines.reverse()
+    passed = lines[:1]
+    for line in lines[1:]:
+        passed.append(line + F.relu(convolution(passed[-1])))
+    if backward:
+        passed.reverse()
+    return torch.cat(passed, dim)
