@@ -1,6 +1,6 @@
 """Runs a study with `lgad-fit`: each training once, whatever interrupts it.
 
-    python -m studies.run studies/generated.yaml --processes 2 --arms none lgad control
+    python -m studies.run studies/generated.yaml --processes 2 --arms none lgad control --seeds 1 2
 
 The figures of finished runs are kept in `studies/results`, a line for each, and are not computed again. An interrupted
 run is resumed from its folder below `--work`. Each process uses one thread.
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
@@ -38,30 +38,35 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2, help="runs at once (default: 2)")
     parser.add_argument("--work", type=Path, default=Path("outputs/studies"), help="folder of the runs")
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="run these arms alone (default: all)")
+    parser.add_argument("--conditions", nargs="+", metavar="CONDITION", help="under these alone (default: all)")
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="with these alone (default: all)")
     options = parser.parse_args()
+    chosen = {"arm": options.arms, "condition": options.conditions, "seed": options.seeds}
     try:
         for path in options.studies:
-            run_study(read_study(path), options.processes, options.work, options.arms)
+            study = read_study(path)
+            jobs = [job for job in study.jobs if all(v is None or getattr(job, k) in v for k, v in chosen.items())]
+            run_study(study, jobs, options.processes, options.work)
     except LgadError as error:
         sys.exit(f"studies: {error}")
     except KeyboardInterrupt:
         sys.exit("studies: interrupted; the same command goes on from here")
 
 
-def run_study(study: Study, processes: int, work: Path, arms: list[str] | None = None) -> None:
+def run_study(study: Study, jobs: Sequence[Job], processes: int, work: Path) -> None:
     """Runs what is left of a study.
 
     Args:
         study: The study.
+        jobs: Those of its trainings that are wanted.
         processes: How many runs at once.
         work: Where their folders are made.
-        arms: The arms to run; all if None.
 
     Raises:
         LgadError: If runs failed; the others are done.
     """
-    left = [job for job in study.jobs if (arms is None or job.arm in arms) and not is_done(study, job)]
-    console.print(f"{study.name}: {len(study.jobs)} runs, {len(left)} of them to do")
+    left = [job for job in jobs if not is_done(study, job)]
+    console.print(f"{study.name}: {len(jobs)} runs, {len(left)} of them to do")
     failed: list[str] = []
     began = time.monotonic()
     with ThreadPoolExecutor(processes) as pool:

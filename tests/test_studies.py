@@ -29,10 +29,10 @@ def test_a_study_runs_each_training_once(
     monkeypatch.setattr("os.environ", environment(tmp_path))
     tiny = [word for word in TINY if not word.startswith(("data.num_workers", "trainer.max"))]
     small = study.read_study(write(tmp_path, base=[*tiny, f"data.root={tiny_root}", "trainer.max_epochs=1"], seeds=[1]))
-    run.run_study(small, 2, tmp_path / "runs")
+    run.run_study(small, small.jobs, 2, tmp_path / "runs")
     kept = small.results.read_text()
     assert len(study.read_rows(small.results)) == 2
-    run.run_study(small, 2, tmp_path / "runs")
+    run.run_study(small, small.jobs, 2, tmp_path / "runs")
     assert small.results.read_text() == kept
     assert "2 runs, 0 of them to do" in capsys.readouterr().out
     assert any("difference to none" in line for line in tables.condition_lines(small, "all"))
