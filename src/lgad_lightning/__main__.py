@@ -1,17 +1,19 @@
-"""`python -m lgad_lightning fit|cli|...`: the commands where their scripts are not on the path."""
+"""The console scripts, and `python -m lgad_lightning fit|cli|...` where they are not on the path."""
 
 import importlib
 import importlib.util
+import signal
 import sys
+from functools import partial
 
 COMMANDS = {
-    "fit": "fit",
-    "cli": "cli",
-    "data": "data",
-    "eval": "evaluate",
-    "predict": "predict",
-    "export": "export",
-    "report": "report",
+    "fit": "lgad_lightning.commands.fit",
+    "cli": "lgad_lightning.commands.cli",
+    "data": "lgad_lightning.commands.data",
+    "eval": "lgad_lightning.commands.evaluate",
+    "predict": "lgad_lightning.commands.predict",
+    "export": "lgad_lightning.commands.export",
+    "report": "lgad_lightning.commands.report",
 }
 
 
@@ -20,11 +22,23 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in COMMANDS:
         sys.exit(f"usage: python -m lgad_lightning {{{','.join(COMMANDS)}}} ...; each has a --help of its own")
-    module = f"lgad_lightning.commands.{COMMANDS[name]}"
     sys.argv[:2] = [f"lgad-{name}"]
     # What Lightning starts the other processes of a ddp training by.
-    sys.modules["__main__"].__spec__ = importlib.util.find_spec(module)
-    importlib.import_module(module).main()
+    sys.modules["__main__"].__spec__ = importlib.util.find_spec(COMMANDS[name])
+    start(name)
+
+
+def start(name: str) -> None:
+    """Imports a command, which takes seconds, and runs it. Ctrl-C ends the import at once, without a traceback."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    command = importlib.import_module(COMMANDS[name])
+    signal.signal(signal.SIGINT, handler)
+    command.main()
+
+
+fit, cli, data, evaluate, predict, export, report = (partial(start, name) for name in COMMANDS)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """`lgad-cli` through its console script: teacher, then a distilled student, from YAML."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,16 +55,36 @@ def test_validates_tests_and_predicts_a_checkpoint(folder: Path, student: Path, 
         assert "f1" in result.stdout
 
 
-def test_trains_a_student_on_two_processes(folder: Path, student: Path) -> None:
+def test_trains_a_student_on_two_processes(folder: Path, student: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    ours = tmp_path / student.relative_to(folder)
+    shutil.rmtree(ours.parent)
     arguments = ("--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.batch_size", "2")
-    single = torch.load(student, weights_only=True)["global_step"]
-    run("lgad-cli", "fit", "--config", "student.yaml", *arguments, folder=folder)
-    assert torch.load(student, weights_only=True)["global_step"] == single
+    run("lgad-cli", "fit", "--config", "student.yaml", *arguments, folder=tmp_path)
+    steps = [torch.load(path, weights_only=True)["global_step"] for path in (ours, student)]
+    assert steps[0] == steps[1]
 
 
-def test_shipped_configurations_are_found_by_name_and_missing_data_is_told(folder: Path) -> None:
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_a_training_does_not_replace_another(name: str, folder: Path, student: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    kept = tmp_path / student.relative_to(folder).with_name(f"{name}.ckpt")
+    for path in kept.parent.glob("*.ckpt"):
+        if path != kept:
+            path.unlink()
+    before = kept.read_bytes()
+    refused = run("lgad-cli", "fit", "--config", "student.yaml", folder=tmp_path, fails=True)
+    assert f"{name}.ckpt is there already" in refused.stderr
+    assert "--ckpt_path" in refused.stderr
+    assert kept.read_bytes() == before
+    again = ("--ckpt_path", str(kept), "--trainer.max_epochs=2")
+    run("lgad-cli", "fit", "--config", "student.yaml", *again, folder=tmp_path)
+    assert torch.load(kept.with_name("last.ckpt"), weights_only=True)["epoch"] == 1
+
+
+def test_shipped_configurations_are_found_by_name_and_missing_data_is_told(tmp_path: Path) -> None:
     arguments = ("--config", "culane_erfnet_teacher.yaml", "--data.root", "/nowhere/CULane")
-    failed = run("lgad-cli", "fit", *arguments, folder=folder, fails=True)
+    failed = run("lgad-cli", "fit", *arguments, folder=tmp_path, fails=True)
     assert failed.code == 1
     assert "/nowhere/CULane" in failed.stderr
     assert "Traceback" not in failed.stderr

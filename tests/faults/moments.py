@@ -24,6 +24,14 @@ def has_workers(process: "subprocess.Popen[str]") -> bool:
     return bool(children.read_text())
 
 
+def imports(process: "subprocess.Popen[str]") -> bool:
+    """Whether a command is importing what it needs."""
+    maps = Path(f"/proc/{process.pid}/maps")
+    if not maps.is_file():
+        pytest.skip("no /proc to see by what a command imports")
+    return "numpy" in maps.read_text()
+
+
 def there(folder: Path, pattern: str) -> Sign:
     """Whether a file is there that the command writes."""
     return lambda process: any(folder.glob(pattern))

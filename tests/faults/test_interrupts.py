@@ -1,13 +1,20 @@
 """Ctrl-C ends a command in one line, which says how to go on, with exit code 130."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.faults.moments import has_workers, interrupt, there
+from tests.faults.moments import cut_short, has_workers, imports, interrupt, there
 from tests.helpers.commands import TINY, TINY_CLI, run
 
 GO_ON = "lgad-data: interrupted; the same command goes on from here."
+
+
+@pytest.mark.parametrize("command", ["fit", "cli"])
+def test_start(command: str, tmp_path: Path) -> None:
+    end = cut_short(f"lgad-{command}", ["--help"], tmp_path, imports, 0, signal.SIGINT)
+    assert end == (-signal.SIGINT, "", "")
 
 
 @pytest.fixture

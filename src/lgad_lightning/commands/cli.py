@@ -83,6 +83,8 @@ class LaneCLI(LightningCLI):
 
     @override
     def before_instantiate_classes(self) -> None:
+        if self.subcommand == "fit" and self.config["fit"].ckpt_path is None:
+            refuse_replacing(self.config["fit"].trainer.callbacks)
         if self.subcommand not in ("validate", "test", "predict"):
             return
         config = self.config[self.subcommand]
@@ -99,6 +101,21 @@ class LaneCLI(LightningCLI):
         super().instantiate_classes()
         node = self.config[self.subcommand].model.init_args.network
         remember(self.model.network, locate(node.class_path), node.get("init_args", {}).as_dict())
+
+
+def refuse_replacing(callbacks: Any) -> None:
+    """Refuses a training from scratch whose checkpoints would take the place of an earlier training's."""
+    for node in callbacks if isinstance(callbacks, list) else ():
+        settings = node.get("init_args", {})
+        if settings.get("enable_version_counter") is not False or settings.get("dirpath") is None:
+            continue  # Lightning itself then looks for a name that is free
+        names = [settings.get("filename")] + ["last"] * bool(settings.get("save_last"))
+        for file in (Path(settings.dirpath, f"{name}.ckpt") for name in names):
+            if file.exists():
+                raise LgadError(
+                    f"{file} is there already, and this training would replace it. To go on with that training: "
+                    "--ckpt_path FILE. For another one: move its folder away, or give another dirpath."
+                )
 
 
 def is_distillation(node: Any) -> bool:
