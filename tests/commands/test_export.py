@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -134,7 +135,9 @@ def test_fewer_bits(folder: Path, tmp_path: Path, precision: str, capsys: pytest
     path = tmp_path / "small.onnx"
     calibrate = ("--calibrate", folder / "data") if precision == "int8" else ()
     export(folder / "tiny.ckpt", "--out", path, "--precision", precision, *calibrate)
-    assert "Logits differ by" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "Logits differ by" in told
+    assert re.search(r"A frame takes \d+\.\d ms here, the checkpoint \d+\.\d ms \(\d+\.\d\d times\)", told)
     kinds = {node.op_type for node in onnx.load(path).graph.node}
     assert ("QuantizeLinear" in kinds) == (precision == "int8")
     assert agreement(path, folder / "tiny.ckpt") > 0.1  # a network that was not trained is sure of nothing

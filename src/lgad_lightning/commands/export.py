@@ -159,13 +159,15 @@ def _training_images(data: Any, student: Any, count: int) -> list[Any]:
 
 def _compare(draft: Any, torch_engine: Any, precision: str, data: Any) -> None:
     from lgad_lightning.export.parity import LARGEST, lane_parity, logits_difference, sample_frames
+    from lgad_lightning.export.speed import seconds_of_a_frame
 
     frame = draft.export.frame
     source = data.open("test") if data is not None else None
     frames = [source.image(index) for index in range(min(4, len(source)))] if source is not None else None
     frames = frames or sample_frames((frame.height, frame.width))
     difference = logits_difference(draft.export.core, torch_engine.student, frames)
-    lanes = lane_parity(torch_engine, draft.engine(), frames)
+    engine = draft.engine()
+    lanes = lane_parity(torch_engine, engine, frames)
     print(f"Logits differ by {difference:.1e} of the largest; {lanes.differing} of {lanes.points} lane points differ.")
     draft.note(logits_difference=difference)
     if precision == "fp32" and not difference <= LARGEST:
@@ -173,6 +175,10 @@ def _compare(draft: Any, torch_engine: Any, precision: str, data: Any) -> None:
             f"The exported network computes something else: its logits differ by {difference:.1e} of the largest, more "
             f"than {LARGEST:.0e}. Nothing was written; please report the network."
         )
+    before, after = seconds_of_a_frame([torch_engine, engine], frames[0])
+    print(
+        f"A frame takes {1000 * after:.1f} ms here, the checkpoint {1000 * before:.1f} ms ({before / after:.2f} times)."
+    )
 
 
 def _score(draft: Any, torch_engine: Any, data: Any, options: argparse.Namespace) -> None:
