@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import signal
 import time
@@ -12,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from tests.helpers.commands import TINY, run, start
+from tests.helpers.commands import TINY, finish, run, start
 
 
 @pytest.fixture(scope="module")
@@ -169,11 +170,29 @@ def test_trains_on_two_processes_into_one_folder(first_run: Path, tiny_root: Pat
     assert {name: scenario["tp"] + scenario["fn"] for name, scenario in metrics["scenarios"].items()} == truth
 
 
-def test_a_sweep_goes_over_seeds_and_refuses_ddp(first_run: Path, tiny_root: Path) -> None:
+def test_an_interrupted_sweep_over_seeds_goes_on_and_ddp_is_refused(first_run: Path, tiny_root: Path) -> None:
     arguments = (*TINY, f"data.root={tiny_root}", "distillation=none", "trainer.max_epochs=1", "seed=1,2")
-    run("lgad-fit", "-m", *arguments, "hydra.sweep.dir=sweep", folder=first_run)
-    assert (first_run / "sweep" / "0" / "metrics.json").is_file()
-    assert (first_run / "sweep" / "1" / "metrics.json").is_file()
+    jobs = [first_run / "sweep" / number for number in "01"]
+    process = start("lgad-fit", "-m", *arguments, "hydra.sweep.dir=sweep", folder=first_run, new_group=True)
+    while not (jobs[1] / ".hydra").is_dir():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    interrupted = finish(process)
+    assert interrupted.code == 130
+    assert f"To go on: lgad-fit resume={first_run}/sweep" in interrupted.stdout
+    first = (jobs[0] / "metrics.json").stat().st_mtime_ns
+
+    ended = run("lgad-fit", "resume=sweep", folder=first_run).stdout
+    assert "sweep/0 is complete: skipped." in ended
+    assert (jobs[0] / "metrics.json").stat().st_mtime_ns == first
+    with (first_run / "sweep" / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    figures = [json.loads((job / "metrics.json").read_text())["total"]["f1"] for job in jobs]
+    assert [(row["seed"], row["f1"]) for row in rows] == [("1", f"{figures[0]:.4f}"), ("2", f"{figures[1]:.4f}")]
+    again = run("lgad-fit", "-m", *arguments, "hydra.sweep.dir=sweep", folder=first_run).stdout
+    assert again.count("is complete: skipped.") == 2
+
     refused = run(
         "lgad-fit", "-m", *arguments, "trainer.devices=2", "trainer.strategy=ddp", folder=first_run, fails=True
     )

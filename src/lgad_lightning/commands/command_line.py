@@ -1,23 +1,29 @@
 """The command line of `lgad-fit`: `resume=`, and what Hydra cannot read or find, told in a line."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.mistakes import describe
 from lgad_lightning.commands.value_types import nearest
 from lgad_lightning.errors import LgadError
 
+SWEEP = "multirun.yaml"
+"""What Hydra writes into a sweep's folder."""
+
 
 def resume_arguments(arguments: list[str]) -> list[str]:
-    """Points Hydra at the folder of the run to resume.
+    """Points Hydra at the folder of the run, or of the sweep, to resume.
 
     Args:
         arguments: The command line's arguments.
@@ -26,7 +32,7 @@ def resume_arguments(arguments: list[str]) -> list[str]:
         The arguments to give Hydra.
 
     Raises:
-        LgadError: If the folder is no run of `lgad-fit`, if other overrides are given beside `resume`, or if a
+        LgadError: If the folder is no run or sweep of `lgad-fit`, if other overrides are given beside `resume`, or if a
             configuration of `lgad-cli` is asked for.
     """
     if any(re.match(r"\+*cli[=@/]", argument) for argument in arguments):
@@ -38,7 +44,8 @@ def resume_arguments(arguments: list[str]) -> list[str]:
     if not folder.exists():
         folder = Path(folders[-1].strip("'\"")).expanduser().absolute()
     folder = folder.resolve()
-    if not (folder / ".hydra" / "config.yaml").is_file():
+    is_sweep = (folder / SWEEP).is_file()
+    if not is_sweep and not (folder / ".hydra" / "config.yaml").is_file():
         raise LgadError(f"resume={folder} is no run folder of lgad-fit: it holds no .hydra/config.yaml.")
     others = [argument for argument in arguments if not argument.startswith(("resume=", "hydra."))]
     if others:
@@ -46,7 +53,37 @@ def resume_arguments(arguments: list[str]) -> list[str]:
             f"A resumed run keeps its own configuration, so it takes no other override: drop {' '.join(others)}, "
             "or start a new run."
         )
+    if is_sweep:
+        return resume_sweep(folder)
     return [f"resume={quote(str(folder))}", f"hydra.run.dir={quote(str(folder))}", "hydra.output_subdir=null"]
+
+
+def swept(folder: Path) -> list[str] | None:
+    """The overrides that a sweep was started with; None where no sweep was."""
+    try:
+        return list(OmegaConf.load(folder / SWEEP).hydra.overrides.task)
+    except (OSError, AttributeError, OmegaConfBaseException, yaml.YAMLError):
+        return None
+
+
+def resume_sweep(folder: Path) -> list[str]:
+    """The arguments by which a sweep goes on; goes to the folder that it was started in.
+
+    Args:
+        folder: The sweep's folder.
+
+    Raises:
+        LgadError: If its overrides cannot be read.
+    """
+    if (overrides := swept(folder)) is None:
+        raise LgadError(f"{folder / SWEEP} does not tell what the sweep was started with: start it anew.")
+    settings = OmegaConf.load(folder / SWEEP).hydra
+    if Path(settings.runtime.cwd).is_dir():
+        os.chdir(settings.runtime.cwd)
+    given = [source.path for source in settings.runtime.config_sources if source.provider == "command-line"]
+    places = [word for path in given for word in ("--config-dir", path)]
+    others = [text for text in settings.overrides.hydra if not text.startswith(("hydra.sweep.dir=", "hydra.mode="))]
+    return ["--multirun", *places, *overrides, *others, f"hydra.sweep.dir={quote(str(folder))}"]
 
 
 def check_added(overrides: Sequence[str], cfg: DictConfig) -> None:

@@ -23,7 +23,7 @@ from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_variable, resume_command
 from lgad_lightning.commands.run_folder import claimed, save_configuration
 from lgad_lightning.commands.stages import build_teacher, fit_student, fit_teacher, obtain_teacher
-from lgad_lightning.commands.sweep import write_failure
+from lgad_lightning.commands.sweep import FIGURES, earlier_job, write_failure
 from lgad_lightning.commands.terminal import close_bars, speak_plainly
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.data.dataset import collate
@@ -72,13 +72,18 @@ def run(cfg: DictConfig) -> float:
             return fit(cfg)
     except Exception as error:
         message = str(error) if isinstance(error, LgadError) else unforeseen(error, cfg)
-        if HydraConfig.get().mode != RunMode.MULTIRUN:
+        if not is_sweep():
             raise SystemExit(f"lgad-fit: {message}") from error  # Hydra has nothing to say about this one
         print(f"lgad-fit: {message}", file=sys.stderr)
         write_failure(Path(cfg.run_dir), HydraConfig.get().overrides.task, message)
         return float("nan")
     except (KeyboardInterrupt, SystemExit) as stop:  # the trainer makes the latter of the former
         end_early(stop, cfg)
+
+
+def is_sweep() -> bool:
+    """Whether this is a job of a sweep."""
+    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
 @contextmanager
@@ -111,7 +116,9 @@ def end_early(stop: KeyboardInterrupt | SystemExit, cfg: DictConfig) -> NoReturn
 
 
 def resume_hint(cfg: DictConfig) -> str:
-    """How to go on with the run, if there is one."""
+    """How to go on with the run or its sweep, if there is one."""
+    if is_sweep():
+        return f" To go on: {resume_command(Path(HydraConfig.get().sweep.dir).absolute())}"
     begun = (Path(cfg.run_dir) / ".hydra" / "config.yaml").is_file()
     return f" To go on: {resume_command(Path(cfg.run_dir))}" if begun else ""
 
@@ -131,8 +138,14 @@ def fit(cfg: DictConfig) -> float:
     """
     check_added(HydraConfig.get().overrides.task, cfg)
     resume = cfg.resume is not None
+    if is_sweep():
+        earlier = earlier_job(Path(cfg.run_dir), HydraConfig.get().overrides.task)
+        if earlier:
+            log.info("The job in %s is complete: skipped.", cfg.run_dir)
+            return float(next(earlier[name] for name in FIGURES if name in earlier))
+        resume = earlier is not None
     if resume:
-        cfg = saved_configuration(Path(cfg.resume))
+        cfg = saved_configuration(Path(cfg.resume or cfg.run_dir))
     with claimed(Path(cfg.run_dir), resume):
         if resume:
             log.info("Resuming the run in %s.", cfg.run_dir)

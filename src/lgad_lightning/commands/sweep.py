@@ -12,7 +12,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
+from lgad_lightning.commands.command_line import swept
 from lgad_lightning.commands.figures import format_figure, plain_console, write_json
+from lgad_lightning.errors import LgadError
 from lgad_lightning.longwork.whole_file import whole_file
 
 FAILED = "failed.json"
@@ -22,13 +24,14 @@ FIGURES = ("f1", "accuracy", "iou")
 class SweepTable(Callback):
     """Hydra's callback of `lgad-fit`: at a sweep's end prints and writes (`sweep.csv`) its jobs' overrides and figures.
 
-    A sweep of which a job failed ends with exit code 1. One into a folder that holds another sweep's jobs is refused.
+    A sweep of which a job failed ends with exit code 1. The same sweep into the same folder goes on there, past the jobs
+    that are complete. Another sweep's folder is refused.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuses the folder of another sweep."""
         folder = Path(config.hydra.sweep.dir)
-        if jobs := job_folders(folder):
+        if (jobs := job_folders(folder)) and swept(folder) != list(config.hydra.overrides.task):
             sys.exit(
                 f"lgad-fit: {folder} holds the jobs of another sweep already ({len(jobs)}), which would be mixed with "
                 "this one's: give a new hydra.sweep.dir."
@@ -47,6 +50,27 @@ class SweepTable(Callback):
         plain_console().print(table)
         if failed := [row["job"] for row in rows if row["error"]]:
             sys.exit(f"lgad-fit: {len(failed)} of {len(rows)} jobs failed: {', '.join(failed)}.")
+
+
+def earlier_job(folder: Path, overrides: Sequence[str]) -> dict[str, Any] | None:
+    """What this job left when its sweep was interrupted: its figures, an empty dictionary if it has none yet.
+
+    Args:
+        folder: The job's folder.
+        overrides: What the job is started with.
+
+    Returns:
+        None if it was not begun.
+
+    Raises:
+        LgadError: If the folder holds another job.
+    """
+    (folder / FAILED).unlink(missing_ok=True)
+    if not (folder / ".hydra" / "config.yaml").is_file():
+        return None
+    if list(OmegaConf.load(folder / ".hydra" / "overrides.yaml")) != list(overrides):
+        raise LgadError(f"{folder} holds another job of the sweep: give a new hydra.sweep.dir.")
+    return dict(read_job(folder)["figures"])
 
 
 def write_failure(folder: Path, overrides: Sequence[str], message: str) -> None:
