@@ -24,8 +24,8 @@ FIGURES = ("f1", "accuracy", "iou")
 class SweepTable(Callback):
     """Hydra's callback of `lgad-fit`: at a sweep's end prints and writes (`sweep.csv`) its jobs' overrides and figures.
 
-    A sweep of which a job failed ends with exit code 1. The same sweep into the same folder goes on there, past the jobs
-    that are complete. Another sweep's folder is refused.
+    A sweep of which a job failed ends with exit code 1. The same sweep into the same folder goes on there, past the
+    jobs that are complete. Another sweep's folder is refused.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
