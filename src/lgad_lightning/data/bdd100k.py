@@ -9,7 +9,7 @@ from lgad_lightning.annotations.bdd100k import CATEGORIES, LANES, lane_pixels, r
 from lgad_lightning.data.annotated import RecordsSource
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.pixels import decode_mask, read_bytes
-from lgad_lightning.data.placement import find_images
+from lgad_lightning.data.placement import find_files
 from lgad_lightning.data.settings import check_choice
 from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.errors import LgadError
@@ -120,7 +120,7 @@ class BDD100KDataModule(LaneDataModule):
                 f"There is no {missing[0]}. Expected is BDD100K's layout: images/100k/ and labels/lane/masks/ or "
                 f"labels/lane/polygons/. {self.advice}"
             )
-        names = [path.relative_to(self.root).as_posix() for path in sorted(find_images(images))]
+        names = find_files(self.root, images)
         for name in names:
             check_image_name(name, images)
         if self.labels == "masks":

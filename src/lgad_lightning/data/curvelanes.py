@@ -4,7 +4,7 @@ from typing import Any
 from lgad_lightning.data.annotated import AnnotatedSource
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.official import OfficialCounts
-from lgad_lightning.data.placement import Placement, find_images
+from lgad_lightning.data.placement import Placement, find_files
 from lgad_lightning.data.protocol import CURVELANES
 from lgad_lightning.data.source import Split
 from lgad_lightning.errors import LgadError
@@ -50,7 +50,7 @@ class CurveLanesDataModule(LaneDataModule):
         part = self.root / _FOLDERS[split]
         for images, labels in (("images", "labels"), ("Images", "Labels")):
             if (part / images).is_dir():
-                names = [path.relative_to(self.root).as_posix() for path in sorted(find_images(part / images))]
+                names = find_files(self.root, part / images)
                 place = Placement(".lines.json", labels, of=images)
                 return AnnotatedSource(self.root, names, self.num_slots, place)
         raise LgadError(

@@ -8,7 +8,7 @@ from lgad_lightning.data.annotated import AnnotatedSource, RecordsSource
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.division import divide, read_shares
 from lgad_lightning.data.masks import MaskValues, check_mask_values
-from lgad_lightning.data.placement import IMAGES, LINES, MASKS, Placement, find_images, find_placement
+from lgad_lightning.data.placement import IMAGES, LINES, MASKS, Placement, find_files, find_placement
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.compact_strings import Strings
@@ -177,7 +177,7 @@ class LaneFolderDataModule(LaneDataModule):
         return self._annotated(names, *((None, places) if masks else (places, None)))
 
     def _foldered(self, folder: Path) -> LaneSource:
-        names = [path.relative_to(self.root).as_posix() for path in sorted(find_images(folder))]
+        names = find_files(self.root, folder)
         if inside := [name for name in names if "images" in name.split("/")[:-1]]:
             names = inside  # what else ends in .png there are masks
         return self._placed([name for name in names if self.annotations not in name.split("/")[:-1]])

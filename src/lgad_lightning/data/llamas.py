@@ -5,6 +5,7 @@ from typing import Any
 from lgad_lightning.annotations.llamas import read_llamas
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.official import OfficialCounts
+from lgad_lightning.data.placement import find_files
 from lgad_lightning.data.protocol import LLAMAS
 from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.errors import LgadError
@@ -32,7 +33,7 @@ class LLAMASSource(LaneSource):
 
     def __init__(self, root: Path, folder: str) -> None:
         labels = root / "labels" / folder
-        names = [path.relative_to(root / "labels").as_posix() for path in sorted(labels.rglob("*.json"))]
+        names = find_files(root / "labels", labels, (".json",))
         for name in names:
             check_image_name(name, labels)
         images = (f"color_images/{name.removesuffix('.json')}_color_rect.png" for name in names)

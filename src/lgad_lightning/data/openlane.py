@@ -4,6 +4,7 @@ from typing import Any
 
 from lgad_lightning.annotations.openlane import KERBS, OpenLaneLine, read_openlane
 from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.placement import find_files
 from lgad_lightning.data.protocol import OPENLANE
 from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.errors import LgadError
@@ -30,10 +31,10 @@ class OpenLaneSource(LaneSource):
 
     def __init__(self, root: Path, labels: Path, folder: str, num_slots: int, kerbs: bool) -> None:
         self.labels, self.kerbs = labels, kerbs
-        names = [path.relative_to(labels).with_suffix(".jpg").as_posix() for path in (labels / folder).rglob("*.json")]
+        names = find_files(labels, labels / folder, (".json",))
         for name in names:
             check_image_name(name, labels)
-        super().__init__(root, Strings(f"images/{name}" for name in sorted(names)), num_slots)
+        super().__init__(root, Strings(f"images/{name.removesuffix('.json')}.jpg" for name in names), num_slots)
 
     def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
         """The lines in the image."""

@@ -46,25 +46,34 @@ class Placement(NamedTuple):
         return root.joinpath(*parts, image.stem + self.suffix)
 
 
-def find_images(folder: Path) -> Iterator[Path]:
-    """The images in a folder and the folders in it, each folder once however many links lead to it.
+def find_files(root: Path, folder: Path, endings: tuple[str, ...] = IMAGES) -> list[str]:
+    """The files in a folder and the folders in it, each folder once however many links lead to it.
 
     Hidden files and folders are left out: other systems leave a `._0.jpg` beside a `0.jpg`.
 
     Args:
-        folder: Where to look.
+        root: Where the names that are returned begin.
+        folder: Where to look, below the root.
+        endings: What the names end in, in small letters.
+
+    Returns:
+        Their paths below the root with slashes, folder by folder.
     """
+    found: list[str] = []
     seen: set[Path] = set()
     waiting = [folder]
     for start in waiting:
         for parent, folders, names in os.walk(start):
-            if (place := Path(parent).resolve()) in seen:
+            if (resolved := Path(parent).resolve()) in seen:
                 folders.clear()
                 continue
-            seen.add(place)
-            yield from (Path(parent, name) for name in names if name[0] != "." and Path(name).suffix.lower() in IMAGES)
+            seen.add(resolved)
+            place = Path(parent).relative_to(root).as_posix()
+            before = "" if place == "." else f"{place}/"
+            found += [before + name for name in names if name[0] != "." and name.lower().endswith(endings)]
             folders[:] = sorted(name for name in folders if name[0] != ".")
             waiting += [path for name in folders if (path := Path(parent, name)).is_symlink()]
+    return sorted(found, key=lambda name: name.split("/"))
 
 
 def find_placement(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lgad_lightning.data.pixels import read_image
-from lgad_lightning.data.placement import IMAGES, find_images
+from lgad_lightning.data.placement import IMAGES, find_files
 from lgad_lightning.errors import LgadError
 from lgad_lightning.inference.video import Video, open_video
 from lgad_lightning.lanes.files import read_json_lines
@@ -94,7 +94,7 @@ def open_sources(
         if source == "-":
             files |= {line: Path(line) for line in (line.rstrip("\r\n") for line in stdin) if line}
         elif path.is_dir():
-            found = sorted(find_images(path))
+            found = [path / name for name in find_files(path, path)]
             if not found:
                 raise LgadError(f"{path} holds no images ({', '.join(IMAGES)}), nor do the folders in it.")
             start = path if len(sources) == 1 else Path()

@@ -1,7 +1,7 @@
 """CULane's lists of images, and its folders of masks."""
 
 import re
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.compact_strings import Strings
@@ -80,8 +80,8 @@ def check_image_name(name: str, where: str | Path) -> None:
 
 
 def _may_be_a_file(name: str) -> bool:
-    parts = PurePath(name).parts
-    if "\0" in name or not parts or parts[-1] in ("/", ".."):
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if "\0" in name or not parts or parts[-1] == "..":
         return False
     return len(name) < _LONGEST or (len(name) < _LONGEST_PATH and max(map(len, parts)) < _LONGEST)
 
