@@ -1,4 +1,4 @@
-"""One tester for all lane networks: a test class inherits it and sets `network_class`, `kwargs` and `strides`."""
+"""One tester for all lane networks: a test class inherits it and sets what differs."""
 
 import copy
 import io
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.feature_layout import channels_first
 from lgad_lightning.networks import LaneNetwork, LaneOutput
 from lgad_lightning.pairing import pair_layers
 
@@ -20,6 +21,7 @@ class NetworkTester:
     network_class: type[LaneNetwork]
     kwargs: ClassVar[dict[str, Any]] = {}
     strides: ClassVar[dict[str, int]] = {"stage1": 4, "stage2": 8, "stage3": 8}
+    multiple: ClassVar[int] = 8
 
     def build(self, **kwargs: Any) -> LaneNetwork:
         torch.manual_seed(0)
@@ -35,8 +37,9 @@ class NetworkTester:
         assert output.logits.shape == (2, num_classes, *SIZE)
         assert output.existence.shape == (2, num_classes - 1)
 
-    @pytest.mark.parametrize("size", [(16, 16), (40, 72), (72, 200)])
-    def test_other_input_sizes_work(self, size: tuple[int, int]) -> None:
+    @pytest.mark.parametrize("cells", [(2, 2), (5, 9), (9, 25)])
+    def test_other_input_sizes_work(self, cells: tuple[int, int]) -> None:
+        size = (cells[0] * self.multiple, cells[1] * self.multiple)
         output = self.build()(self.images(size))
         assert output.logits.shape[2:] == size
         assert output.existence.shape == (2, 4)
@@ -45,13 +48,18 @@ class NetworkTester:
         assert self.build(existence=False)(self.images()).existence is None
 
     @pytest.mark.parametrize(
-        ("size", "padded"), [((60, 96), "64 x 96"), ((64, 97), "64 x 104"), ((33, 8), "40 x 16"), ((8, 64), "16 x 64")]
+        ("cells", "more", "padded"),
+        [((8, 12), (-4, 0), (8, 12)), ((8, 12), (0, 1), (8, 13)), ((4, 1), (1, 0), (5, 2)), ((1, 8), (0, 0), (2, 8))],
     )
-    def test_a_wrong_size_is_refused_with_the_size_to_pad_to(self, size: tuple[int, int], padded: str) -> None:
+    def test_a_wrong_size_is_refused_with_the_size_to_pad_to(
+        self, cells: tuple[int, int], more: tuple[int, int], padded: tuple[int, int]
+    ) -> None:
         network = self.build()
-        with pytest.raises(LgadError, match=padded):
+        size = (cells[0] * self.multiple + more[0], cells[1] * self.multiple + more[1])
+        wanted = f"{padded[0] * self.multiple} x {padded[1] * self.multiple}"
+        with pytest.raises(LgadError, match=wanted):
             network(self.images(size))
-        with pytest.raises(LgadError, match=padded):
+        with pytest.raises(LgadError, match=wanted):
             self.build(input_size=size)
 
     def test_wrong_channels_are_refused(self) -> None:
@@ -60,7 +68,11 @@ class NetworkTester:
 
     def test_evaluation_is_deterministic_and_training_is_not(self) -> None:
         network = self.build()
-        assert not torch.equal(network(self.images()).logits, network(self.images()).logits)
+        once, again = network(self.images()), network(self.images())
+        assert not torch.equal(
+            torch.cat([once.logits.flatten(), once.existence.flatten()]),
+            torch.cat([again.logits.flatten(), again.existence.flatten()]),
+        )
         network.eval()
         before = copy.deepcopy(network.state_dict())
         torch.testing.assert_close(network(self.images()), network(self.images()), rtol=0, atol=0)
@@ -117,8 +129,11 @@ class NetworkTester:
         for name in self.strides:
             network.get_submodule(f"encoder.{name}").register_forward_hook(record(name))
         network(self.images())
-        assert {name: SIZE[0] // seen[name].shape[2] for name in seen} == self.strides
-        assert {name: SIZE[1] // seen[name].shape[3] for name in seen} == self.strides
+        for name, features in seen.items():
+            layer = network.get_submodule(f"encoder.{name}")
+            height, width = channels_first(features, SIZE, layer, name).shape[2:]
+            assert SIZE[0] // height == SIZE[1] // width == self.strides[name], name
+        assert seen.keys() == self.strides.keys()
 
     def test_no_stage_output_is_changed_afterwards(self) -> None:
         """An in-place operation behind a stage would change what a hook has recorded."""

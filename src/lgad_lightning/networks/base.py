@@ -37,9 +37,11 @@ class LaneNetwork(Rebuildable, nn.Module):
         input_size: Usual `(height, width)` of the input in pixels; the existence head is laid out for it. Inputs of
             another size work too.
         existence: Whether to build the existence head.
+        multiple: What the sides of inputs must be multiples of: 8, or more for an encoder that goes deeper.
 
     Raises:
-        LgadError: If a side of `input_size` is not a multiple of 8, or less than 16; if there are fewer than 2 classes.
+        LgadError: If a side of `input_size` is not such a multiple, or less than two of it; if there are fewer than 2
+            classes.
     """
 
     STRIDE = 8
@@ -53,8 +55,10 @@ class LaneNetwork(Rebuildable, nn.Module):
         num_classes: int,
         input_size: tuple[int, int],
         existence: bool,
+        multiple: int = STRIDE,
     ) -> None:
         super().__init__()
+        self.multiple = multiple
         height, width = input_size
         self._check_size("input_size", height, width)
         if num_classes < 2:
@@ -70,13 +74,13 @@ class LaneNetwork(Rebuildable, nn.Module):
         """Segment a batch.
 
         Args:
-            x: Input, `(B, in_channels, H, W)`, H and W multiples of 8 and at least 16.
+            x: Input, `(B, in_channels, H, W)`, H and W multiples of `multiple` (8) and at least two of it.
 
         Returns:
             Logits `(B, K, H, W)` and existence logits `(B, K - 1)` or None.
 
         Raises:
-            LgadError: If the input has another number of channels, or a size that cannot be halved three times.
+            LgadError: If the input has another number of channels, or a size that cannot be halved so often.
         """
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise LgadError(
@@ -89,11 +93,11 @@ class LaneNetwork(Rebuildable, nn.Module):
         return LaneOutput(logits, None if self.existence is None else self.existence(features))
 
     def _check_size(self, what: str, height: int, width: int) -> None:
-        padded = [max(2 * self.STRIDE, -(-side // self.STRIDE) * self.STRIDE) for side in (height, width)]
+        padded = [max(2, -(-side // self.multiple)) * self.multiple for side in (height, width)]
         if padded != [height, width]:
             raise LgadError(
                 f"{type(self).__name__}: {what} is {height} high and {width} wide, but both sides must be multiples of "
-                f"{self.STRIDE} and at least {2 * self.STRIDE}; pad or resize to {padded[0]} x {padded[1]} (H x W)"
+                f"{self.multiple} and at least {2 * self.multiple}; pad or resize to {padded[0]} x {padded[1]} (H x W)"
             )
 
 

@@ -1,9 +1,15 @@
+from collections import OrderedDict
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from lgad_lightning.errors import LgadError
 from lgad_lightning.networks.base import LaneNetwork
+from lgad_lightning.networks.timm import create
+
+CHANNELS = 128
+"""Of the features that the heads read."""
+
+Depth = Literal[18, 34, 50, 101]
 
 
 class ResNet(LaneNetwork):
@@ -19,11 +25,12 @@ class ResNet(LaneNetwork):
         in_channels: Channels of the input: 3 for an image, K for a one-hot label map.
         input_size: Usual `(height, width)` of the input in pixels, multiples of 8; other sizes work too.
         existence: Whether to build the existence head.
-        pretrained: Whether to start from timm's ImageNet weights, downloaded at the first use.
+        pretrained: Whether to start from timm's ImageNet weights, which the hub's cache keeps; or the path of a file
+            that holds weights of such a network (safetensors or `torch.save`).
         dropout: Probability of dropping a channel before the classifier.
 
     Raises:
-        LgadError: If timm is not installed, or `input_size` does not fit.
+        LgadError: If timm is not installed, the weights cannot be had, or `input_size` does not fit.
 
     Example:
         >>> network = ResNet(depth=34, num_classes=7, input_size=(360, 640), pretrained=True)  # doctest: +SKIP
@@ -33,23 +40,22 @@ class ResNet(LaneNetwork):
 
     def __init__(
         self,
-        depth: Literal[18, 34, 50, 101] = 18,
+        depth: Depth = 18,
         num_classes: int = 5,
         in_channels: int = 3,
         input_size: tuple[int, int] = (288, 800),
         existence: bool = True,
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         dropout: float = 0.1,
     ) -> None:
-        channels = 128
         super().__init__(
-            encoder=_Encoder(depth, in_channels, channels, pretrained),
+            encoder=_Encoder(depth, in_channels, pretrained),
             decoder=nn.Sequential(
                 nn.Dropout2d(dropout),
-                nn.Conv2d(channels, num_classes, 1),
+                nn.Conv2d(CHANNELS, num_classes, 1),
                 nn.Upsample(scale_factor=self.STRIDE, mode="bilinear"),
             ),
-            channels=channels,
+            channels=CHANNELS,
             in_channels=in_channels,
             num_classes=num_classes,
             input_size=input_size,
@@ -57,25 +63,25 @@ class ResNet(LaneNetwork):
         )
 
 
-class _Encoder(nn.Module):
-    def __init__(self, depth: int, in_channels: int, out_channels: int, pretrained: bool) -> None:
-        super().__init__()
-        try:
-            import timm
-        except ModuleNotFoundError as error:
-            raise LgadError('ResNet takes its backbone from timm: pip install "lgad-lightning[zoo]"') from error
-        backbone = timm.create_model(f"resnet{depth}", pretrained=pretrained, in_chans=in_channels, output_stride=8)
-        self.stem = nn.Sequential(backbone.conv1, backbone.bn1, backbone.act1, backbone.maxpool)
-        self.stage1 = backbone.layer1
-        self.stage2 = backbone.layer2
-        self.stage3 = backbone.layer3
-        self.stage4 = backbone.layer4
-        self.reduce = nn.Sequential(
-            nn.Conv2d(backbone.num_features, out_channels, 1, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
+class _Encoder(nn.Sequential):
+    def __init__(self, depth: int, in_channels: int, pretrained: bool | str) -> None:
+        settings = {"in_chans": in_channels, "output_stride": LaneNetwork.STRIDE}
+        backbone = create(f"ResNet({depth})", f"resnet{depth}", pretrained, settings)
+        super().__init__(
+            OrderedDict(
+                stem=nn.Sequential(backbone.conv1, backbone.bn1, backbone.act1, backbone.maxpool),
+                stage1=backbone.layer1,
+                stage2=backbone.layer2,
+                stage3=backbone.layer3,
+                stage4=backbone.layer4,
+                reduce=nn.Sequential(
+                    nn.Conv2d(backbone.num_features, CHANNELS, 1, bias=False),
+                    nn.BatchNorm2d(CHANNELS),
+                    nn.ReLU(inplace=True),
+                ),
+            )
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        x = self.stage2(self.stage1(self.stem(x)))
-        return (self.reduce(self.stage4(self.stage3(x))),)
+        features: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        return (features,)

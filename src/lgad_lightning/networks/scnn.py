@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from lgad_lightning.networks.base import LaneNetwork
 from lgad_lightning.networks.erfnet import ERFNet
+from lgad_lightning.networks.resnet import CHANNELS, Depth, ResNet
 
 
 class SCNN(LaneNetwork):
@@ -67,6 +68,44 @@ class _Encoder(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor]:
         features: Tensor = self.stage4(self.stage3(self.stage2(self.stage1(x))))
         return (features,)
+
+
+class ResNetSCNN(ResNet):
+    """ResNet with the message passing of SCNN behind its encoder; timm's backbone needs the extra `zoo`.
+
+    `encoder.stage1` to `encoder.stage4` are ResNet's; `encoder.stage5` is the message passing, with 128 channels at an
+    eighth of the input's resolution.
+
+    Args:
+        depth: Number of layers of the backbone.
+        num_classes: Classes K: the background and the lane slots (CULane 5, TuSimple 7).
+        in_channels: Channels of the input: 3 for an image, K for a one-hot label map.
+        input_size: Usual `(height, width)` of the input in pixels, multiples of 8; other sizes work too.
+        existence: Whether to build the existence head.
+        pretrained: Whether to start from timm's ImageNet weights, as for `ResNet`; or the path of a file with weights.
+        dropout: Probability of dropping a channel before the classifier.
+        kernel: Odd width of the messages' kernels; 9 is the published one.
+
+    Raises:
+        LgadError: If timm is not installed, the weights cannot be had, or `input_size` does not fit.
+
+    Example:
+        >>> network = ResNetSCNN(depth=34, num_classes=7, input_size=(360, 640))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        depth: Depth = 18,
+        num_classes: int = 5,
+        in_channels: int = 3,
+        input_size: tuple[int, int] = (288, 800),
+        existence: bool = True,
+        pretrained: bool | str = False,
+        dropout: float = 0.1,
+        kernel: int = 9,
+    ) -> None:
+        super().__init__(depth, num_classes, in_channels, input_size, existence, pretrained, dropout)
+        self.encoder.add_module("stage5", MessagePassing(CHANNELS, kernel))
 
 
 class MessagePassing(nn.Module):
