@@ -14,8 +14,11 @@ pytest.importorskip("plotly", reason="needs the extra report")
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>&'\""
 
 
+WHY = "the data are elsewhere."
+
+
 def page_of(folder: Path) -> Page:
-    return Page(run_page(read_run(folder)))
+    return Page(run_page(read_run(folder), WHY))
 
 
 def test_figures_are_those_of_the_run(make: Make) -> None:
@@ -33,7 +36,7 @@ def test_figures_are_those_of_the_run(make: Make) -> None:
 
 
 def test_a_page_is_one_file_that_fetches_nothing(make: Make) -> None:
-    content = run_page(read_run(make("run", 0.75)))
+    content = run_page(read_run(make("run", 0.75)), WHY)
     assert is_page(content)
     assert len(content) < 10e6
     elements = Page(content).elements
@@ -79,6 +82,10 @@ def test_a_log_cut_off_in_a_line_gives_what_was_written(make: Make) -> None:
     assert page.chart("Task loss")["gaps"] == [[19, 19]]
 
 
+def test_without_data_the_page_says_why(make: Make) -> None:
+    assert f"Not shown: {WHY}" in page_of(make("run", 0.5)).text
+
+
 def test_without_curves_the_page_says_so(make: Make) -> None:
     folder = make("run", 0.5)
     (folder / "student" / "version_0" / "metrics.csv").unlink()
@@ -97,4 +104,4 @@ def test_a_thousand_epochs_make_a_small_page(make: Make) -> None:
     folder = make("run", 0.5)
     rows = "".join(f"{step},{step % 7},{step / 5e4},0.5\n" for step in range(50_000))
     (folder / "student" / "version_0" / "metrics.csv").write_text("step,train/loss,val/f1,lgad/loss\n" + rows)
-    assert len(run_page(read_run(folder))) < 6e6
+    assert len(run_page(read_run(folder), WHY)) < 6e6

@@ -80,7 +80,9 @@ def _run(options: argparse.Namespace) -> None:
         raise LgadError(f"Two of --out, --csv and --json are {given[0]}: give them names of their own.")
     runs = find_runs(options.runs)
     if len(runs) == 1 and not (options.table or options.csv or options.json):
-        page = run_page(runs[0])
+        from lgad_lightning.commands.tested import find_tested  # torch, which only this needs
+
+        page = run_page(runs[0], find_tested(runs[0]))
     else:
         page = _compare(runs, options)
     if not options.table:

@@ -46,7 +46,7 @@ class Chart:
         logarithmic: Whether the vertical axis is logarithmic.
         gaps: First and last step of each stretch without a value: not finite, or not defined.
         note: What to say below it.
-        unit: Whether the values are shares from 0 to 1.
+        from_zero: Whether the axis of the values begins at 0; that of bars ends at 1.
     """
 
     title: str
@@ -56,7 +56,7 @@ class Chart:
     logarithmic: bool = False
     gaps: Sequence[tuple[int, int]] = field(default=())
     note: str = ""
-    unit: bool = False
+    from_zero: bool = False
 
     def values(self) -> dict[str, Any]:
         """The chart as JSON takes it."""
@@ -76,12 +76,12 @@ def training_charts(curves: Mapping[str, Curve]) -> list[Chart]:
             lambda name: name.endswith("loss") and not name.startswith(("train/", "val/", "test/")),
             {},
         ),
-        ("Attention agreement", lambda name: "agreement" in name, {"unit": True}),
+        ("Attention agreement", lambda name: "agreement" in name, {"from_zero": True}),
         ("Gradient ratio", lambda name: "gradient_ratio" in name, {"logarithmic": True}),
-        ("Validation, lanes", lambda name: name in _names("val", _LANES), {"unit": True}),
-        ("Validation, pixels", lambda name: name in _names("val", _PIXELS), {"unit": True}),
+        ("Validation, lanes", lambda name: name in _names("val", _LANES), {"from_zero": True}),
+        ("Validation, pixels", lambda name: name in _names("val", _PIXELS), {"from_zero": True}),
         ("Learning rate", lambda name: name.startswith("lr-"), {}),
-        ("Distillation weight", lambda name: name.endswith("/weight"), {}),
+        ("Distillation weight", lambda name: name.endswith("/weight"), {"from_zero": True}),
     )
     charts = []
     for title, belongs, options in groups:
@@ -111,7 +111,7 @@ def _is_task_loss(name: str) -> bool:
 
 
 def _is_distillation_loss(name: str) -> bool:
-    return name.endswith("loss") and not name.startswith(("train/", "val/", "test/"))
+    return (name.endswith("loss") or "/loss/" in name) and not name.startswith(("train/", "val/", "test/"))
 
 
 def _line_chart(title: str, curves: Mapping[str, Curve], **options: Any) -> Chart:
@@ -130,9 +130,9 @@ _MOST_GAPS = 50
 
 
 def _short(name: str) -> str:
-    """What a legend calls a figure: `f1`, but `train/loss`, and the layers of a distillation alone."""
+    """What a legend calls a figure: `f1`, `stage1` for the layer `network.encoder.stage1`, but `train/loss`."""
     words = name.split("/")
-    return name if words[0] == "train" or name == "val/loss" else words[-1]
+    return name if words[0] == "train" or name == "val/loss" else words[-1].rpartition(".")[2]
 
 
 def _as_wanted(item: tuple[str, Curve]) -> tuple[int, str]:
@@ -167,12 +167,12 @@ def finite(value: float) -> Value:
     return value if math.isfinite(value) else None
 
 
-def bars(title: str, values: Mapping[str, float], **options: Any) -> Chart:
-    """A bar for each value.
+def bars(title: str, values: Mapping[str, float]) -> Chart:
+    """A bar from 0 to 1 for each value.
 
     Args:
         title: See `Chart`.
         values: By the bars' names.
-        options: Further arguments of `Chart`.
     """
-    return Chart(title, [Series(title, list(values), [finite(value) for value in values.values()])], "bars", **options)
+    series = Series(title, list(values), [finite(value) for value in values.values()])
+    return Chart(title, [series], "bars", from_zero=True)

@@ -118,7 +118,8 @@ def duration(seconds: float) -> str:
         >>> duration(4000), duration(75), duration(200000)
         ('1 h 6 min', '1 min 15 s', '2 d 7 h')
     """
-    rest, parts = round(seconds), []
+    rest = round(seconds)
+    parts: list[str] = []
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         if rest >= size or (unit == "s" and not parts):
             parts.append(f"{rest // size} {unit}")

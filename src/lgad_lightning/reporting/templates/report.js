@@ -42,11 +42,11 @@
   const layout = (chart, narrow) => {
     const axis = { gridcolor: colour("grid"), zerolinecolor: colour("line"), linecolor: colour("line"), automargin: true };
     const sideways = chart.kind !== "lines";
-    const share = chart.unit && !sideways ? { rangemode: "tozero" } : {};
-    const x = sideways ? { ...axis, zerolinewidth: 2, ...(chart.unit ? { range: [0, 1] } : {}) } : { ...axis, title: { text: plain(chart.x_title), standoff: 8 } };
+    const share = chart.from_zero ? { rangemode: "tozero" } : {};
+    const x = sideways ? { ...axis, zerolinewidth: 2, ...(chart.from_zero && chart.kind === "bars" ? { range: [0, 1] } : {}) } : { ...axis, title: { text: plain(chart.x_title), standoff: 8 } };
     const y = sideways
       ? { ...axis, type: "category", autorange: "reversed", ticksuffix: "  " }
-      : { ...axis, ...share, type: chart.logarithmic ? "log" : "linear", nticks: 6 };
+      : { ...axis, ...share, ...(chart.logarithmic ? { type: "log", dtick: "D2" } : { nticks: 6 }) };
     return {
       xaxis: x, yaxis: y,
       margin: { l: 8, r: 12, t: 12, b: 8 },
