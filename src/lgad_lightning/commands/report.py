@@ -23,6 +23,7 @@ from lgad_lightning.commands.outputs import (
 from lgad_lightning.errors import LgadError
 from lgad_lightning.reporting.arms import group_runs
 from lgad_lightning.reporting.comparing import ArmResult, Comparison, compare_arms
+from lgad_lightning.reporting.comparison_page import comparison_page
 from lgad_lightning.reporting.page import check_packages, is_page
 from lgad_lightning.reporting.run import Run, find_runs
 from lgad_lightning.reporting.run_page import run_page
@@ -84,14 +85,15 @@ def _run(options: argparse.Namespace) -> None:
 
         page = run_page(runs[0], find_tested(runs[0]))
     else:
-        page = _compare(runs, options)
+        comparison = _compare(runs, options)
+        page = b"" if options.table else comparison_page(comparison)
     if not options.table:
         write_output(options.out, page)
         plain_console().print(f"Written: {options.out}", highlight=False, soft_wrap=True)
 
 
-def _compare(runs: Sequence[Run], options: argparse.Namespace) -> bytes:
-    """Prints and writes the comparison."""
+def _compare(runs: Sequence[Run], options: argparse.Namespace) -> Comparison:
+    """Makes the comparison, prints it, and writes the table."""
     arms = group_runs(runs)
     first = next((run for arm in arms for run in arm.runs.values()), None)
     usual = "accuracy" if first is not None and "f1" not in first.figures else "f1"
@@ -108,7 +110,7 @@ def _compare(runs: Sequence[Run], options: argparse.Namespace) -> bytes:
         arms_told = [details(result, figure) for result in comparison.results]
         content = {"figure": figure, "baseline": comparison.baseline.name, "arms": arms_told}
         write_output(options.json, json_bytes(content))
-    return b""
+    return comparison
 
 
 def comparison_table(comparison: Comparison) -> Table:

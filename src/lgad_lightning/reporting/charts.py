@@ -23,8 +23,8 @@ class Series:
         name: What its legend says.
         x: Steps, or names of bars.
         y: A value for each.
-        low: Lower edge of its band; empty for none.
-        high: Upper edge of its band.
+        low: Lower edge of its band, or end of its intervals; empty for none.
+        high: The upper one.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Chart:
     Args:
         title: What is above it.
         series: What is in it.
-        kind: `lines` or `bars`.
+        kind: `lines`, `bars`, or `intervals`: points with what is from `low` to `high` around them.
         x_title: What lies on the horizontal axis.
         logarithmic: Whether the vertical axis is logarithmic.
         gaps: First and last step of each stretch without a value: not finite, or not defined.
@@ -160,6 +160,34 @@ def _thinned(curve: Curve) -> tuple[list[int], list[Value]]:
         kept |= {*missing[:1], *by_value[:1], *by_value[-1:]}
     points = [curve[place] for place in sorted(kept)]
     return [step for step, _ in points], [finite(value) for _, value in points]
+
+
+def band_chart(title: str, curves: Mapping[str, Sequence[Curve]]) -> Chart:
+    """Curves of several arms: the mean over the seeds, and a band from the lowest to the highest.
+
+    Args:
+        title: See `Chart`.
+        curves: Those of each arm's seeds. Steps count that all seeds of an arm have; where one of them has no finite
+            value, the arm has a gap.
+    """
+    series, gaps = [], set()
+    for name, seeds in curves.items():
+        by_step = [dict(curve) for curve in seeds]
+        steps = sorted(set.intersection(*(set(curve) for curve in by_step))) if by_step else []
+        values = {step: [curve[step] for curve in by_step] for step in steps}
+        gaps |= set(_stretches([(step, sum(row)) for step, row in values.items()]))
+        kept = steps[:: math.ceil(len(steps) / MOST_POINTS) or 1]
+        rows = [values[step] for step in kept]
+        mean = [finite(sum(row) / len(row)) for row in rows]
+        low, high = (
+            [end(row) if y is not None else None for y, row in zip(mean, rows, strict=True)] for end in (min, max)
+        )
+        series.append(Series(name, kept, mean, *((low, high) if len(seeds) > 1 else ())))
+    return Chart(title, series, gaps=sorted(gaps)[:_MOST_GAPS])
+
+
+def _of_finite(of: Callable[[list[float]], float], row: list[float]) -> Value:
+    return of(row) if all(math.isfinite(value) for value in row) else None
 
 
 def finite(value: float) -> Value:

@@ -45,7 +45,7 @@
     const share = chart.from_zero ? { rangemode: "tozero" } : {};
     const x = sideways ? { ...axis, zerolinewidth: 2, ...(chart.from_zero && chart.kind === "bars" ? { range: [0, 1] } : {}) } : { ...axis, title: { text: plain(chart.x_title), standoff: 8 } };
     const y = sideways
-      ? { ...axis, type: "category", autorange: "reversed", ticksuffix: "  " }
+      ? { ...axis, type: "category", range: [chart.series[0].x.length - 0.5, -0.5], ticksuffix: "  " }
       : { ...axis, ...share, ...(chart.logarithmic ? { type: "log", dtick: "D2" } : { nticks: 6 }) };
     return {
       xaxis: x, yaxis: y,
@@ -70,6 +70,7 @@
     const narrow = matchMedia("(max-width: 50rem)").matches;
     for (const plot of document.querySelectorAll(".plot")) {
       const chart = charts[plot.dataset.chart];
+      if (chart.kind !== "lines") plot.style.height = `${Math.max(9, 4 + 1.7 * chart.series[0].x.length + 1.3 * chart.series.length)}rem`;
       const drawn = chart.series.flatMap((series, place) => traces[chart.kind](series, hues[place % hues.length]));
       Plotly.react(plot, drawn, layout(chart, narrow), { responsive: true, displayModeBar: false });
     }
