@@ -1,8 +1,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from lgad_lightning.attention_file import MapPair, StoredMaps, write_maps
 from lgad_lightning.reporting.page import is_page
 from lgad_lightning.reporting.run import read_run
 from lgad_lightning.reporting.run_page import run_page
@@ -84,6 +86,21 @@ def test_a_log_cut_off_in_a_line_gives_what_was_written(make: Make) -> None:
 
 def test_without_data_the_page_says_why(make: Make) -> None:
     assert f"Not shown: {WHY}" in page_of(make("run", 0.5)).text
+
+
+def test_attention_is_shown_stage_by_stage(make: Make) -> None:
+    folder = make("run", 0.5)
+    maps = np.random.default_rng(0).random((2, 5, 8))
+    images = np.zeros((2, 10, 16, 3), np.uint8)
+    for name, stages in (("test", ("lgad a", "lgad b")), ("step-0000009", ("lgad c",))):
+        pairs = {stage: MapPair(maps, maps[:, ::2]) for stage in stages}
+        write_maps(folder / "pictures" / f"{name}.npz", StoredMaps(images, pairs))
+    page = page_of(folder)
+    assert [given["value"] for _, given in page.elements if given.get("name") == "stage"] == ["0", "1"]
+    assert [tag for tag, _ in page.elements].count("img") == 2 * 2 * 3
+    assert "Drawn with test.png" in page.text
+    (folder / "pictures" / "test.npz").write_bytes(b"cut")
+    assert "holds no attention maps" in page_of(folder).text
 
 
 def test_without_curves_the_page_says_so(make: Make) -> None:

@@ -45,7 +45,7 @@ def comparison_page(comparison: Comparison) -> bytes:
         "left_out": [(str(run.folder), run.state) for arm in arms for run in arm.others],
         "commands": {arm.name: command(next(iter(arm.runs.values()))) for arm in arms if arm.runs},
     }
-    sections = [part for part in ("arms", "scenarios", "training", "runs") if values.get(part, True)]
+    sections = [part for part in ("arms", "scenarios", "training", "runs") if part != "scenarios" or values[part]]
     return render("comparison.html", charts, sections=sections, **values)
 
 

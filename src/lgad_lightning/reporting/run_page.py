@@ -6,6 +6,7 @@ from typing import Any
 
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.errors import LgadError
+from lgad_lightning.reporting.attention_pictures import attention_of
 from lgad_lightning.reporting.charts import Chart, Series, bars, training_charts
 from lgad_lightning.reporting.facts import command, facts, heading
 from lgad_lightning.reporting.frame_pictures import picture_of
@@ -20,6 +21,7 @@ from lgad_lightning.reporting.judging import (
 from lgad_lightning.reporting.page import render, scenario_rows, shown
 from lgad_lightning.reporting.run import Run, read_curves
 
+_SECTIONS = ("scenarios", "training", "lanes", "attention", "configuration")
 _TILES = {
     "f1": "F1",
     "accuracy": "accuracy",
@@ -66,9 +68,12 @@ def run_page(run: Run, data: Tested | str) -> bytes:
         "scenarios": _scenarios(run.figures, charts),
         "training": _training(run, charts),
         "lanes": _lanes(run, data, charts),
+        "attention": attention_of(run.folder / "pictures"),
         "config": {key: "-" if value is None else str(value) for key, value in run.config.items()},
     }
-    sections = [name for name in ("scenarios", "training", "lanes", "configuration") if values.get(name, True)]
+    sections = [
+        name for name in ("scenarios", "training", "lanes", "attention", "configuration") if values.get(name, True)
+    ]
     return render("run.html", charts, sections=sections, **values)
 
 

@@ -90,6 +90,12 @@
     document.querySelectorAll(".plot").forEach((plot) => Plotly.Plots.resize(plot));
   });
 
+  for (const choice of document.querySelectorAll("input[name=stage]")) {
+    choice.addEventListener("change", () => {
+      for (const maps of document.querySelectorAll(".maps")) maps.hidden = maps.dataset.stage !== choice.value;
+    });
+  }
+
   for (const button of document.querySelectorAll(".copy")) {
     button.addEventListener("click", async () => {
       try {
