@@ -16,7 +16,7 @@ FLOORS = (
     {"errors", "rebuildable", "internals"},
     {"longwork", "comparison"},
     {"lanes", "attention", "features", "feature_layout", "pairing"},
-    {"annotations", "networks", "metrics", "losses", "drawing"},
+    {"annotations", "networks", "metrics", "losses", "drawing", "attention_file"},
     {"data", "checkpoints"},
     {"modules"},
     {"callbacks", "curation"},

@@ -1,16 +1,19 @@
 """Pictures out of tensors: photographs, label maps over them, attention maps, and a grid of all that."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from lgad_lightning.lanes import IGNORE_INDEX
 from lgad_lightning.longwork.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Picture = NDArray[Any]
 """RGB pixels, `(height, width, 3)`, uint8."""
@@ -63,10 +66,21 @@ def draw_attention(attention: Tensor) -> Picture:
     Returns:
         A picture 280 pixels wide.
     """
-    values = _resized(attention[None].sqrt(), "bilinear")
+    return colour_attention(_resized(attention[None].sqrt(), "bilinear")[..., 0])
+
+
+def colour_attention(values: NDArray[Any]) -> Picture:
+    """Colour values from dark to bright, the lowest black and the highest yellow.
+
+    Args:
+        values: `(H, W)`, finite; roots of an attention map.
+
+    Returns:
+        A picture of the same size.
+    """
     scaled = (255 * (values - values.min()) / max(float(np.ptp(values)), 1e-12)).astype(np.uint8)
     scale = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_INFERNO).reshape(256, 3)
-    picture: Picture = scale[scaled[..., 0], ::-1]
+    picture: Picture = scale[scaled, ::-1]
     return picture
 
 
@@ -109,6 +123,8 @@ def write_picture(path: str | Path, picture: Picture) -> None:
 
 def _resized(planes: Tensor, mode: str) -> NDArray[Any]:
     # Not by OpenCV: the threads that it would keep in this process hang a data worker that is forked later.
+    import torch.nn.functional as F  # slow, and not needed to colour what was drawn before
+
     height, width = planes.shape[-2:]
     planes = planes.detach().float().cpu()[None]
     size = round(_WIDTH * height / width), _WIDTH

@@ -6,6 +6,7 @@ import lightning as L
 import pytest
 import torch
 
+from lgad_lightning.attention_file import read_maps
 from lgad_lightning.callbacks import (
     AttentionPictures,
     JointLabelGuidedAttentionDistillation,
@@ -14,6 +15,7 @@ from lgad_lightning.callbacks import (
     SelfAttentionDistillation,
     draw_batch,
 )
+from lgad_lightning.callbacks.sight import see
 from lgad_lightning.errors import LgadError
 
 from .distillation_toys import (
@@ -78,11 +80,29 @@ def test_pictures_while_training_change_nothing(kind: Any, tmp_path: Path):
         seen.append(module.recorder.seen)
     assert relative_error(*seen) == 0
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == [
+        "step-0000002.npz",
         "step-0000002.png",
+        "step-0000004.npz",
         "step-0000004.png",
+        "step-0000005.npz",
         "step-0000005.png",
     ]
     assert cv2.imread(str(tmp_path / "pictures" / "step-0000005.png")) is not None
+
+
+def test_the_maps_beside_a_picture_are_those_that_it_shows(tmp_path: Path):
+    net, teacher = make_pair()
+    lgad = LabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS)
+    sight = see(Module(net), make_batches(1)[0], [lgad], count=1)
+    picture = sight.write(tmp_path / "a.png")
+    assert (cv2.imread(str(tmp_path / "a.png"))[..., ::-1] == picture).all()
+    stored = read_maps(tmp_path / "a.npz")
+    assert stored.images.shape[0] == 1
+    assert (stored.images[0] == sight.images[0]).all()
+    assert list(stored.pairs) == [f"lgad {layer.rsplit('.', 1)[-1]}" for layer in LAYERS]
+    for name, (student, target) in sight.attention.items():
+        torch.testing.assert_close(torch.from_numpy(stored.pairs[name].student), student, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(torch.from_numpy(stored.pairs[name].target), target, atol=1e-3, rtol=1e-3)
 
 
 def test_a_module_without_forward_is_refused(tmp_path: Path):

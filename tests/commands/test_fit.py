@@ -14,6 +14,7 @@ import torch
 import yaml
 
 from tests.helpers.commands import TINY, finish, run, start
+from tests.helpers.html import Page
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,15 @@ def test_leaves_figures_predictions_and_configuration(first_run: Path) -> None:
     configuration = (first_run / "run" / "config.yaml").read_text()
     assert "${" not in configuration
     assert yaml.safe_load(configuration)["data"]["input_size"] == [32, 96]
+
+
+def test_leaves_a_page_of_its_figures_and_frames(first_run: Path) -> None:
+    pytest.importorskip("plotly", reason="needs the extra report")
+    page = Page((first_run / "run" / "report.html").read_bytes())
+    total = json.loads((first_run / "run" / "metrics.json").read_text())["total"]
+    assert page.tables["figures"][-1][-1] == f"{total['f1']:.4f}"
+    assert "All 9 test frames" in page.text
+    assert [tag for tag, _ in page.elements].count("img") > 3
 
 
 def test_logs_both_stages_as_csv(first_run: Path) -> None:

@@ -26,7 +26,7 @@ def test_a_comparison_is_printed_and_written(
     runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = {"--csv": tmp_path / "table.csv", "--json": tmp_path / "table.json"}
-    main([*runs, *(str(word) for pair in files.items() for word in pair)])
+    main([*runs, "--table", *(str(word) for pair in files.items() for word in pair)])
     printed = capsys.readouterr().out
     assert "+0.107 * [+0.092, +0.121]" in printed
     assert "stopped: interrupted" in printed
@@ -36,13 +36,36 @@ def test_a_comparison_is_printed_and_written(
     assert content["baseline"] == "distillation=none"
     assert content["arms"][1]["runs"]["2"]["f1"] == 0.81
     assert content["arms"][0]["difference"] is None
-    main([*runs, "--csv", str(files["--csv"])])  # its own file is replaced
+    main([*runs, "--table", "--csv", str(files["--csv"])])  # its own file is replaced
 
 
-def test_a_file_of_the_users_is_not_replaced(runs: list[str], tmp_path: Path) -> None:
-    (tmp_path / "notes.csv").write_text("mine")
-    with pytest.raises(SystemExit, match=r"lgad-report: .*notes\.csv is there already"):
-        main([*runs, "--csv", str(tmp_path / "notes.csv")])
+@pytest.mark.parametrize("option", ["--csv", "--out"])
+def test_a_file_of_the_users_is_not_replaced(runs: list[str], tmp_path: Path, option: str) -> None:
+    pytest.importorskip("plotly", reason="needs the extra report")
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(SystemExit, match=r"lgad-report: .*notes is there already"):
+        main([*runs, option, str(tmp_path / "notes")])
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
+def test_a_page_is_written_and_replaces_itself_alone(make: Make, tmp_path: Path) -> None:
+    pytest.importorskip("plotly", reason="needs the extra report")
+    out = tmp_path / "pages" / "report.html"
+    main([str(make("run", 0.5)), "--out", str(out)])
+    first = out.read_text()
+    main([str(make("other", 0.75)), "--out", str(out)])
+    assert "0.5000" in first
+    assert "0.7500" in out.read_text()
+
+
+def test_without_the_extra_the_message_names_it(
+    runs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lgad_lightning.reporting.page._NEEDED", ("no_such_package",))
+    with pytest.raises(SystemExit, match=r"no_such_package.*lgad-lightning\[report\]"):
+        main([runs[0], "--out", str(tmp_path / "report.html")])
+    main([*runs, "--table"])
+    assert not (tmp_path / "report.html").exists()
 
 
 @pytest.mark.slow
@@ -50,7 +73,7 @@ def test_a_sweep_is_compared(tmp_path: Path, tiny_root: Path) -> None:
     tiny = [word for word in TINY if not word.startswith("trainer.max")]
     sweep = ("seed=1,2", "distillation=none,label_attention", "hydra.sweep.dir=sweep", "trainer.max_epochs=1")
     run("lgad-fit", "-m", *tiny, f"data.root={tiny_root}", *sweep, folder=tmp_path)
-    told = run("lgad-report", "sweep", "--figure", "iou", "--json", "out.json", folder=tmp_path).stdout
+    told = run("lgad-report", "sweep", "--table", "--figure", "iou", "--json", "out.json", folder=tmp_path).stdout
     assert "distillation=label_attention" in told
     arms = json.loads((tmp_path / "out.json").read_text())["arms"]
     assert [(arm["arm"], arm["seeds"]) for arm in arms] == [
@@ -64,4 +87,4 @@ def test_a_sweep_is_compared(tmp_path: Path, tiny_root: Path) -> None:
 )
 def test_mistakes_end_in_one_line(runs: list[str], words: list[str]) -> None:
     with pytest.raises(SystemExit, match=r"^lgad-report: [^\n]*$"):
-        main([*runs, *words])
+        main(["--table", *words, *runs])

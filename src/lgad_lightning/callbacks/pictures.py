@@ -5,22 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from torch import Tensor
 from typing_extensions import override
 
-from lgad_lightning.attention import attention_map
-from lgad_lightning.callbacks.batch_items import Where, image_of, label_of, size_of
+from lgad_lightning.callbacks.batch_items import Where
 from lgad_lightning.callbacks.distillation import FeatureDistillation
-from lgad_lightning.callbacks.running_fit import RunningFit
-from lgad_lightning.drawing import Picture, draw_attention, draw_grid, draw_image, draw_label, write_picture
+from lgad_lightning.callbacks.sight import see
+from lgad_lightning.drawing import Picture
 from lgad_lightning.errors import LgadError
-from lgad_lightning.features import evaluating, record_features
 
 
-@torch.no_grad()
 def draw_batch(
     module: L.LightningModule,
     batch: Any,
@@ -43,25 +38,15 @@ def draw_batch(
     Returns:
         An RGB picture, `(height, width, 3)`.
     """
-    # Compiled code would ignore the recording's hooks, or be compiled once more for them.
-    with evaluating(module), torch.compiler.set_stance("force_eager"):
-        output, attention = _output_and_attention(module, batch, distillations, image)
-    logits: Tensor = output["logits"] if isinstance(output, dict) else getattr(output, "logits", output)
-    prediction = logits.argmax(1) if logits.shape[1] > 1 else logits[:, 0] > 0
-    images, labels = image_of(batch, image)[:count], label_of(batch, label)
-    return draw_grid(
-        {"image": [draw_image(image) for image in images]}
-        | {"ground truth": [draw_label(image, label) for image, label in zip(images, labels, strict=False)]}
-        | {"prediction": [draw_label(image, label) for image, label in zip(images, prediction, strict=False)]}
-        | {title: [draw_attention(one) for one in maps[:count]] for title, maps in attention.items()}
-    )
+    return see(module, batch, distillations, count, image, label).picture()
 
 
 class AttentionPictures(L.Callback):
     """Writes pictures of the first validation samples (training samples, where there is no validation) while training.
 
-    They lie in `pictures/` under the trainer's `default_root_dir`, one PNG each `every_n_steps` and one at the end. The
-    module needs a `forward(images)` that returns what `draw_batch` asks for.
+    They lie in `pictures/` under the trainer's `default_root_dir`, one PNG each `every_n_steps` and one at the end. Its
+    attention maps lie beside it as data (`.npz`, which `attention_file.read_maps` reads). The module needs a
+    `forward(images)` that returns what `draw_batch` asks for.
 
     Args:
         every_n_steps: Optimiser steps between two pictures.
@@ -143,30 +128,11 @@ class AttentionPictures(L.Callback):
         self._drawn = trainer.global_step
         callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         distillations = [callback for callback in callbacks if isinstance(callback, FeatureDistillation)]
-        picture = draw_batch(module, self._batch, distillations, self.count, self.image, self.label)
-        write_picture(Path(trainer.default_root_dir) / "pictures" / f"step-{self._drawn:07d}.png", picture)
+        sight = see(module, self._batch, distillations, self.count, self.image, self.label)
+        picture = sight.write(Path(trainer.default_root_dir) / "pictures" / f"step-{self._drawn:07d}.png")
         loggers: list[Any] = trainer.loggers if self.log_images else []
         for logger in loggers:
             if hasattr(logger, "log_image"):
                 logger.log_image("pictures", [picture], self._drawn)
             elif hasattr(logger.experiment, "add_image"):
                 logger.experiment.add_image("pictures", picture, self._drawn, dataformats="HWC")
-
-
-def _output_and_attention(
-    module: L.LightningModule, batch: Any, distillations: Sequence[FeatureDistillation], where: Where | None
-) -> tuple[Any, dict[str, Tensor]]:
-    image = image_of(batch, where).to(module.dtype)
-    output: Any = None
-    maps: dict[str, Tensor] = {}
-    for distillation in distillations:
-        fit = RunningFit(module, size=size_of(batch, where))
-        fit.look_up(distillation.layer_pairs(module), distillation.teaches_itself)
-        with record_features(fit.layers, owner="the student") as recorded:
-            output = module(image)
-        features = fit.student_features(recorded, distillation.layout)
-        targets = distillation.target_features(fit, distillation.teacher_inputs(batch), features)
-        for label, (name, _), target in zip(fit.labels, fit.pairs, targets, strict=True):
-            title = f"{distillation.name} {label.rsplit('.', 1)[-1]}"
-            maps |= {f"{title}: student": attention_map(features[name]), f"{title}: target": attention_map(target)}
-    return module(image) if output is None else output, maps

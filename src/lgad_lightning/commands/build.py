@@ -54,6 +54,7 @@ class FitSettings(TypedDict):
     stage: Literal["all", "teacher", "student"]
     num_classes: int
     monitor: str
+    report: bool
     data: Node
     network: Node
     distillation: Node | None

@@ -164,6 +164,7 @@ def saved_configuration(run_dir: Path) -> DictConfig:
         started_in = Path(OmegaConf.load(saved_by_hydra / "hydra.yaml").hydra.runtime.cwd)
     except Exception as error:
         raise LgadError(f"The configuration in {saved_by_hydra} cannot be read: {describe(error)}") from error
+    cfg.setdefault("report", True)  # which runs of earlier versions do not know
     if started_in.is_dir():
         os.chdir(started_in)
     return cfg

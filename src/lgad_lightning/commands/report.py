@@ -1,4 +1,4 @@
-"""`lgad-report`: runs compared, seed by seed."""
+"""`lgad-report`: a page of a run, or of runs compared seed by seed."""
 
 import argparse
 import math
@@ -11,11 +11,22 @@ from rich.table import Table
 from lgad_lightning import __version__
 from lgad_lightning.commands.console import CommandParser, run_command
 from lgad_lightning.commands.figures import plain_console
-from lgad_lightning.commands.outputs import check_output, csv_bytes, csv_with, json_bytes, json_with, write_output
+from lgad_lightning.commands.outputs import (
+    Recognise,
+    check_output,
+    csv_bytes,
+    csv_with,
+    json_bytes,
+    json_with,
+    write_output,
+)
 from lgad_lightning.errors import LgadError
 from lgad_lightning.reporting.arms import group_runs
 from lgad_lightning.reporting.comparing import ArmResult, Comparison, compare_arms
-from lgad_lightning.reporting.run import find_runs
+from lgad_lightning.reporting.comparison_page import comparison_page
+from lgad_lightning.reporting.page import check_packages, is_page
+from lgad_lightning.reporting.run import Run, find_runs
+from lgad_lightning.reporting.run_page import run_page
 
 _HEADER = (
     "arm", "seeds", "not complete", "mean", "deviation", "low", "high", "difference", "difference low",
@@ -35,9 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser("lgad-report", description="Compare runs of lgad-fit, seed by seed.")
+    parser = CommandParser("lgad-report", description="Show a run of lgad-fit, or compare several seed by seed.")
     parser.add_argument("--version", action="version", version=f"lgad-report {__version__}")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a run, or of a sweep")
+    parser.add_argument(
+        "--out", type=Path, default=Path("report.html"), metavar="OUT", help="the page to write (default: report.html)"
+    )
+    parser.add_argument("--table", action="store_true", help="print the comparison alone, and write no page")
     parser.add_argument(
         "--figure", default=None, metavar="NAME", help="f1, iou, night/f1, ...; default: f1, or accuracy"
     )
@@ -51,12 +66,35 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    for path, recognise in ((options.csv, csv_with(*_HEADER)), (options.json, json_with(*_KEYS))):
+    outputs: list[tuple[Path | None, Recognise]] = [
+        (options.csv, csv_with(*_HEADER)),
+        (options.json, json_with(*_KEYS)),
+        (None if options.table else options.out, is_page),
+    ]
+    if not options.table:
+        check_packages()
+    for path, recognise in outputs:
         if path is not None:
             check_output(path, recognise, options.overwrite)
-    if options.csv is not None and options.csv == options.json:
-        raise LgadError(f"--csv and --json are both {options.csv}: give two names.")
-    arms = group_runs(find_runs(options.runs))
+    given = [path for path, _ in outputs if path is not None]
+    if len(set(given)) < len(given):
+        raise LgadError(f"Two of --out, --csv and --json are {given[0]}: give them names of their own.")
+    runs = find_runs(options.runs)
+    if len(runs) == 1 and not (options.table or options.csv or options.json):
+        from lgad_lightning.commands.tested import find_tested  # torch, which only this needs
+
+        page = run_page(runs[0], find_tested(runs[0]))
+    else:
+        comparison = _compare(runs, options)
+        page = b"" if options.table else comparison_page(comparison)
+    if not options.table:
+        write_output(options.out, page)
+        plain_console().print(f"Written: {options.out}", highlight=False, soft_wrap=True)
+
+
+def _compare(runs: Sequence[Run], options: argparse.Namespace) -> Comparison:
+    """Makes the comparison, prints it, and writes the table."""
+    arms = group_runs(runs)
     first = next((run for arm in arms for run in arm.runs.values()), None)
     usual = "accuracy" if first is not None and "f1" not in first.figures else "f1"
     figure = usual if options.figure is None else options.figure
@@ -72,6 +110,7 @@ def _run(options: argparse.Namespace) -> None:
         arms_told = [details(result, figure) for result in comparison.results]
         content = {"figure": figure, "baseline": comparison.baseline.name, "arms": arms_told}
         write_output(options.json, json_bytes(content))
+    return comparison
 
 
 def comparison_table(comparison: Comparison) -> Table:

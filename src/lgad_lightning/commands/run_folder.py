@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lgad_lightning.errors import LgadError
 
-CONTENTS = (".hydra", "config.yaml", "metrics.json", "pictures", "predictions", "student", "teacher")
+CONTENTS = (".hydra", "config.yaml", "metrics.json", "pictures", "predictions", "report.html", "student", "teacher")
 """What a run writes into its folder, beside Hydra's log."""
 
 

@@ -14,6 +14,7 @@ from lgad_lightning.checkpoints import is_whole
 from lgad_lightning.commands.build import build_module, build_trainer
 from lgad_lightning.commands.figures import write_json
 from lgad_lightning.commands.run_log import LOG, rewind
+from lgad_lightning.commands.run_page import leave_page
 from lgad_lightning.commands.student_report import origin, report
 from lgad_lightning.commands.teacher_cache import cached_teacher
 from lgad_lightning.data import LaneDataModule
@@ -54,6 +55,8 @@ def fit_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> float:
         write_json(results, Path(settings["run_dir"], "metrics.json"))
         log.info("The teacher's mean lane IoU on the validation split: %.4f.", iou)
         log.info("It is %s.", Path(settings["run_dir"], checkpoint))
+        if settings["report"]:
+            leave_page(Path(settings["run_dir"]), data)
     return iou
 
 
@@ -109,6 +112,8 @@ def fit_student(
         run_dir = Path(settings["run_dir"])
         checkpoint = Path(best).relative_to(run_dir).as_posix() if best else None
         report(student, data, trainer, distillation, run_dir, checkpoint)
+        if settings["report"]:
+            leave_page(run_dir, data)
     total = student.test_results["total"]
     return float(total["f1"] if "f1" in total else total["accuracy"])
 

@@ -11,11 +11,11 @@ import torch
 from lightning.fabric.utilities import move_data_to_device
 from omegaconf import OmegaConf
 
-from lgad_lightning.callbacks import FeatureDistillation, LabelGuidedAttentionDistillation, draw_batch
+from lgad_lightning.callbacks import FeatureDistillation, LabelGuidedAttentionDistillation
+from lgad_lightning.callbacks.sight import see
 from lgad_lightning.commands.figures import print_results, write_json
 from lgad_lightning.data import LaneBatch, LaneDataModule
 from lgad_lightning.data.dataset import collate
-from lgad_lightning.drawing import write_picture
 from lgad_lightning.modules import LaneStudent
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def report(
     write_json(results, run_dir / "metrics.json")
     print_results(results)
     frames = frames_to_draw(data, count=6, device=student.device)
-    write_picture(run_dir / "pictures" / "test.png", draw_batch(student, frames, distillation, count=6))
+    see(student, frames, distillation, count=6).write(run_dir / "pictures" / "test.png")
     log.info("Figures, predictions, pictures and checkpoints are in %s.", run_dir)
     log.info("Next: %s", next_command(run_dir, distillation))
 

@@ -12,6 +12,7 @@ CHANGES_NOTHING = (
     "run_dir",
     "resume",
     "phase",
+    "report",
     "data.num_workers",
     "data.root",
     "data.label_cache",

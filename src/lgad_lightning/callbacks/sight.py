@@ -1,0 +1,105 @@
+"""What a module sees in a few samples: drawn once, and kept as data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+
+from lgad_lightning.attention import attention_map
+from lgad_lightning.attention_file import MapPair, StoredMaps, write_maps
+from lgad_lightning.callbacks.batch_items import Where, image_of, label_of, size_of
+from lgad_lightning.callbacks.distillation import FeatureDistillation
+from lgad_lightning.callbacks.running_fit import RunningFit
+from lgad_lightning.drawing import Picture, draw_attention, draw_grid, draw_image, draw_label, write_picture
+from lgad_lightning.features import evaluating, record_features
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a module sees in a few samples, drawn and as data.
+
+    Args:
+        images: The samples.
+        truth: Their label maps over them.
+        prediction: What the module predicts.
+        attention: By the name of a pair of layers the maps of student and target, `(N, H, W)` each.
+    """
+
+    images: list[Picture]
+    truth: list[Picture]
+    prediction: list[Picture]
+    attention: dict[str, tuple[Tensor, Tensor]]
+
+    def picture(self) -> Picture:
+        """A row for each sample: image, ground truth, prediction, and per pair the two attention maps."""
+        columns = {"image": self.images, "ground truth": self.truth, "prediction": self.prediction}
+        for name, maps in self.attention.items():
+            for side, values in zip(("student", "target"), maps, strict=True):
+                columns[f"{name}: {side}"] = [draw_attention(one) for one in values]
+        return draw_grid(columns)
+
+    def write(self, path: Path) -> Picture:
+        """Writes the picture, and beside it the maps as data where there are any.
+
+        Args:
+            path: A `.png` file; the maps have the same name with `.npz`.
+
+        Returns:
+            The picture.
+        """
+        picture = self.picture()
+        write_picture(path, picture)
+        if self.attention:
+            pairs = {
+                name: MapPair(*(one.float().cpu().numpy() for one in maps)) for name, maps in self.attention.items()
+            }
+            write_maps(path.with_suffix(".npz"), StoredMaps(np.stack(self.images), pairs))
+        return picture
+
+
+@torch.no_grad()
+def see(
+    module: L.LightningModule,
+    batch: Any,
+    distillations: Sequence[FeatureDistillation] = (),
+    count: int = 4,
+    image: Where | None = None,
+    label: Where | None = None,
+) -> Sight:
+    """Have a module see the first samples of a batch; arguments as for `draw_batch`."""
+    # Compiled code would ignore the recording's hooks, or be compiled once more for them.
+    with evaluating(module), torch.compiler.set_stance("force_eager"):
+        output, attention = _output_and_attention(module, batch, distillations, image)
+    logits: Tensor = output["logits"] if isinstance(output, dict) else getattr(output, "logits", output)
+    prediction = logits.argmax(1) if logits.shape[1] > 1 else logits[:, 0] > 0
+    images, labels = image_of(batch, image)[:count], label_of(batch, label)
+    return Sight(
+        [draw_image(one) for one in images],
+        [draw_label(one, label) for one, label in zip(images, labels, strict=False)],
+        [draw_label(one, label) for one, label in zip(images, prediction, strict=False)],
+        {name: (student[:count], target[:count]) for name, (student, target) in attention.items()},
+    )
+
+
+def _output_and_attention(
+    module: L.LightningModule, batch: Any, distillations: Sequence[FeatureDistillation], where: Where | None
+) -> tuple[Any, dict[str, tuple[Tensor, Tensor]]]:
+    image = image_of(batch, where).to(module.dtype)
+    output: Any = None
+    maps: dict[str, tuple[Tensor, Tensor]] = {}
+    for distillation in distillations:
+        fit = RunningFit(module, size=size_of(batch, where))
+        fit.look_up(distillation.layer_pairs(module), distillation.teaches_itself)
+        with record_features(fit.layers, owner="the student") as recorded:
+            output = module(image)
+        features = fit.student_features(recorded, distillation.layout)
+        targets = distillation.target_features(fit, distillation.teacher_inputs(batch), features)
+        for label, (name, _), target in zip(fit.labels, fit.pairs, targets, strict=True):
+            title = f"{distillation.name} {label.rsplit('.', 1)[-1]}"
+            maps[title] = attention_map(features[name]), attention_map(target)
+    return module(image) if output is None else output, maps

@@ -1,0 +1,206 @@
+"""The charts of a page as plain values, which `templates/report.js` hands to plotly."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from typing import Any
+
+from lgad_lightning.reporting.run import Curve
+
+MOST_POINTS = 1000
+"""Of a curve; longer ones are thinned, and keep their highest and lowest points."""
+
+Value = float | None
+"""None where a figure was not finite: there the line is interrupted."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line, or a row of bars.
+
+    Args:
+        name: What its legend says.
+        x: Steps, or names of bars.
+        y: A value for each.
+        low: Lower edge of its band, or end of its intervals; empty for none.
+        high: The upper one.
+    """
+
+    name: str
+    x: Sequence[float | str]
+    y: Sequence[Value]
+    low: Sequence[Value] = ()
+    high: Sequence[Value] = ()
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart.
+
+    Args:
+        title: What is above it.
+        series: What is in it.
+        kind: `lines`, `bars`, or `intervals`: points with what is from `low` to `high` around them.
+        x_title: What lies on the horizontal axis.
+        logarithmic: Whether the vertical axis is logarithmic.
+        gaps: First and last step of each stretch without a value: not finite, or not defined.
+        note: What to say below it.
+        from_zero: Whether the axis of the values begins at 0; that of bars ends at 1.
+    """
+
+    title: str
+    series: Sequence[Series]
+    kind: str = "lines"
+    x_title: str = "step"
+    logarithmic: bool = False
+    gaps: Sequence[tuple[int, int]] = field(default=())
+    note: str = ""
+    from_zero: bool = False
+
+    def values(self) -> dict[str, Any]:
+        """The chart as JSON takes it."""
+        return asdict(self)
+
+
+def training_charts(curves: Mapping[str, Curve]) -> list[Chart]:
+    """Charts of what a training has logged; figures that are not there have none.
+
+    Args:
+        curves: By name, as `read_curves` gives them.
+    """
+    groups: tuple[tuple[str, Callable[[str], bool], dict[str, Any]], ...] = (
+        ("Task loss", _is_task_loss, {}),
+        (
+            "Distillation loss",
+            lambda name: name.endswith("loss") and not name.startswith(("train/", "val/", "test/")),
+            {},
+        ),
+        ("Attention agreement", lambda name: "agreement" in name, {"from_zero": True}),
+        ("Gradient ratio", lambda name: "gradient_ratio" in name, {"logarithmic": True}),
+        ("Validation, lanes", lambda name: name in _names("val", _LANES), {"from_zero": True}),
+        ("Validation, pixels", lambda name: name in _names("val", _PIXELS), {"from_zero": True}),
+        ("Learning rate", lambda name: name.startswith("lr-"), {}),
+        ("Distillation weight", lambda name: name.endswith("/weight"), {"from_zero": True}),
+    )
+    charts = []
+    for title, belongs, options in groups:
+        found = {name: _defined(name, curve) for name, curve in curves.items() if belongs(name)}
+        if found:
+            charts.append(_line_chart(title, found, **options))
+    return charts
+
+
+_LANES = ("f1", "precision", "recall", "accuracy", "fp_rate", "fn_rate")
+_PIXELS = ("iou", "existence_accuracy", "pixel_iou")
+_TERMS = ("loss", "segmentation", "iou", "existence")
+
+
+def _defined(name: str, curve: Curve) -> Curve:
+    """The curve; precision and recall of -1, which the protocols have for undefined, as NaN."""
+    undefined = name in ("val/precision", "val/recall")
+    return [(step, math.nan if undefined and value == -1 else value) for step, value in curve]
+
+
+def _names(split: str, figures: Sequence[str]) -> set[str]:
+    return {f"{split}/{figure}" for figure in figures}
+
+
+def _is_task_loss(name: str) -> bool:
+    return name in _names("train", _TERMS) or name == "val/loss"
+
+
+def _is_distillation_loss(name: str) -> bool:
+    return (name.endswith("loss") or "/loss/" in name) and not name.startswith(("train/", "val/", "test/"))
+
+
+def _line_chart(title: str, curves: Mapping[str, Curve], **options: Any) -> Chart:
+    series = [Series(_short(name), *_thinned(curve)) for name, curve in sorted(curves.items(), key=_as_wanted)]
+    missing = {name: _stretches(curve) for name, curve in curves.items()}
+    gaps = sorted({stretch for stretches in missing.values() for stretch in stretches})
+    note = "; ".join(
+        f"{name}: no value at {sum(math.isnan(value) for _, value in curves[name])} of {len(curves[name])} steps"
+        for name, stretches in missing.items()
+        if stretches
+    )
+    return Chart(title, series, gaps=gaps[:_MOST_GAPS], note=note, **options)
+
+
+_MOST_GAPS = 50
+
+
+def _short(name: str) -> str:
+    """What a legend calls a figure: `f1`, `stage1` for the layer `network.encoder.stage1`, but `train/loss`."""
+    words = name.split("/")
+    return name if words[0] == "train" or name == "val/loss" else words[-1].rpartition(".")[2]
+
+
+def _as_wanted(item: tuple[str, Curve]) -> tuple[int, str]:
+    order = ("train/loss", "val/loss", "val/f1", "val/accuracy", "val/iou")
+    return order.index(item[0]) if item[0] in order else len(order), item[0]
+
+
+def _stretches(curve: Curve) -> list[tuple[int, int]]:
+    stretches = []
+    for missing, group in groupby(curve, key=lambda point: math.isnan(point[1])):
+        if missing:
+            steps = [step for step, _ in group]
+            stretches.append((steps[0], steps[-1]))
+    return stretches
+
+
+def _thinned(curve: Curve) -> tuple[list[int], list[Value]]:
+    """At most about `MOST_POINTS` of the points: of each part of the curve the lowest, the highest and a gap."""
+    size = math.ceil(3 * len(curve) / MOST_POINTS) if len(curve) > MOST_POINTS else 1
+    kept: set[int] = set()
+    for start in range(0, len(curve), size):
+        part = range(start, min(start + size, len(curve)))
+        missing = [place for place in part if math.isnan(curve[place][1])]
+        by_value = sorted(set(part) - set(missing), key=lambda place: curve[place][1])
+        kept |= {*missing[:1], *by_value[:1], *by_value[-1:]}
+    points = [curve[place] for place in sorted(kept)]
+    return [step for step, _ in points], [finite(value) for _, value in points]
+
+
+def band_chart(title: str, curves: Mapping[str, Sequence[Curve]]) -> Chart:
+    """Curves of several arms: the mean over the seeds, and a band from the lowest to the highest.
+
+    Args:
+        title: See `Chart`.
+        curves: Those of each arm's seeds. Steps count that all seeds of an arm have; where one of them has no finite
+            value, the arm has a gap.
+    """
+    series, gaps = [], set()
+    for name, seeds in curves.items():
+        by_step = [dict(curve) for curve in seeds]
+        steps = sorted(set.intersection(*(set(curve) for curve in by_step))) if by_step else []
+        values = {step: [curve[step] for curve in by_step] for step in steps}
+        gaps |= set(_stretches([(step, sum(row)) for step, row in values.items()]))
+        kept = steps[:: math.ceil(len(steps) / MOST_POINTS) or 1]
+        rows = [values[step] for step in kept]
+        mean = [finite(sum(row) / len(row)) for row in rows]
+        low, high = (
+            [end(row) if y is not None else None for y, row in zip(mean, rows, strict=True)] for end in (min, max)
+        )
+        series.append(Series(name, kept, mean, *((low, high) if len(seeds) > 1 else ())))
+    return Chart(title, series, gaps=sorted(gaps)[:_MOST_GAPS])
+
+
+def _of_finite(of: Callable[[list[float]], float], row: list[float]) -> Value:
+    return of(row) if all(math.isfinite(value) for value in row) else None
+
+
+def finite(value: float) -> Value:
+    """A value as JSON takes it."""
+    return value if math.isfinite(value) else None
+
+
+def bars(title: str, values: Mapping[str, float]) -> Chart:
+    """A bar from 0 to 1 for each value.
+
+    Args:
+        title: See `Chart`.
+        values: By the bars' names.
+    """
+    series = Series(title, list(values), [finite(value) for value in values.values()])
+    return Chart(title, [series], "bars", from_zero=True)

@@ -1,0 +1,235 @@
+"""Which lanes of the test frames a run has found, by its stored predictions."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.data.image_header import header_size
+from lgad_lightning.data.source import LaneSource
+from lgad_lightning.lanes import (
+    CULANE_SIZE,
+    CULANE_SLOTS,
+    TUSIMPLE_ROWS,
+    Lane,
+    prediction_name,
+    read_lines,
+    read_tusimple,
+    tusimple_row,
+)
+from lgad_lightning.metrics.functional import (
+    MEAN_THRESHOLDS,
+    Found,
+    add_up,
+    count_found,
+    culane_iou,
+    culane_scores,
+    match_lanes,
+    recall_by_part,
+    tusimple_scores,
+)
+
+MOST_FRAMES = 200
+"""So many test frames are looked at, evenly spread; a page is made in seconds."""
+
+_HEADER = 65536  # bytes of an image's file that hold its size
+_NEAREST = 0.85  # of TuSimple's rows: a lane with fewer is not found
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a lane is found.
+
+    Args:
+        text: For people.
+        overlap: Of `M` annotated and `N` predicted lanes the `(M, N)` overlaps from 0 to 1.
+        threshold: A lane is found if its overlap is above.
+        of_iou: Whether overlaps are IoU, for which other thresholds are of interest, too.
+    """
+
+    text: str
+    overlap: Callable[[Sequence[Lane], Sequence[Lane]], NDArray[np.float64]]
+    threshold: float
+    of_iou: bool
+
+
+def culane_rule(threshold: float = 0.5, image_size: tuple[int, int] = CULANE_SIZE, width: int = 30) -> Rule:
+    """CULane's rule; arguments as `CULaneF1` has them."""
+    text = f"A lane is found if a prediction overlaps it, both {width} px wide, by an IoU above {threshold:g}."
+    return Rule(text, lambda target, preds: culane_iou(preds, target, image_size, width), threshold, of_iou=True)
+
+
+def tusimple_rule() -> Rule:
+    """TuSimple's rule."""
+    text = f"A lane is found if a prediction is near it in {_NEAREST:.0%} of the rows."
+    return Rule(text, _accuracies, np.nextafter(_NEAREST, 0), of_iou=False)
+
+
+def _accuracies(target: Sequence[Lane], preds: Sequence[Lane]) -> NDArray[np.float64]:
+    rows = [tusimple_row(lane, TUSIMPLE_ROWS) for lane in preds]
+    values = [
+        [tusimple_scores([row], [tusimple_row(lane, TUSIMPLE_ROWS)], TUSIMPLE_ROWS).accuracy for row in rows]
+        for lane in target
+    ]
+    return np.array(values, np.float64).reshape(len(target), len(preds))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A test frame.
+
+    Args:
+        index: Its number in the source.
+        name: Its name there.
+        size: Height and width in pixels.
+        target: The annotated lanes.
+        preds: The predicted lanes.
+        found: For each annotated lane whether it is found.
+        right: For each predicted lane whether it finds one.
+        overlaps: Of the matched pairs.
+    """
+
+    index: int
+    name: str
+    size: tuple[int, int]
+    target: Sequence[Lane]
+    preds: Sequence[Lane]
+    found: Sequence[bool]
+    right: Sequence[bool]
+    overlaps: Sequence[float]
+
+    @property
+    def f1(self) -> float:
+        """Of this frame alone; 1 where there is nothing and nothing was predicted."""
+        lanes = len(self.target) + len(self.preds)
+        return 2 * sum(self.found) / lanes if lanes else 1.0
+
+
+def judge_frames(source: LaneSource, predictions: Path, rule: Rule) -> list[Judged]:
+    """Judges test frames, evenly spread over the split.
+
+    Args:
+        source: The test split.
+        predictions: The run's folder of predictions.
+        rule: When a lane is found.
+
+    Returns:
+        At most `MOST_FRAMES`; those without a prediction are left out.
+
+    Raises:
+        LgadError: If an image, an annotation or a prediction cannot be read.
+    """
+    stored = read_predictions(predictions)
+    places = np.linspace(0, len(source) - 1, min(len(source), MOST_FRAMES)).round().astype(int).tolist()
+    return list(_judged(source, places, stored, rule))
+
+
+def read_predictions(folder: Path) -> Callable[[str, tuple[int, int]], list[Lane] | None]:
+    """What a `LanePredictionWriter` has written.
+
+    Args:
+        folder: Its folder.
+
+    Returns:
+        A function of an image's name and its height and width: the lanes, None if there is no prediction.
+    """
+    if (folder / "predictions.json").is_file():
+        frames = {frame.raw_file: frame.lanes for frame in read_tusimple(folder / "predictions.json")}
+        return lambda name, size: frames.get(name)
+
+    def read(name: str, size: tuple[int, int]) -> list[Lane] | None:
+        path = folder / prediction_name(name)
+        return read_lines(path, size) if path.is_file() else None
+
+    return read
+
+
+def _judged(
+    source: LaneSource,
+    places: Sequence[int],
+    stored: Callable[[str, tuple[int, int]], list[Lane] | None],
+    rule: Rule,
+) -> Iterator[Judged]:
+    for place in places:
+        height, width = image_size(source, place)
+        preds = stored(source.names[place], (height, width))
+        if preds is None:
+            continue
+        target = source.checked_lanes(place, (height, width))
+        overlap = rule.overlap(target, preds)
+        pairs = match_lanes(overlap)
+        hits = [pair for pair in pairs if overlap[pair] > rule.threshold]
+        found, right = {row for row, _ in hits}, {column for _, column in hits}
+        yield Judged(
+            place,
+            source.names[place],
+            (height, width),
+            target,
+            preds,
+            [row in found for row in range(len(target))],
+            [column in right for column in range(len(preds))],
+            [float(overlap[pair]) for pair in pairs],
+        )
+
+
+def image_size(source: LaneSource, index: int) -> tuple[int, int]:
+    """Height and width of an image, by its header where that is enough."""
+    path = source.root / source.names[index]
+    if path.is_file():
+        with path.open("rb") as file:
+            beginning = file.read(_HEADER)
+        if b"Exif" not in beginning and (size := header_size(beginning)):  # which may turn the image
+            return size
+    height, width = source.image(index).shape[:2]
+    return height, width
+
+
+def f1_by_threshold(frames: Sequence[Judged]) -> dict[float, float]:
+    """F1 of all frames together at IoU 0.5, 0.55, ..., 0.95."""
+    preds, target = sum(len(frame.preds) for frame in frames), sum(len(frame.target) for frame in frames)
+    overlaps = np.array([overlap for frame in frames for overlap in frame.overlaps])
+    return {
+        threshold: float(culane_scores(int((overlaps > threshold).sum()), preds, target)["f1"])
+        for threshold in MEAN_THRESHOLDS
+    }
+
+
+def recall_by_place(frames: Sequence[Judged], num_slots: int) -> dict[str, dict[str, dict[str, float]]]:
+    """Recall by slot and by rows of the image; see `recall_by_part`.
+
+    Args:
+        frames: At least one.
+        num_slots: Slots of the data; slots are left out where they are no even number.
+    """
+    even = num_slots % 2 == 0
+    slots = num_slots if even else CULANE_SLOTS
+    parts: list[Found] = [count_found(frame.preds, frame.target, frame.found, slots) for frame in frames]
+    recall = recall_by_part(add_up(parts), frames[0].size[0])
+    return recall if even else {"slots": {}, "rows": recall["rows"]}
+
+
+def choose_frames(frames: Sequence[Judged], count: int = 3) -> dict[str, list[Judged]]:
+    """The best, the typical and the worst of the frames with lanes.
+
+    Args:
+        frames: The frames.
+        count: How many of each; fewer where there are not enough.
+
+    Returns:
+        By what they are. No frame is there twice.
+    """
+    ranked = sorted((frame for frame in frames if frame.target or frame.preds), key=_merit, reverse=True)
+    count = min(count, len(ranked) // 3) if len(ranked) >= 3 else 0
+    middle = (len(ranked) - count) // 2
+    return {
+        "best": ranked[:count],
+        "typical": ranked[middle : middle + count],
+        "worst": ranked[::-1][: count or len(ranked)],
+    }
+
+
+def _merit(frame: Judged) -> tuple[float, int, float]:
+    errors = len(frame.target) + len(frame.preds) - 2 * sum(frame.found)
+    return frame.f1, -errors, float(np.mean(frame.overlaps)) if frame.overlaps else 0.0

@@ -1,0 +1,107 @@
+"""A page of one file: a template filled with plain values, and the library that draws its charts."""
+
+import math
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from lgad_lightning import __version__
+from lgad_lightning.errors import LgadError
+from lgad_lightning.reporting.charts import Chart
+
+GENERATOR = "lgad-report"
+_NEEDED = ("jinja2", "plotly")
+_MARK = f'<meta name="generator" content="{GENERATOR}">'.encode()
+_COUNTS = ("tp", "fp", "fn")
+
+
+def missing_packages() -> list[str]:
+    """What a page needs and is not installed."""
+    return [name for name in _NEEDED if find_spec(name) is None]
+
+
+def check_packages() -> None:
+    """Looks whether a page can be made.
+
+    Raises:
+        LgadError: If a package is missing.
+    """
+    if missing := missing_packages():
+        raise LgadError(
+            f"A page needs {' and '.join(missing)}: python -m pip install 'lgad-lightning[report]'. "
+            "--table compares runs without them."
+        )
+
+
+def is_page(content: bytes) -> bool:
+    """Whether a file is a page that `render` has made."""
+    return _MARK in content[:500]
+
+
+def render(template: str, charts: Sequence[Chart], **values: Any) -> bytes:
+    """The page.
+
+    Args:
+        template: Name of the template, which lies in `templates/`.
+        charts: Its charts; the template names them by their numbers.
+        values: What else the template shows. Texts are escaped, whoever has written them.
+
+    Returns:
+        HTML in UTF-8.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("lgad_lightning.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["figure"] = shown
+    html = environment.get_template(template).render(
+        generator=GENERATOR,
+        version=__version__,
+        plotly=get_plotlyjs(),
+        charts=[chart.values() for chart in charts],
+        **values,
+    )
+    return html.encode(errors="replace")
+
+
+def shown(value: float | None, name: str = "", digits: int = 4) -> str:
+    """A figure for people.
+
+    Args:
+        value: The figure; -1 is undefined by the protocols, None is not known.
+        name: What it is of: `tp` and the like are counts.
+        digits: Decimals of what is no count.
+
+    Example:
+        >>> shown(0.75), shown(1200.0, "tp"), shown(-1.0), shown(float("nan"))
+        ('0.7500', '1,200', '-', 'not finite')
+    """
+    if value is None or value == -1:
+        return "-"
+    if not math.isfinite(value):
+        return "not finite"
+    return f"{value:,.0f}" if name in _COUNTS and float(value).is_integer() else f"{value:.{digits}f}"
+
+
+def scenario_rows(figures: Mapping[str, float]) -> tuple[list[str], dict[str, list[str]]]:
+    """The table of a test.
+
+    Args:
+        figures: Of a run, by name: `f1`, and `night/f1` for a scenario.
+
+    Returns:
+        The names of the columns, and the cells of each row, the last of which is `total`.
+    """
+    scenarios = list(dict.fromkeys(name.rpartition("/")[0] for name in figures if "/" in name))
+    first = scenarios[0] if scenarios else ""
+    columns = [name.rpartition("/")[2] for name in figures if name.rpartition("/")[0] == first]
+    rows = {
+        scenario: [shown(figures.get(f"{scenario}/{column}"), column) for column in columns] for scenario in scenarios
+    }
+    return columns, rows | {"total": [shown(figures.get(column), column) for column in columns]}
