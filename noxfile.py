@@ -67,6 +67,14 @@ def export(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The site, in build/site; its tutorials are run. `nox -s docs -- -D nb_execution_mode=off` leaves them out."""
+    install(session, "-c", str(CONSTRAINTS), "-e", ".[docs,export]")
+    settings = ("-W", "--keep-going", "-E", "-b", "html")
+    session.run("sphinx-build", *settings, *session.posargs, "docs", "build/site", env=ONE_THREAD)
+
+
+@nox.session
 def minima(session: nox.Session) -> None:
     """All tests with the oldest releases that pyproject.toml allows; not in CI, since it fetches another torch."""
     dependencies = nox.project.load_toml("pyproject.toml")["project"]["dependencies"]

@@ -20,8 +20,8 @@ def attention_map(features: Tensor, power: float = 2.0, reduction: Reduction = "
 
     Args:
         features: A layer's output, `(B, C, H, W)`, any floating type.
-        power: The exponent p of |A|^p; above 1 it favours the strongest channels.
-        reduction: Whether |A|^p is summed over the channels or its maximum taken.
+        power: The exponent p of `|A|^p`; above 1 it favours the strongest channels.
+        reduction: Whether `|A|^p` is summed over the channels or its maximum taken.
 
     Returns:
         Non-negative maps `(B, H, W)`, float32 (float64 for float64 features: half precision would overflow).
