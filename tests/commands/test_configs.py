@@ -17,6 +17,11 @@ from tests.conftest import CHECKOUT
 from tests.helpers.commands import cli_config, environment
 
 EXPERIMENTS = sorted(path.stem for path in (CONFIG_DIR / "experiment").glob("*.yaml"))
+LIBRARIES = {
+    "resnet18": "timm", "resnet34": "timm", "timm": "timm", "smp": "segmentation_models_pytorch",
+    "segformer": "transformers",
+}  # fmt: skip
+"""What networks come through, by the ends of their names."""
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -31,8 +36,7 @@ def test_all_the_published_recipes_are_there() -> None:
         f"{data}_{network}"
         for data, networks in (
             ("synthetic", ("enet", "erfnet")),
-            ("culane", ("enet", "erfnet", "resnet18", "resnet34")),
-            ("tusimple", ("enet", "erfnet", "resnet18", "resnet34")),
+            *((data, ("enet", "erfnet", "scnn", "scnn_resnet18", *LIBRARIES)) for data in ("culane", "tusimple")),
         )
         for network in networks
     }
@@ -45,12 +49,13 @@ def test_the_default_is_the_synthetic_experiment() -> None:
 
 
 @pytest.mark.parametrize(
-    "experiment", [pytest.param(name, marks=pytest.mark.zoo if "resnet" in name else ()) for name in EXPERIMENTS]
+    "experiment",
+    [pytest.param(name, marks=pytest.mark.zoo if name.split("_")[-1] in LIBRARIES else ()) for name in EXPERIMENTS],
 )
 def test_every_experiment_builds_its_parts(experiment: str) -> None:
     cfg = composed(f"+experiment={experiment}")
-    if "resnet" in experiment:
-        pytest.importorskip("timm", reason="the ResNets come through timm (the extra zoo)")
+    if (library := LIBRARIES.get(experiment.split("_")[-1])) is not None:
+        pytest.importorskip(library, reason="the network comes through the extra zoo")
     settings = OmegaConf.to_container(cfg, resolve=True)
     data = instantiate(settings["data"], _convert_="all")
     network = instantiate(settings["network"], _convert_="all")

@@ -7,6 +7,7 @@ import torch
 
 from lgad_lightning.networks import SCNN, ERFNet, ResNet, ResNetSCNN
 from lgad_lightning.networks.scnn import MessagePassing
+from lgad_lightning.pairing import pair_layers
 
 from .tester import NetworkTester, count
 
@@ -18,21 +19,12 @@ class TestSCNN(NetworkTester):
 
 
 @pytest.mark.zoo
-class TestResNetSCNN(NetworkTester):
-    network_class = ResNetSCNN
-    kwargs: ClassVar[dict[str, Any]] = {"kernel": 5}
-    strides: ClassVar[dict[str, int]] = {"stage1": 4, "stage2": 8, "stage3": 8, "stage4": 8, "stage5": 8}
-
-    @pytest.fixture(autouse=True)
-    def _timm(self) -> None:
-        pytest.importorskip("timm", reason="the zoo extra (timm) is not installed")
-
-
-@pytest.mark.zoo
 def test_the_messages_come_behind_the_features_of_resnet() -> None:
     pytest.importorskip("timm", reason="the zoo extra (timm) is not installed")
     torch.manual_seed(0)
     network, plain = ResNetSCNN(input_size=(64, 96)).eval(), ResNet(input_size=(64, 96)).eval()
+    stages = [f"encoder.stage{number}" for number in range(1, 6)]
+    assert pair_layers(network, None, network, None) == list(zip(stages, stages, strict=True))
     assert count(network) == count(plain) + 589_824
     plain.load_state_dict({key: value for key, value in network.state_dict().items() if "stage5" not in key})
     x = torch.rand(1, 3, 64, 96)

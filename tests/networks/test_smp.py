@@ -22,18 +22,9 @@ def smp() -> Any:
 @pytest.mark.usefixtures("smp")
 class TestSmpNet(NetworkTester):
     network_class = SmpNet
-    kwargs: ClassVar[dict[str, Any]] = {"options": SMALL}
+    kwargs: ClassVar[dict[str, Any]] = {"encoder": "mobilenet_v2", "options": SMALL}
     strides: ClassVar[dict[str, int]] = {"stage1": 4, "stage2": 8, "stage3": 16, "stage4": 32}
     multiple = 32
-
-
-@pytest.mark.zoo
-@pytest.mark.usefixtures("smp")
-class TestSmpNetOfTimmsEncoderDilated(NetworkTester):
-    network_class = SmpNet
-    kwargs: ClassVar[dict[str, Any]] = {"architecture": "DeepLabV3Plus", "encoder": "tu-test_resnet"}
-    strides: ClassVar[dict[str, int]] = {"stage1": 4, "stage2": 8, "stage3": 16, "stage4": 16}
-    multiple = 16
 
 
 @pytest.mark.zoo
@@ -46,6 +37,20 @@ def test_every_architecture_is_a_lane_network(smp: Any) -> None:
         logits, existence = network(torch.rand(2, 5, 128, 192))
         assert logits.shape == (2, 5, 128, 192), architecture
         assert existence.shape == (2, 4), architecture
+
+
+@pytest.mark.zoo
+@pytest.mark.usefixtures("smp")
+def test_a_dilated_encoder_takes_smaller_multiples() -> None:
+    network = SmpNet("DeepLabV3Plus", "tu-test_resnet", input_size=(48, 80)).eval()
+    seen: dict[int, int] = {}
+    for number in range(1, 5):
+        stage = network.get_submodule(f"encoder.stage{number}")
+        stage.register_forward_hook(
+            lambda _m, _i, output, number=number: seen.__setitem__(number, 48 // output.shape[2])
+        )
+    assert network(torch.rand(1, 3, 48, 80)).logits.shape == (1, 5, 48, 80)
+    assert seen == {1: 4, 2: 8, 3: 16, 4: 16}
 
 
 @pytest.mark.zoo
