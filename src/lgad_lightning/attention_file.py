@@ -43,7 +43,7 @@ def write_maps(path: Path, maps: StoredMaps) -> None:
         path: An `.npz` file.
         maps: What to write.
     """
-    arrays = {"images": maps.images, "names": np.array(list(maps.pairs))}
+    arrays: dict[str, Any] = {"images": maps.images, "names": np.array(list(maps.pairs))}
     for number, pair in enumerate(maps.pairs.values()):
         arrays |= {f"{side}_{number}": values.astype(np.float16) for side, values in pair._asdict().items()}
     with whole_file(path) as part, part.open("wb") as file:
