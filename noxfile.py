@@ -75,6 +75,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The pages of lgad-report in Debian's Chromium, headless; without it (apt-get install chromium) they skip."""
+    install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]", "playwright")
+    session.run("pytest", "tests/browser", "-m", "browser", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
 def minima(session: nox.Session) -> None:
     """All tests with the oldest releases that pyproject.toml allows; not in CI, since it fetches another torch."""
     dependencies = nox.project.load_toml("pyproject.toml")["project"]["dependencies"]

@@ -25,6 +25,7 @@ def imported_by(code: str) -> set[str]:
         "lgad_lightning.metrics.functional",
         "lgad_lightning.lanes.files",
         "lgad_lightning.reporting.comparing",
+        "lgad_lightning.reporting.run_page",
     ],
 )
 def test_what_needs_no_tensors_imports_no_torch(module: str) -> None:

@@ -1,13 +1,11 @@
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from lgad_lightning.data.source import LaneSource
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import Lane, TuSimpleFrame, write_lines, write_tusimple
+from lgad_lightning.lanes import TuSimpleFrame, write_tusimple
 from lgad_lightning.reporting.frame_pictures import picture_of
 from lgad_lightning.reporting.judging import (
     MOST_FRAMES,
@@ -18,49 +16,16 @@ from lgad_lightning.reporting.judging import (
     recall_by_place,
     tusimple_rule,
 )
-
-SIZE = (590, 1640)
-
-
-def lane(x: float, size: tuple[int, int] = SIZE) -> Lane:
-    return Lane([(x, size[0] - 1), (x, size[0] // 2 + 1)], size)
-
-
-class Roads(LaneSource):
-    """Frame `i` has `i % 4` lanes."""
-
-    def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
-        return [lane(300 + 300 * number, image_size) for number in range(index % 4)]
-
-    def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
-        raise NotImplementedError
-
-    def scenario(self, index: int) -> str:
-        return "night"
+from tests.helpers.roads import Roads, lane, make_roads, predict
 
 
 @pytest.fixture
 def roads(tmp_path: Path) -> Roads:
-    cv2.imwrite(str(tmp_path / "0.jpg"), np.zeros((*SIZE, 3), np.uint8))
-    names = [f"{number}.jpg" for number in range(8)]
-    for name in names[1:]:
-        (tmp_path / name).hardlink_to(tmp_path / "0.jpg")
-    return Roads(tmp_path, names, 4)
-
-
-def predict(roads: Roads, shift: float = 0.0, leave_out: Sequence[int] = ()) -> Path:
-    """Predictions: the last lane of each frame is beside the road by `shift`."""
-    folder = roads.root / "predictions"
-    for index in range(len(roads)):
-        lanes = roads.lanes(index, SIZE)
-        found = [*lanes[:-1], *(lane(one.points[0, 0] + shift) for one in lanes[-1:])]
-        if index not in leave_out:
-            write_lines(folder / f"{index}.lines.txt", found)
-    return folder
+    return make_roads(tmp_path)
 
 
 def test_lanes_are_found_missed_and_wrong(roads: Roads) -> None:
-    frames = judge_frames(roads, predict(roads, shift=100), culane_rule())
+    frames = judge_frames(roads, predict(roads, roads.root / "predictions", shift=100), culane_rule())
     assert [(frame.found, frame.right) for frame in frames[:4]] == [
         ([], []),
         ([False], [False]),
@@ -71,13 +36,13 @@ def test_lanes_are_found_missed_and_wrong(roads: Roads) -> None:
 
 
 def test_f1_falls_with_the_threshold(roads: Roads) -> None:
-    f1 = f1_by_threshold(judge_frames(roads, predict(roads, shift=5), culane_rule()))
+    f1 = f1_by_threshold(judge_frames(roads, predict(roads, roads.root / "predictions", shift=5), culane_rule()))
     assert f1[0.5] == 1
     assert f1[0.95] == pytest.approx(0.5)  # six of the twelve lanes are shifted
 
 
 def test_recall_tells_where(roads: Roads) -> None:
-    frames = judge_frames(roads, predict(roads, shift=100), culane_rule())
+    frames = judge_frames(roads, predict(roads, roads.root / "predictions", shift=100), culane_rule())
     recall = recall_by_place(frames, 4)
     assert sum(part["annotated"] for part in recall["slots"].values()) == 12
     assert sum(part["found"] for part in recall["slots"].values()) == 6
@@ -86,20 +51,20 @@ def test_recall_tells_where(roads: Roads) -> None:
 
 
 def test_frames_without_predictions_are_left_out(roads: Roads) -> None:
-    frames = judge_frames(roads, predict(roads, leave_out=[0, 3]), culane_rule())
+    frames = judge_frames(roads, predict(roads, roads.root / "predictions", leave_out=[0, 3]), culane_rule())
     assert [frame.index for frame in frames] == [1, 2, 4, 5, 6, 7]
     assert judge_frames(roads, roads.root / "nowhere", culane_rule()) == []
 
 
 def test_of_many_frames_some_from_all_over_are_judged(roads: Roads) -> None:
     many = Roads(roads.root, list(roads.names) * 100, 4)
-    frames = judge_frames(many, predict(roads), culane_rule())
+    frames = judge_frames(many, predict(roads, roads.root / "predictions"), culane_rule())
     assert len(frames) == MOST_FRAMES
     assert (frames[0].index, frames[-1].index) == (0, len(many) - 1)
 
 
 def test_best_typical_and_worst(roads: Roads) -> None:
-    frames = judge_frames(roads, predict(roads, shift=100), culane_rule())
+    frames = judge_frames(roads, predict(roads, roads.root / "predictions", shift=100), culane_rule())
     chosen = choose_frames(frames, count=2)
     assert [[frame.f1 for frame in some] for some in chosen.values()] == [
         [pytest.approx(2 / 3)] * 2,
@@ -122,7 +87,7 @@ def test_tusimple_looks_at_rows(tmp_path: Path) -> None:
 
 
 def test_a_picture_is_small_and_marks_the_lanes(roads: Roads) -> None:
-    frame = judge_frames(roads, predict(roads, shift=100), culane_rule())[2]
+    frame = judge_frames(roads, predict(roads, roads.root / "predictions", shift=100), culane_rule())[2]
     picture = picture_of(frame, roads)
     assert [kind for kind, _ in picture["lines"]] == ["found", "missed", "right", "wrong"]
     assert picture["lines"][1][1] == "600,589 600,296"
@@ -133,7 +98,7 @@ def test_a_picture_is_small_and_marks_the_lanes(roads: Roads) -> None:
 
 
 def test_a_damaged_prediction_is_told(roads: Roads) -> None:
-    folder = predict(roads)
+    folder = predict(roads, roads.root / "predictions")
     (folder / "2.lines.txt").write_text("no numbers\n")
     with pytest.raises(LgadError, match=r"2\.lines\.txt"):
         judge_frames(roads, folder, culane_rule())

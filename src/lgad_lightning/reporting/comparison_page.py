@@ -53,7 +53,7 @@ def _row(result: ArmResult) -> dict[str, str]:
     summary, difference = result.summary, result.difference
     complete, others = len(result.arm.runs), len(result.arm.others)
     row = {"arm": result.arm.name, "seeds": f"{complete} of {complete + others}" if others else f"{complete}"}
-    row |= {"mean": "", "deviation": "", "interval": "", "difference": "", "of the difference": "", "p": ""}
+    row |= {"mean": "", "deviation": "", "interval": "", "difference": "", "its interval": "", "p": ""}
     if summary is not None:
         row["mean"] = shown(summary.mean)
         if summary.seeds > 1:
@@ -61,7 +61,7 @@ def _row(result: ArmResult) -> dict[str, str]:
     if difference is not None:
         row["difference"] = f"{difference.mean:+.4f}" + " *" * difference.established
         if difference.seeds > 1:
-            row |= {"of the difference": f"{difference.low:+.4f} to {difference.high:+.4f}", "p": f"{difference.p:.3f}"}
+            row |= {"its interval": f"{difference.low:+.4f} to {difference.high:+.4f}", "p": f"{difference.p:.3f}"}
     return row | {"steps": "-" if result.steps is None else f"{result.steps:,}"}
 
 

@@ -43,16 +43,21 @@
     const axis = { gridcolor: colour("grid"), zerolinecolor: colour("line"), linecolor: colour("line"), automargin: true };
     const sideways = chart.kind !== "lines";
     const share = chart.from_zero ? { rangemode: "tozero" } : {};
-    const x = sideways ? { ...axis, zerolinewidth: 2, ...(chart.from_zero && chart.kind === "bars" ? { range: [0, 1] } : {}) } : { ...axis, title: { text: plain(chart.x_title), standoff: 8 } };
+    const scale = chart.logarithmic ? { type: "log", dtick: "D2" } : { nticks: 6 };
+    const title = plain(chart.x_title);
+    const x = sideways
+      ? { ...axis, zerolinewidth: 2, ...(chart.from_zero ? { range: [0, 1] } : { rangemode: "tozero" }) }
+      : { ...axis, title: { text: title, standoff: 8 }, unifiedhovertitle: { text: `${title} %{x}` } };
     const y = sideways
       ? { ...axis, type: "category", range: [chart.series[0].x.length - 0.5, -0.5], ticksuffix: "  " }
-      : { ...axis, ...share, ...(chart.logarithmic ? { type: "log", dtick: "D2" } : { nticks: 6 }) };
+      : { ...axis, ...share, ...scale };
     return {
       xaxis: x, yaxis: y,
       margin: { l: 8, r: 12, t: 12, b: 8 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("quiet") },
       hovermode: sideways ? "closest" : "x unified",
+      hoverdistance: -1,  // however far the next point is
       hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("ink") } },
       showlegend: chart.series.length > 1,
       legend: { orientation: "h", y: -0.22, x: 0, yanchor: "top" },
