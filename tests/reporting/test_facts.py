@@ -7,10 +7,11 @@ from lgad_lightning.reporting.run import read_run
 from tests.reporting.conftest import Make
 
 LOG = """\
-[2026-11-28 10:00:00,000][lgad_lightning.commands.fit][INFO] - Data: /d, of mine (M), images: 6 for training.
+[2026-11-28 10:00:00,000][lgad_lightning.commands.fit][INFO] - Data: /d (M), images: 6 for training, 40 for test.
 [2026-11-28 10:00:01,000][x][INFO] - Stage 1 of 2: training the teacher (ENet, 0.35 M parameters) for 4 epochs.
 [2026-11-28 10:00:30,500][x][INFO] - Stage 2 of 2: training the student (ERFNet, 2.06 M parameters) for 4 epochs.
 [2026-11-28 23:00:00,000][lgad_lightning.commands.fit][INFO] - Resuming the run in /r.
+[2026-11-28 23:00:02,000][x][INFO] - Test: the weights of the best val/f1.
 [2026-11-28 23:00:10,000][x][INFO] - Figures, predictions, pictures and checkpoints are in /r.
 """
 
@@ -21,14 +22,15 @@ def test_the_log_tells_time_at_work_networks_and_images(tmp_path: Path) -> None:
     assert told.seconds == 40.5  # the half day until it was resumed is no work
     assert str(told.ended) == "2026-11-28 23:00:10"
     assert told.networks == {"teacher": "ENet, 0.35 M parameters", "student": "ERFNet, 2.06 M parameters"}
-    assert told.images == "6 for training"
+    assert told.images == "6 for training, 40 for test"
+    assert told.test_seconds == 8
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\0[2026-99-99 10:00:00,000]", b"Resuming the run in "])
 def test_a_log_of_nothing_tells_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "fit.log").write_bytes(content)
     for path in (tmp_path / "fit.log", tmp_path / "missing.log"):
-        assert read_log(path) == (None, None, "", {})
+        assert read_log(path) == (None, None, "", {}, None)
 
 
 def test_a_run_says_what_it_is(make: Make) -> None:
@@ -37,6 +39,8 @@ def test_a_run_says_what_it_is(make: Make) -> None:
     assert command(run) == """lgad-fit distillation=a.LabelGuidedAttention seed=3 'data_dir=o'"'"'neil'"""
     told = facts(run)
     assert (told["data"], told["folder of the data"], told["seed"]) == ("CULaneDataModule", "/data/roads", "3")
+    (run.folder / "fit.log").write_text(LOG)
+    assert facts(run)["test"].startswith("5 images a second")
     assert "time" not in told
     assert "epochs" not in told
 

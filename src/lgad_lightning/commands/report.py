@@ -78,9 +78,10 @@ def _run(options: argparse.Namespace) -> None:
             check_output(path, recognise, options.overwrite)
     given = [path for path, _ in outputs if path is not None]
     if len(set(given)) < len(given):
-        raise LgadError(f"Two of --out, --csv and --json are {given[0]}: give them names of their own.")
+        raise LgadError("Two of --out, --csv and --json are the same file: give two names.")
     runs = find_runs(options.runs)
-    if len(runs) == 1 and not (options.table or options.csv or options.json):
+    compared = [options.csv, options.json, options.figure, options.baseline]
+    if len(runs) == 1 and not options.table and compared == [None] * 4:
         from lgad_lightning.commands.tested import find_tested  # torch, which only this needs
 
         page = run_page(runs[0], find_tested(runs[0]))

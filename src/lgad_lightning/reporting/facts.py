@@ -25,12 +25,14 @@ class Told(NamedTuple):
         ended: When its last line was written.
         images: Counts of images by split, as text.
         networks: Each network with its size, as text, by `teacher` and `student`.
+        test_seconds: How long the test took; None if unknown.
     """
 
     seconds: float | None
     ended: datetime | None
     images: str
     networks: dict[str, str]
+    test_seconds: float | None
 
 
 def read_log(path: Path) -> Told:
@@ -51,7 +53,17 @@ def read_log(path: Path) -> Told:
         for name, network, size in re.findall(r"training the (teacher|student) \((\w+), ([\d.]+ M parameters)\)", text)
     }
     ended = max((time for times in parts for time in times), default=None)
-    return Told(sum(spans) if spans else None, ended, images[1] if images else "", networks)
+    return Told(sum(spans) if spans else None, ended, images[1] if images else "", networks, _test_seconds(text))
+
+
+def _test_seconds(text: str) -> float | None:
+    """The time from the line that begins the last test to the one behind it."""
+    start = text.rfind(" - Test: ")
+    end = text.find(" - Figures, predictions", max(start, 0))
+    if start < 0 or end < 0:
+        return None
+    stamps = [next(_times(text[:place].rpartition("\n")[2]), None) for place in (start, end)]
+    return (stamps[1] - stamps[0]).total_seconds() if stamps[0] and stamps[1] else None
 
 
 def _times(text: str) -> Iterator[datetime]:
@@ -105,6 +117,7 @@ def facts(run: Run) -> dict[str, str]:
         "optimiser": _optimiser(run),
         "seed": config.get("seed"),
         "time": duration(told.seconds) if told.seconds else None,
+        "test": _test_speed(run, told),
         "last written": told.ended.strftime("%Y-%m-%d %H:%M") if told.ended else None,
         "folder": str(run.folder),
     }
@@ -127,6 +140,14 @@ def duration(seconds: float) -> str:
         elif parts:
             break
     return " ".join(parts[:2])
+
+
+def _test_speed(run: Run, told: Told) -> str:
+    images = re.search(r"([\d,]+) for test", told.images)
+    if not told.test_seconds or images is None or run.config.get("trainer.limit_test_batches") is not None:
+        return ""
+    rate = int(images[1].replace(",", "")) / told.test_seconds
+    return f"{rate:.3g} images a second, with reading, scoring and drawing"
 
 
 def _class(run: Run, key: str) -> str:
