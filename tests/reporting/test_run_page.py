@@ -122,3 +122,13 @@ def test_a_thousand_epochs_make_a_small_page(make: Make) -> None:
     rows = "".join(f"{step},{step % 7},{step / 5e4},0.5\n" for step in range(50_000))
     (folder / "student" / "version_0" / "metrics.csv").write_text("step,train/loss,val/f1,lgad/loss\n" + rows)
     assert len(run_page(read_run(folder), WHY)) < 6e6
+
+
+def test_shares_of_false_lanes_are_no_counts(make: Make) -> None:
+    folder = make("run", 0.5)
+    metrics = {"total": {"accuracy": 1.0, "fp": 0.0, "fn": 1.0}, "scenarios": {}}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    assert page_of(folder).tables["figures"] == [
+        ["scenario", "accuracy", "fp", "fn"],
+        ["total", "1.0000", "0.0000", "1.0000"],
+    ]

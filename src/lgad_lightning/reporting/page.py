@@ -70,23 +70,23 @@ def render(template: str, charts: Sequence[Chart], **values: Any) -> bytes:
     return html.encode(errors="replace")
 
 
-def shown(value: float | None, name: str = "", digits: int = 4) -> str:
+def shown(value: float | None, count: bool = False, digits: int = 4) -> str:
     """A figure for people.
 
     Args:
         value: The figure; -1 is undefined by the protocols, None is not known.
-        name: What it is of: `tp` and the like are counts.
+        count: Whether it is a number of lanes.
         digits: Decimals of what is no count.
 
     Example:
-        >>> shown(0.75), shown(1200.0, "tp"), shown(-1.0), shown(float("nan"))
+        >>> shown(0.75), shown(1200.0, count=True), shown(-1.0), shown(float("nan"))
         ('0.7500', '1,200', '-', 'not finite')
     """
     if value is None or value == -1:
         return "-"
     if not math.isfinite(value):
         return "not finite"
-    return f"{value:,.0f}" if name in _COUNTS and float(value).is_integer() else f"{value:.{digits}f}"
+    return f"{value:,.0f}" if count else f"{value:.{digits}f}"
 
 
 def scenario_rows(figures: Mapping[str, float]) -> tuple[list[str], dict[str, list[str]]]:
@@ -101,7 +101,9 @@ def scenario_rows(figures: Mapping[str, float]) -> tuple[list[str], dict[str, li
     scenarios = list(dict.fromkeys(name.rpartition("/")[0] for name in figures if "/" in name))
     first = scenarios[0] if scenarios else ""
     columns = [name.rpartition("/")[2] for name in figures if name.rpartition("/")[0] == first]
+    counts = _COUNTS if "tp" in figures else ()  # TuSimple's fp and fn are shares
     rows = {
-        scenario: [shown(figures.get(f"{scenario}/{column}"), column) for column in columns] for scenario in scenarios
+        scenario: [shown(figures.get(f"{scenario}/{column}"), column in counts) for column in columns]
+        for scenario in scenarios
     }
-    return columns, rows | {"total": [shown(figures.get(column), column) for column in columns]}
+    return columns, rows | {"total": [shown(figures.get(column), column in counts) for column in columns]}

@@ -82,6 +82,15 @@
   };
   draw();
 
+  // A browser prints without asking plotly to draw anew: with a view box the style sheet can scale what is there.
+  for (const plot of document.querySelectorAll(".plot")) {
+    const scalable = () => plot.querySelectorAll(".main-svg").forEach((svg) => {
+      svg.setAttribute("viewBox", `0 0 ${svg.getAttribute("width")} ${svg.getAttribute("height")}`);
+    });
+    scalable();
+    plot.on("plotly_afterplot", scalable);
+  }
+
   const dark = matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", draw);
   document.getElementById("theme").addEventListener("click", () => {
@@ -90,10 +99,7 @@
     root.style.colorScheme = is === "dark" ? "light" : "dark";
     draw();
   });
-  matchMedia("print").addEventListener("change", () => {
-    draw();
-    document.querySelectorAll(".plot").forEach((plot) => Plotly.Plots.resize(plot));
-  });
+  matchMedia("print").addEventListener("change", draw);  // on white, whatever the screen was
 
   for (const choice of document.querySelectorAll("input[name=stage]")) {
     choice.addEventListener("change", () => {
