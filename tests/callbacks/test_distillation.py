@@ -159,6 +159,23 @@ def test_a_layer_without_gradient_is_named_and_a_frozen_one_is_not():
     assert sum("frozen" in str(warning.message) for warning in said) == len(LAYERS)
 
 
+def test_a_name_in_a_frozen_encoder_is_a_frozen_layer():
+    class Named(nn.Module):
+        def __init__(self, body: nn.Module) -> None:
+            super().__init__()
+            self.stage1, self.body = nn.Identity(), body
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.stage1(self.body(x))
+            return out
+
+    net, teacher = make_pair()
+    net.encoder.stage1 = Named(net.encoder.stage1.requires_grad_(False))
+    callback = LabelGuidedAttentionDistillation(teacher, ["net.encoder.stage1.stage1"], TEACHER_LAYERS[:1])
+    with pytest.warns(UserWarning, match=r"'net\.encoder\.stage1\.stage1' of the student and all before it are frozen"):
+        train(callback, Module(net))
+
+
 def test_a_layer_behind_trainable_ones_is_no_frozen_one(recwarn: pytest.WarningsRecorder):
     net, teacher = make_pair()
     net.encoder.stage2.requires_grad_(False)

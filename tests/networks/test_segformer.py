@@ -18,7 +18,7 @@ from .tester import SIZE, NetworkTester
 def transformers(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The library; and one block a stage is enough."""
     monkeypatch.setitem(SIZES, "b0", ([8, 16, 40, 32], [1, 1, 1, 1], 16))
-    return pytest.importorskip("transformers", reason="the zoo extra is not installed")
+    return pytest.importorskip("transformers", reason="needs the extra `transformers`")
 
 
 @pytest.mark.zoo
@@ -95,5 +95,5 @@ def test_what_cannot_be_made_is_told(arguments: dict[str, Any], message: str) ->
 
 def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(LgadError, match=r'transformers: pip install "lgad-lightning\[zoo\]"'):
+    with pytest.raises(LgadError, match=r'transformers: pip install "lgad-lightning\[transformers\]"'):
         SegFormer()

@@ -136,7 +136,8 @@ class AttentionTransfer(FeatureDistillation):
                         f"{type(self).__name__}: at {label} the {side}'s attention is the same on all {maps[0].numel()}"
                         " cells, so it says nothing and nothing can be learnt from it. A layer that ends in a norm over"
                         " the channels (LayerNorm) puts out such maps: name the layer before its norm"
-                        f"{self._before_norm(label, side)} in {side}_layers",
+                        f"{self._before_norm(label, side)} in {side}_layers. So does a transformer that has not been"
+                        " trained: this goes by itself, sooner with pretrained weights",
                     )
                 if spread < _SATURATED:
                     fit.warn_once(

@@ -13,7 +13,7 @@ from lgad_lightning.callbacks.frozen_teacher import FrozenTeacher
 from lgad_lightning.callbacks.joined_step import JoinedStep
 from lgad_lightning.errors import LgadError
 from lgad_lightning.feature_layout import Layout, channels_first
-from lgad_lightning.features import RecordedFeatures, find_layers
+from lgad_lightning.features import RecordedFeatures, find_layers, named_layers
 from lgad_lightning.internals import is_compiled
 
 
@@ -131,8 +131,7 @@ class RunningFit:
         for name, features in student.items():
             if features.requires_grad:
                 continue
-            layer = self.layers[name]
-            parameters = list(layer.parameters()) or list(self.module.parameters())
+            parameters = _parameters_around(self.module, name)
             if any(parameter.requires_grad for parameter in parameters):
                 raise LgadError(
                     f"the output of layer {name!r} of the student carries no gradient, so nothing can be distilled into"
@@ -166,3 +165,11 @@ class RunningFit:
         if self.joined is not None:
             self.joined.remove()
         self.forget_traces()
+
+
+def _parameters_around(network: nn.Module, name: str) -> list[nn.Parameter]:
+    """The parameters of a layer; of one that has none, those of the smallest layer around it that has some."""
+    layers = named_layers(network)
+    while not (parameters := list(layers[name].parameters())) and name:
+        name = name.rpartition(".")[0]
+    return parameters

@@ -76,12 +76,13 @@ def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return maps if maps.shape[2:] == size else F.interpolate(maps, size, mode="bilinear")
 
 
-def import_library(name: str, network: str) -> Any:
-    """A library of the extra `zoo`.
+def import_library(name: str, network: str, extra: str = "zoo") -> Any:
+    """A library that an extra brings along.
 
     Args:
         name: The module.
         network: What needs it.
+        extra: The extra.
 
     Raises:
         LgadError: If it is not installed; says what to install.
@@ -89,7 +90,7 @@ def import_library(name: str, network: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise LgadError(f'{network} comes through {name}: pip install "lgad-lightning[zoo]"') from error
+        raise LgadError(f'{network} comes through {name}: pip install "lgad-lightning[{extra}]"') from error
 
 
 def check_name(what: str, name: str, known: Iterable[str]) -> None:

@@ -22,9 +22,9 @@ MULTIPLE = 32
 class SegFormer(LaneNetwork):
     """SegFormer (Xie et al., NeurIPS 2021) of transformers, with a head for lane existence on its deepest features.
 
-    It needs the extra `zoo`. `encoder.stage1` to `encoder.stage4` return tokens `(B, N, C)` at a quarter, an eighth, a
-    sixteenth and a thirty-second of the input's resolution, before the norm that ends each stage: behind it all cells
-    have the same attention.
+    It needs the extra `transformers`. `encoder.stage1` to `encoder.stage4` return tokens `(B, N, C)` at a quarter, an
+    eighth, a sixteenth and a thirty-second of the input's resolution, before the norm that ends each stage: behind it
+    all cells have the same attention.
 
     Args:
         variant: The published size.
@@ -56,7 +56,7 @@ class SegFormer(LaneNetwork):
         dropout: float = 0.1,
     ) -> None:
         check_name("variant", variant, SIZES)
-        transformers = import_library("transformers", "SegFormer")
+        transformers = import_library("transformers", "SegFormer", extra="transformers")
         widths, depths, head_width = SIZES[variant]
         config = transformers.SegformerConfig(
             num_labels=num_classes,
