@@ -136,4 +136,4 @@ def install_zoo(session: nox.Session) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
         constraints.write("\n".join([*pins, *ZOO_PINS]))
         constraints.flush()
-        install(session, "-c", constraints.name, "-e", ".[dev,zoo,stream]", *STRANGERS)
+        install(session, "-c", constraints.name, "-e", ".[dev,zoo,transformers,stream]", *STRANGERS)
