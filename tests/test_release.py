@@ -43,12 +43,15 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_the_wheel_holds_package_configurations_and_licence(wheel: set[str]) -> None:
-    package = {path.relative_to(CHECKOUT / "src").as_posix() for path in (CHECKOUT / "src").rglob("*.py*")}
+    package = {
+        path.relative_to(CHECKOUT / "src").as_posix() for path in (CHECKOUT / "src").rglob("*") if path.is_file()
+    }
     package = {name for name in package if "__pycache__" not in name}
     conf = {f"lgad_lightning/{path.relative_to(CHECKOUT)}" for path in (CHECKOUT / "conf").rglob("*.yaml")}
     about = f"lgad_lightning-{VERSION}.dist-info"
     named = {f"{about}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")}
-    assert wheel == package | conf | named | {"lgad_lightning/py.typed"}
+    assert {"lgad_lightning/py.typed", "lgad_lightning/reporting/templates/run.html"} < package
+    assert wheel == package | conf | named
 
 
 def test_the_sdist_holds_what_builds_tests_and_tells_of_it(sdist: Path) -> None:

@@ -21,7 +21,7 @@ from tests.helpers.html import Page
 def first_run(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which one run went through both stages, into `run`."""
     folder = tmp_path_factory.mktemp("fit")
-    run("lgad-fit", *TINY, f"data.root={tiny_root}", "hydra.run.dir=run", folder=folder)
+    run("lgad-fit", *TINY, "report=true", f"data.root={tiny_root}", "hydra.run.dir=run", folder=folder)
     return folder
 
 

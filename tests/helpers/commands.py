@@ -17,6 +17,7 @@ SCRIPTS = Path(sys.executable).parent
 TINY_DATA = ("data.train=16", "data.val=4", "data.test=9", "data.image_size=[148,410]")
 TINY = (
     *TINY_DATA,
+    "report=false",  # seconds for each run
     "data.input_size=[32,96]",
     "data.crop_top=48",
     "data.batch_size=4",

@@ -15,7 +15,7 @@ from lgad_lightning.commands.build import build_module, build_trainer
 from lgad_lightning.commands.figures import write_json
 from lgad_lightning.commands.run_log import LOG, rewind
 from lgad_lightning.commands.run_page import leave_page
-from lgad_lightning.commands.student_report import origin, report
+from lgad_lightning.commands.student_report import next_command, origin, report
 from lgad_lightning.commands.teacher_cache import cached_teacher
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
@@ -114,6 +114,7 @@ def fit_student(
         report(student, data, trainer, distillation, run_dir, checkpoint)
         if settings["report"]:
             leave_page(run_dir, data)
+        log.info("Next: %s", next_command(run_dir, distillation))
     total = student.test_results["total"]
     return float(total["f1"] if "f1" in total else total["accuracy"])
 

@@ -47,7 +47,6 @@ def report(
     frames = frames_to_draw(data, count=6, device=student.device)
     see(student, frames, distillation, count=6).write(run_dir / "pictures" / "test.png")
     log.info("Figures, predictions, pictures and checkpoints are in %s.", run_dir)
-    log.info("Next: %s", next_command(run_dir, distillation))
 
 
 def next_command(run_dir: Path, distillation: list[FeatureDistillation]) -> str:
