@@ -23,9 +23,9 @@ def run_module(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[st
     )
 
 
-@pytest.mark.parametrize("command", ["fit", "cli", "data", "eval", "predict", "export"])
+@pytest.mark.parametrize("command", ["fit", "cli", "data", "eval", "predict", "export", "report"])
 def test_every_command_says_its_version(command: str, tmp_path: Path) -> None:
-    told = run(f"lgad-{command}", "--version", folder=tmp_path).stdout
+    told = run(f"lgad-{command}", "--version", folder=tmp_path, warm=False).stdout
     assert told == f"lgad-{command} {__version__}\n"
     assert run_module(command, "--version", folder=tmp_path).stdout == told
 

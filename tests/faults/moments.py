@@ -3,20 +3,19 @@
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.commands import Ended, finish, start
+from tests.helpers.commands import Ended, Running, finish, start
 
-Sign = Callable[["subprocess.Popen[str]"], bool]
+Sign = Callable[[Running], bool]
 """Whether a command is at work."""
 
 
-def has_workers(process: "subprocess.Popen[str]") -> bool:
+def has_workers(process: Running) -> bool:
     """Whether a command has started other processes."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     if not children.parent.is_dir():
@@ -24,7 +23,7 @@ def has_workers(process: "subprocess.Popen[str]") -> bool:
     return bool(children.read_text())
 
 
-def imports(process: "subprocess.Popen[str]") -> bool:
+def imports(process: Running) -> bool:
     """Whether a command is importing what it needs."""
     maps = Path(f"/proc/{process.pid}/maps")
     if not maps.is_file():
@@ -38,10 +37,16 @@ def there(folder: Path, pattern: str) -> Sign:
 
 
 def cut_short(
-    name: str, arguments: Sequence[str], folder: Path, sign: Sign, delay: float, number: signal.Signals
+    name: str,
+    arguments: Sequence[str],
+    folder: Path,
+    sign: Sign,
+    delay: float,
+    number: signal.Signals,
+    warm: bool = True,
 ) -> Ended:
     """Sends a command a signal, as a terminal does to all of its processes, some seconds after it has set to work."""
-    process = start(name, *arguments, folder=folder, new_group=True)
+    process = start(name, *arguments, folder=folder, new_group=True, warm=warm)
     try:
         until = time.monotonic() + 120
         while not sign(process):

@@ -13,7 +13,7 @@ GO_ON = "lgad-data: interrupted; the same command goes on from here."
 
 @pytest.mark.parametrize("command", ["fit", "cli"])
 def test_start(command: str, tmp_path: Path) -> None:
-    end = cut_short(f"lgad-{command}", ["--help"], tmp_path, imports, 0, signal.SIGINT)
+    end = cut_short(f"lgad-{command}", ["--help"], tmp_path, imports, 0, signal.SIGINT, warm=False)
     assert end == (-signal.SIGINT, "", "")
 
 

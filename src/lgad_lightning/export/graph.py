@@ -134,6 +134,6 @@ def _joined(first: Any, second: Any, pairs: list[tuple[str, str]]) -> Any:
     version = max(part.ir_version for part in parts)
     for part in parts:
         part.ir_version = version
-    joined = compose.merge_models(*parts, io_map=pairs)
+    joined = compose.merge_models(parts[0], parts[1], io_map=pairs)
     onnx.checker.check_model(joined)
     return joined

@@ -1,0 +1,86 @@
+"""Console scripts that start at once: forked from a process that has imported their modules, which takes seconds."""
+
+import atexit
+import multiprocessing
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import types
+from functools import cache
+from pathlib import Path
+
+from lgad_lightning.__main__ import COMMANDS, start
+
+
+@cache
+def forkserver() -> multiprocessing.context.ForkServerContext:
+    """The process to fork from, one for each process of pytest's; it starts with the first command."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.helpers.warm", *COMMANDS.values()])
+    return context
+
+
+class Warm:
+    """A running console script; the part of `subprocess.Popen` that tests use."""
+
+    def __init__(
+        self, script: Path, arguments: tuple[str, ...], folder: Path, env: dict[str, str], group: bool, most: int | None
+    ) -> None:
+        self._outputs = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115, read at the end
+        names = [f"/proc/{os.getpid()}/fd/{file.fileno()}" for file in self._outputs]
+        what = (str(script), arguments, str(folder), env, names, group, most)
+        self._process = forkserver().Process(target=work, args=what)
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+        self.kill = self._process.kill
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+        texts = []
+        for file in self._outputs:
+            file.seek(0)
+            texts.append(file.read())
+            file.close()
+        return texts[0], texts[1]
+
+
+def work(
+    script: str, arguments: tuple[str, ...], folder: str, env: dict[str, str], outputs: list[str], group: bool,
+    most: int | None,
+) -> None:  # fmt: skip
+    """Does in the forked process what a new one would do."""
+    if group:
+        os.setsid()
+    for number, name in enumerate(outputs, start=1):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_APPEND), number)
+    multiprocessing.set_start_method(None, force=True)  # the system's default for workers, not the one of this process
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if most is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    main = types.ModuleType("__main__")  # what processes of its own are started by
+    main.__file__, main.__spec__ = script, None
+    sys.modules["__main__"] = main
+    sys.argv = [script, *arguments]
+    try:
+        start(Path(script).name.removeprefix("lgad-"))
+    finally:
+        atexit._run_exitfuncs()
