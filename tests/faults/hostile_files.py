@@ -32,6 +32,7 @@ CONTENTS: dict[str, bytes] = {
     "a number": b"5",
     "a list": b"[1, 2]\n",
     "deep": b"[" * 100_000,
+    "deep dashes": b"- " * 30_000,
     "other keys": b'{"a": {"b": [1]}}\n',
     "half a mapping": b'{"image": "a.jpg", "lanes": [[[1, 2], [3',
     "surrogates": b'{"image": "\\ud800.jpg", "raw_file": "\\ud800", "lanes": [], "h_samples": [], "run_time": 1}\n',

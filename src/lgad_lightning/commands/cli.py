@@ -1,8 +1,10 @@
 """`lgad-cli`: the package's classes, and yours, composed by LightningCLI from YAML."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -30,6 +32,8 @@ def main() -> None:
     sys.argv[1:] = [shipped(argument) for argument in sys.argv[1:]]
     full_error = os.environ.get("LGAD_FULL_ERROR") == "1"
     try:
+        for argument in sys.argv[1:]:
+            refuse_deep_nesting(argument)
         LaneCLI(
             LaneModule,
             LaneDataModule,
@@ -69,6 +73,10 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 KEYWORDS = ("best", "last", "hpc", "registry")
 """What Lightning takes for --ckpt_path beside paths."""
+
+
+DEEPEST = 500
+"""Levels, or columns of indentation, of a configuration."""
 
 
 class LaneCLI(LightningCLI):
@@ -131,6 +139,19 @@ def shipped(argument: str) -> str:
     flag, _, name = argument.rpartition("=")
     file = CLI_CONFIG_DIR / name
     return f"{flag}={file}" if flag and file.is_file() else str(file) if file.is_file() else argument
+
+
+def refuse_deep_nesting(argument: str) -> None:
+    """Refuses YAML, in a file or on the command line, that is nested so deeply that libyaml's stack overflows."""
+    name = argument.rpartition("=")[2]
+    try:
+        text = Path(name).read_text() if name.endswith((".yaml", ".yml", ".json")) else argument
+    except (OSError, ValueError):
+        return  # the parser says what is wrong with it
+    brackets = (1 if sign in "[{" else -1 for sign in text if sign in "[{}]")
+    dashes = (len(indent) for indent in re.findall(r"^[ ?-]+", text, re.MULTILINE))
+    if max(accumulate(brackets), default=0) > DEEPEST or max(dashes, default=0) > DEEPEST:
+        raise LgadError(f"{name if text != argument else 'An argument'} is nested deeper than {DEEPEST} levels.")
 
 
 if __name__ == "__main__":  # how Lightning starts the other processes of `python -m lgad_lightning`
