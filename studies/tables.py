@@ -33,12 +33,12 @@ def main() -> None:
 def condition_lines(study: Study, condition: str) -> list[str]:
     """The tables of one condition; arms without runs are left out."""
     lines = []
-    for key, name in FIGURES.items():
-        arms = figures_of(study, condition, key)
+    tables = {f"test {name}": figures_of(study, condition, key) for key, name in FIGURES.items()}
+    for name, arms in {**tables, "validation F1 after a third of the steps": early_figures(study, condition)}.items():
         if not arms:
             continue
         against = [arm for arm in study.compare_with if arm in arms]
-        header = ["arm", f"test {name}: mean (deviation)", *(f"difference to {arm}: mean [95 %], p" for arm in against)]
+        header = ["arm", f"{name}: mean (deviation)", *(f"difference to {arm}: mean [95 %], p" for arm in against)]
         lines += [f"**{study.name}, {condition}: {name}**", "", row(header), row(["---"] * len(header))]
         for arm, figures in arms.items():
             lines.append(row([f"{arm} ({len(figures)} seeds)", spread(figures), *differences(arm, arms, against)]))
@@ -76,12 +76,27 @@ def differences(arm: str, arms: Figures, against: list[str]) -> list[str]:
     return cells
 
 
-def speed_lines(study: Study, condition: str) -> list[str]:
-    """At which step each arm reaches in validation what the first arm to compare with ends at, seed by seed."""
+def curves_of(study: Study, condition: str) -> dict[tuple[str, int], list[tuple[int, float]]]:
+    """Steps and validation F1 of each arm and seed."""
     curves: dict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
     for line in read_rows(study.curves):
         if line["condition"] == condition and line["f1"]:
             curves[line["arm"], int(line["seed"])].append((int(line["step"]), float(line["f1"])))
+    return curves
+
+
+def early_figures(study: Study, condition: str) -> Figures:
+    """Validation F1 where a third of the training is done."""
+    found: Figures = defaultdict(dict)
+    for (arm, seed), curve in curves_of(study, condition).items():
+        third = curve[-1][0] / 3
+        found[arm][seed] = min(curve, key=lambda point: abs(point[0] - third))[1]
+    return {arm: found[arm] for arm in dict.fromkeys(job.arm for job in study.jobs) if arm in found}
+
+
+def speed_lines(study: Study, condition: str) -> list[str]:
+    """At which step each arm reaches in validation what the first arm to compare with ends at, seed by seed."""
+    curves = curves_of(study, condition)
     if not curves or not study.compare_with:
         return []
     baseline = study.compare_with[0]
