@@ -144,6 +144,18 @@ def test_fewer_bits(folder: Path, tmp_path: Path, precision: str, capsys: pytest
     assert metadata(path)["logits_difference"] < 0.3
 
 
+@pytest.mark.parametrize(("kind", "symmetric"), [("onnx", False), ("tensorrt", True)])
+def test_int8_lies_around_zero_for_tensorrt_alone(folder: Path, tmp_path: Path, kind: str, symmetric: bool) -> None:
+    path = tmp_path / "small.onnx"
+    calibrate = ("--precision", "int8", "--calibrate", folder / "data", "--images", "2")
+    export(folder / "tiny.ckpt", "--format", kind, "--out", path, *calibrate)
+    graph = onnx.load(path).graph
+    zeros = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    points = [zeros[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"]
+    assert {point.dtype.name for point in points} == {"int8" if symmetric else "uint8"}
+    assert any(point != 0 for point in points) != symmetric
+
+
 @pytest.mark.parametrize("network", [ENet, ERFNet])
 @pytest.mark.slow
 def test_distilled_and_plain_students_cost_the_same(network: type, tmp_path: Path) -> None:

@@ -119,7 +119,14 @@ def _run(options: argparse.Namespace) -> None:
     ours = path.is_file() and b"lgad_format" in path.read_bytes()
     for file in [path, path.with_suffix(".bin")] if options.format == "openvino" else [path]:
         check_output(file, lambda content: ours, options.overwrite)
-    plan = ExportPlan(options.precision, options.parts, options.frame_size, options.opset, options.dynamic is not None)
+    plan = ExportPlan(
+        options.precision,
+        options.parts,
+        options.frame_size,
+        options.opset,
+        dynamic=options.dynamic is not None,
+        symmetric=options.format == "tensorrt",
+    )
     import_onnx()
     student, weights = open_student(options.model)
     identity = files_identity([weights])

@@ -33,6 +33,7 @@ class ExportPlan:
         frame_size: Height and width of the frames, for the parts; None for those of the training.
         opset: Version of ONNX's operators.
         dynamic: Whether the number of images is free.
+        symmetric: For `int8`: whether activations lie around zero, as TensorRT requires.
 
     Raises:
         LgadError: If the plan contradicts itself.
@@ -43,6 +44,7 @@ class ExportPlan:
     frame_size: tuple[int, int] | None = None
     opset: int = OLDEST_OPSET
     dynamic: bool = False
+    symmetric: bool = False
 
     def __post_init__(self) -> None:
         if self.opset < OLDEST_OPSET:
@@ -88,7 +90,7 @@ def build_onnx(
     core = network_graph(student, plan.opset, plan.precision == "fp16", plan.dynamic)
     has_existence = len(core.graph.output) > 1
     if plan.precision == "int8":
-        core = quantised(core, calibration)
+        core = quantised(core, calibration, plan.symmetric)
     model, rows = core, []
     with torch.no_grad():
         if "decoding" in plan.parts:

@@ -14,12 +14,14 @@ from lgad_lightning.errors import LgadError
 _OPERATORS = ["Conv", "ConvTranspose", "Gemm", "Add", "Relu", "MaxPool", "Concat"]
 
 
-def quantised(core: Any, calibration: Sequence[NDArray[np.float32]]) -> Any:
+def quantised(core: Any, calibration: Sequence[NDArray[np.float32]], symmetric: bool = False) -> Any:
     """A network's graph that computes in 8 bits: per-channel weights, activations by the ranges that images give.
 
     Args:
         core: An `onnx.ModelProto` with the input `image`.
         calibration: Normalised images `(1, 3, height, width)`, such as the network was trained with.
+        symmetric: Signed activations around zero, which TensorRT requires. Otherwise unsigned ones with a zero point:
+            after a ReLU they resolve twice as finely, and x86 CPUs multiply them faster.
 
     Returns:
         An `onnx.ModelProto` with QuantizeLinear and DequantizeLinear, which ONNX Runtime, OpenVINO and TensorRT know.
@@ -57,10 +59,10 @@ def quantised(core: Any, calibration: Sequence[NDArray[np.float32]]) -> Any:
                 Reader(),
                 quant_format=quantization.QuantFormat.QDQ,
                 per_channel=True,
-                activation_type=quantization.QuantType.QInt8,
+                activation_type=quantization.QuantType.QInt8 if symmetric else quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
                 op_types_to_quantize=_OPERATORS,
-                extra_options={"ActivationSymmetric": True},  # what TensorRT takes
+                extra_options={"ActivationSymmetric": symmetric},
             )
             return onnx.load(target)
     finally:
