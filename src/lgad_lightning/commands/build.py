@@ -15,7 +15,6 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lgad_lightning.callbacks import FeatureDistillation
 from lgad_lightning.commands.mistakes import describe
 from lgad_lightning.commands.terminal import PhaseProgressBar
 from lgad_lightning.commands.value_types import check_node, check_value
@@ -169,7 +168,7 @@ def build_loggers(settings: dict[str, Any]) -> list[Logger]:
     return [build(f"logger.{name}", node) for name, node in settings["logger"].items() if node]
 
 
-def build_trainer(settings: dict[str, Any], callbacks: list[FeatureDistillation]) -> L.Trainer:
+def build_trainer(settings: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
     """The trainer of the phase that the configuration is resolved for.
 
     Args:

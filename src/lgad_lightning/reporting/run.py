@@ -87,8 +87,7 @@ def read_run(folder: Path) -> Run:
     failed = _read(folder / "failed.json", json.loads) or {}
     overrides = tuple(_read(folder / ".hydra" / "overrides.yaml", yaml.safe_load) or failed.get("overrides", ()))
     if metrics is None:
-        state = f"failed: {failed['error']}" if failed else "interrupted" if config else "ended before it began"
-        return Run(folder, state, overrides, config, {}, {})
+        return Run(folder, _state(failed, bool(config)), overrides, config, {}, {})
     if config.get("stage") == "teacher":
         return Run(folder, "a teacher's run", overrides, config, {}, {})
     try:
@@ -102,6 +101,14 @@ def read_run(folder: Path) -> Run:
             f"{folder / 'metrics.json'} holds no test of a student (stage=teacher writes others)."
         ) from error
     return Run(folder, "", overrides, config, figures, data)
+
+
+def _state(failed: Mapping[str, Any], begun: bool) -> str:
+    """Why a run has no figures."""
+    if not failed:
+        return "interrupted" if begun else "ended before it began"
+    reason = str(failed["error"])
+    return reason if reason.startswith("pruned") else f"failed: {reason}"
 
 
 def read_curves(log: Path) -> dict[str, Curve]:
