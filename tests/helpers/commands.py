@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,7 +64,12 @@ def heed_interrupts() -> None:
 
 
 def start(
-    name: str, *arguments: str, folder: Path, new_group: bool = False, most_bytes: int | None = None
+    name: str,
+    *arguments: str,
+    folder: Path,
+    new_group: bool = False,
+    most_bytes: int | None = None,
+    variables: Mapping[str, str] = {},
 ) -> "subprocess.Popen[str]":
     """Starts a console script in a folder.
 
@@ -73,6 +79,7 @@ def start(
         folder: Where to start it.
         new_group: In a group of processes of its own, to be interrupted as one.
         most_bytes: The largest file that it can write.
+        variables: Environment variables beside the usual ones.
     """
 
     def prepare() -> None:
@@ -83,7 +90,7 @@ def start(
     return subprocess.Popen(
         [str(SCRIPTS / name), *arguments],
         cwd=folder,
-        env=environment(folder),
+        env=environment(folder) | dict(variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -44,15 +44,15 @@ def draw_batch(
 class AttentionPictures(L.Callback):
     """Writes pictures of the first validation samples (training samples, where there is no validation) while training.
 
-    They lie in `pictures/` under the trainer's `default_root_dir`, one PNG each `every_n_steps` and one at the end. Its
-    attention maps lie beside it as data (`.npz`, which `attention_file.read_maps` reads). The module needs a
-    `forward(images)` that returns what `draw_batch` asks for.
+    There is one PNG each `every_n_steps` and one at the end. Its attention maps lie beside it as data (`.npz`, which
+    `attention_file.read_maps` reads). The module needs a `forward(images)` that returns what `draw_batch` asks for.
 
     Args:
         every_n_steps: Optimiser steps between two pictures.
         count: Samples in a picture.
         image: Where the images are in a batch: a key, a position, or a function of it; see `image_of`.
         label: Where the label maps are, likewise; see `label_of`.
+        folder: Where they are written; None for `pictures` under the trainer's `default_root_dir`.
         log_images: Whether loggers that take images (wandb, TensorBoard) get them too. Frames show faces and number
             plates: think of where the logger sends them.
 
@@ -67,12 +67,14 @@ class AttentionPictures(L.Callback):
         log_images: bool = False,
         image: Where | None = None,
         label: Where | None = None,
+        folder: str | Path | None = None,
     ) -> None:
         self.every_n_steps = every_n_steps
         self.count = count
         self.log_images = log_images
         self.image = image
         self.label = label
+        self.folder = folder
         self._batch: Any = None
         self._drawn = -1
 
@@ -129,7 +131,8 @@ class AttentionPictures(L.Callback):
         callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         distillations = [callback for callback in callbacks if isinstance(callback, FeatureDistillation)]
         sight = see(module, self._batch, distillations, self.count, self.image, self.label)
-        picture = sight.write(Path(trainer.default_root_dir) / "pictures" / f"step-{self._drawn:07d}.png")
+        folder = Path(self.folder or Path(trainer.default_root_dir, "pictures"))
+        picture = sight.write(folder / f"step-{self._drawn:07d}.png")
         loggers: list[Any] = trainer.loggers if self.log_images else []
         for logger in loggers:
             if hasattr(logger, "log_image"):

@@ -18,6 +18,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from lgad_lightning import __version__
 from lgad_lightning.commands.build import build, build_module, build_trainer, check_monitor, resolve
+from lgad_lightning.commands.cluster import cluster_arguments
 from lgad_lightning.commands.command_line import check_added, explain, resume_arguments
 from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_variable, resume_command
@@ -48,7 +49,7 @@ def main() -> None:
     logging.raiseExceptions = False  # a log that a full disk does not take costs its line, and nothing else
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        sys.argv[1:] = resume_arguments(sys.argv[1:])
+        sys.argv[1:] = resume_arguments(cluster_arguments(sys.argv[1:]))
         with environment_variable("HYDRA_FULL_ERROR", "1"):  # else Hydra prints the error itself
             run()
     except KeyboardInterrupt:
