@@ -124,6 +124,20 @@ def test_torchrun_makes_one_run_folder(tiny_root: Path, tmp_path: Path) -> None:
     assert_one_run_of_two_processes(tmp_path / "outputs")
 
 
+def test_processes_of_torchrun_agree_on_the_first_ones_clock(tmp_path: Path) -> None:
+    script = tmp_path / "late.py"
+    script.write_text(
+        "import os, time\n"
+        "from lgad_lightning.commands.cluster import cluster_arguments\n"
+        "time.sleep(1.5 * int(os.environ['RANK']))\n"
+        "open(os.environ['RANK'], 'w').write(cluster_arguments(['seed=1'])[-1])\n"
+    )
+    run("torchrun", "--nproc-per-node=2", str(script), folder=tmp_path)
+    first, second = ((tmp_path / rank).read_text() for rank in "01")
+    assert first == second
+    assert first.startswith("hydra.run.dir='outputs/")
+
+
 def test_two_nodes_of_slurm_make_one_run_folder(tiny_root: Path, tmp_path: Path) -> None:
     nodes = {"SLURM_NNODES": "2", "SLURM_NTASKS": "2"}
     command = (*TWO, "trainer.devices=1", "trainer.num_nodes=2", f"data.root={tiny_root}")
