@@ -83,6 +83,23 @@ def test_the_steps_that_are_logged_are_the_trainers_own(kind: Any, accumulate: i
 
 
 @pytest.mark.zoo
+def test_batches_of_an_epoch_are_counted_across_a_resumption(tmp_path: Any):
+    class Counted(Module):
+        def on_train_batch_start(self, *_: Any) -> None:
+            counts.append(internals.batches_done(self.trainer))
+
+        def on_train_batch_end(self, *_: Any) -> None:
+            if self.trainer.global_step == 6 and not (tmp_path / "a.ckpt").exists():
+                self.trainer.save_checkpoint(tmp_path / "a.ckpt")
+
+    counts: list[int] = []
+    make_trainer(max_epochs=2).fit(Counted(), loader(make_batches(4)))
+    assert counts == [0, 1, 2, 3] * 2
+    counts.clear()
+    make_trainer(max_epochs=2).fit(Counted(), loader(make_batches(4)), ckpt_path=tmp_path / "a.ckpt")
+    assert counts == [2, 3]
+
+
 def test_parts_that_litdata_has_written_make_one_data_set(tmp_path: Any):
     litdata = pytest.importorskip("litdata", reason="needs the extra `stream`")
     pytest.importorskip("litdata.streaming")

@@ -29,6 +29,8 @@ GROUPS = {
     "trainer": "trainer=",
     "callbacks": "callbacks=",
     "logger": "logger=",
+    "hydra/sweeper": "hydra/sweeper=",
+    "hydra/launcher": "hydra/launcher=",
     "experiment": "+experiment=",
     "cli": "lgad-cli",
 }
@@ -77,7 +79,7 @@ def read_keys(path: Path, conf: Path) -> Iterator[Key]:
     text = path.read_text()
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     is_global = text.startswith("# @package _global_") or path.parent.name == "cli"
-    prefix = "" if is_global else _group(path, conf)
+    prefix = "" if is_global else _group(path, conf).replace("/", ".")
     if isinstance(node, yaml.MappingNode):
         yield from _keys_below(node, prefix, text.splitlines())
 

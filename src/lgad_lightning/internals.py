@@ -53,6 +53,18 @@ def is_compiled(module: nn.Module) -> bool:
     )
 
 
+def batches_done(trainer: Any) -> int:
+    """Count the batches of the epoch at hand that a training has done, those before it was resumed included.
+
+    Args:
+        trainer: The trainer, in its fit.
+
+    Returns:
+        The count; 0 at the start of an epoch.
+    """
+    return int(trainer.fit_loop.epoch_loop.batch_progress.current.processed)
+
+
 def logs_this_batch(trainer: Any, automatic: bool, batch_idx: int) -> bool:
     """Tell whether the trainer writes to its loggers after a training batch; it says so only within its loops.
 

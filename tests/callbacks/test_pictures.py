@@ -90,6 +90,13 @@ def test_pictures_while_training_change_nothing(kind: Any, tmp_path: Path):
     assert cv2.imread(str(tmp_path / "pictures" / "step-0000005.png")) is not None
 
 
+def test_pictures_go_where_they_are_wanted(tmp_path: Path):
+    wanted = AttentionPictures(folder=tmp_path / "here")
+    make_trainer(wanted, default_root_dir=tmp_path).fit(Module(), loader(make_batches(1)))
+    assert [path.name for path in tmp_path.rglob("*.png")] == ["step-0000001.png"]
+    assert (tmp_path / "here" / "step-0000001.png").is_file()
+
+
 def test_the_maps_beside_a_picture_are_those_that_it_shows(tmp_path: Path):
     net, teacher = make_pair()
     lgad = LabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS)

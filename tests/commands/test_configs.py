@@ -116,7 +116,7 @@ def test_every_argument_has_a_key_and_the_constructors_default(group: str, name:
             assert node[key] == (list(default) if isinstance(default, tuple) else default), key
 
 
-@pytest.mark.parametrize("logger", ["csv", "tensorboard", "wandb"])
+@pytest.mark.parametrize("logger", ["csv", "mlflow", "tensorboard", "wandb"])
 def test_every_logger_composes_with_csv(logger: str) -> None:
     assert "csv" in composed(f"logger={logger}").logger
 

@@ -22,6 +22,14 @@ def test_keys_carry_the_epoch() -> None:
     assert list(sampler) == [SampleKey(0, 5), SampleKey(1, 5)]
 
 
+def test_what_an_interrupted_epoch_has_seen_is_left_out() -> None:
+    sampler = EpochSampler(torch.arange(20), num_replicas=2, rank=1)
+    sampler.set_epoch(3)
+    sampler.seen = lambda: 4
+    assert [key.sample for key in sampler] == order(3, num_replicas=2, rank=1)[4:]
+    assert len(sampler) == 10
+
+
 @pytest.mark.parametrize("replicas", [2, 3, 7])
 def test_training_shares_are_equal_and_disjoint(replicas: int) -> None:
     shares = [order(1, num_replicas=replicas, rank=rank) for rank in range(replicas)]

@@ -84,6 +84,15 @@ def test_a_log_cut_off_in_a_line_gives_what_was_written(make: Make) -> None:
     assert page.chart("Task loss")["gaps"] == [[19, 19]]
 
 
+def test_a_page_leads_to_trackers_and_nowhere_else(make: Make) -> None:
+    folder = make("run", 0.5)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["trackers"] = {"Wandb": "https://wandb.example.org/lgad/runs/1", "Other": "javascript:alert(1)"}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    links = [given["href"] for tag, given in page_of(folder).elements if tag == "a" and "href" in given]
+    assert [link for link in links if not (link or "#").startswith("#")] == ["https://wandb.example.org/lgad/runs/1"]
+
+
 def test_without_data_the_page_says_why(make: Make) -> None:
     assert f"Not shown: {WHY}" in page_of(make("run", 0.5)).text
 

@@ -47,6 +47,26 @@ class RunCheckpoint(ModelCheckpoint):
         super().load_state_dict(state | {"best_k_models": scores})
 
 
+def is_better_high(monitor: str) -> bool:
+    """Whether a higher figure is a better one.
+
+    Args:
+        monitor: A figure that `LaneStudent` logs in validation, such as `val/f1`.
+
+    Raises:
+        LgadError: If no such figure is logged.
+
+    Example:
+        >>> is_better_high("val/f1"), is_better_high("val/loss")
+        (True, False)
+    """
+    split, _, figure = monitor.partition("/")
+    if split != "val" or figure not in LOWER + HIGHER:
+        known = ", ".join(f"val/{name}" for name in HIGHER + LOWER)
+        raise LgadError(f"monitor={monitor} is no figure of the validation: choose one of {known}.")
+    return figure in HIGHER
+
+
 def best_checkpoint(dirpath: str, monitor: str) -> RunCheckpoint:
     """The callback that keeps `best.ckpt`, by a figure of the validation.
 
@@ -62,9 +82,5 @@ def best_checkpoint(dirpath: str, monitor: str) -> RunCheckpoint:
         >>> best_checkpoint("checkpoints", "val/loss").mode
         'min'
     """
-    split, _, figure = monitor.partition("/")
-    if split != "val" or figure not in LOWER + HIGHER:
-        known = ", ".join(f"val/{name}" for name in HIGHER + LOWER)
-        raise LgadError(f"monitor={monitor} is no figure of the validation: choose one of {known}.")
-    mode = "min" if figure in LOWER else "max"
+    mode = "max" if is_better_high(monitor) else "min"
     return RunCheckpoint(dirpath, filename="best", monitor=monitor, mode=mode, enable_version_counter=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from typing_extensions import override
 
@@ -44,17 +44,17 @@ def draw_batch(
 class AttentionPictures(L.Callback):
     """Writes pictures of the first validation samples (training samples, where there is no validation) while training.
 
-    They lie in `pictures/` under the trainer's `default_root_dir`, one PNG each `every_n_steps` and one at the end. Its
-    attention maps lie beside it as data (`.npz`, which `attention_file.read_maps` reads). The module needs a
-    `forward(images)` that returns what `draw_batch` asks for.
+    There is one PNG each `every_n_steps` and one at the end. Its attention maps lie beside it as data (`.npz`, which
+    `attention_file.read_maps` reads). The module needs a `forward(images)` that returns what `draw_batch` asks for.
 
     Args:
         every_n_steps: Optimiser steps between two pictures.
         count: Samples in a picture.
         image: Where the images are in a batch: a key, a position, or a function of it; see `image_of`.
         label: Where the label maps are, likewise; see `label_of`.
-        log_images: Whether loggers that take images (wandb, TensorBoard) get them too. Frames show faces and number
-            plates: think of where the logger sends them.
+        folder: Where they are written; None for `pictures` under the trainer's `default_root_dir`.
+        log_images: Whether loggers that take images (wandb, TensorBoard, MLflow) get them too. Frames show faces and
+            number plates: think of where the logger sends them.
 
     Example:
         >>> trainer = L.Trainer(callbacks=[AttentionPictures(every_n_steps=200)], logger=False)
@@ -67,12 +67,14 @@ class AttentionPictures(L.Callback):
         log_images: bool = False,
         image: Where | None = None,
         label: Where | None = None,
+        folder: str | Path | None = None,
     ) -> None:
         self.every_n_steps = every_n_steps
         self.count = count
         self.log_images = log_images
         self.image = image
         self.label = label
+        self.folder = folder
         self._batch: Any = None
         self._drawn = -1
 
@@ -129,10 +131,28 @@ class AttentionPictures(L.Callback):
         callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         distillations = [callback for callback in callbacks if isinstance(callback, FeatureDistillation)]
         sight = see(module, self._batch, distillations, self.count, self.image, self.label)
-        picture = sight.write(Path(trainer.default_root_dir) / "pictures" / f"step-{self._drawn:07d}.png")
-        loggers: list[Any] = trainer.loggers if self.log_images else []
-        for logger in loggers:
-            if hasattr(logger, "log_image"):
-                logger.log_image("pictures", [picture], self._drawn)
-            elif hasattr(logger.experiment, "add_image"):
-                logger.experiment.add_image("pictures", picture, self._drawn, dataformats="HWC")
+        folder = Path(self.folder or Path(trainer.default_root_dir, "pictures"))
+        picture = sight.write(folder / f"step-{self._drawn:07d}.png")
+        if self.log_images:
+            send_picture(trainer.loggers, "pictures", picture, self._drawn)
+
+
+def send_picture(loggers: Sequence[Any], name: str, picture: Picture, step: int) -> None:
+    """Send a picture to the loggers that take some; one that fails is a warning.
+
+    Args:
+        loggers: Lightning's.
+        name: What they call it.
+        picture: The picture.
+        step: The optimiser step that it belongs to.
+    """
+    for logger in loggers:
+        try:
+            if hasattr(logger, "log_image"):  # wandb
+                logger.log_image(name, [picture], step)
+            elif hasattr(logger.experiment, "add_image"):  # TensorBoard
+                logger.experiment.add_image(name, picture, step, dataformats="HWC")
+            elif hasattr(logger, "run_id"):  # MLflow
+                logger.experiment.log_image(logger.run_id, picture, f"{name}/step-{step:07d}.png")
+        except Exception as error:
+            rank_zero_warn(f"{type(logger).__name__} has not got the picture of step {step}: {error}")

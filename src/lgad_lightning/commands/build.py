@@ -11,12 +11,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
+from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lgad_lightning.callbacks import FeatureDistillation
 from lgad_lightning.commands.mistakes import describe
+from lgad_lightning.commands.requeue import RequeueBetweenSteps
 from lgad_lightning.commands.terminal import PhaseProgressBar
 from lgad_lightning.commands.value_types import check_node, check_value
 from lgad_lightning.data import LaneDataModule
@@ -169,7 +170,7 @@ def build_loggers(settings: dict[str, Any]) -> list[Logger]:
     return [build(f"logger.{name}", node) for name, node in settings["logger"].items() if node]
 
 
-def build_trainer(settings: dict[str, Any], callbacks: list[FeatureDistillation]) -> L.Trainer:
+def build_trainer(settings: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
     """The trainer of the phase that the configuration is resolved for.
 
     Args:
@@ -181,10 +182,11 @@ def build_trainer(settings: dict[str, Any], callbacks: list[FeatureDistillation]
     """
     node = settings["trainer"] | settings[settings["phase"]]["trainer"]
     bars = [PhaseProgressBar(settings["phase"])] if node.get("enable_progress_bar", True) else []
+    requeue = [RequeueBetweenSteps()] if SLURMEnvironment.detect() else []
     trainer: L.Trainer = build(
         "trainer",
         node,
-        callbacks=[*build_callbacks(settings), *callbacks, *bars],
+        callbacks=[*build_callbacks(settings), *callbacks, *bars, *requeue],
         logger=build_loggers(settings),
     )
     launcher = trainer.strategy.launcher

@@ -20,6 +20,7 @@ from lgad_lightning.errors import LgadError
 
 SWEEP = "multirun.yaml"
 """What Hydra writes into a sweep's folder."""
+NEEDS_EXTRA = 'needs the extra sweep: pip install "lgad-lightning[sweep]".'
 
 
 def resume_arguments(arguments: list[str]) -> list[str]:
@@ -130,6 +131,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
         )
     if isinstance(error, MissingConfigException) and error.options:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
+        if group == "hydra/launcher" and name.startswith(("joblib", "submitit")):
+            return f"{group}={name} {NEEDS_EXTRA}"
         choices = ", ".join(option for option in error.options if option != "__init__")
         return f"There is no {group}={name}.{nearest(name, error.options)} Choose from {choices}."
     if isinstance(error, OSError) and not isinstance(error, MissingConfigException):

@@ -18,6 +18,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from lgad_lightning import __version__
 from lgad_lightning.commands.build import build, build_module, build_trainer, check_monitor, resolve
+from lgad_lightning.commands.cluster import cluster_arguments
 from lgad_lightning.commands.command_line import check_added, explain, resume_arguments
 from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_variable, resume_command
@@ -25,6 +26,7 @@ from lgad_lightning.commands.run_folder import claimed, save_configuration
 from lgad_lightning.commands.stages import build_teacher, fit_student, fit_teacher, obtain_teacher
 from lgad_lightning.commands.sweep import FIGURES, earlier_job, write_failure
 from lgad_lightning.commands.terminal import close_bars, speak_plainly
+from lgad_lightning.commands.trial import TrialPruned, trial_callbacks
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.data.dataset import collate
 from lgad_lightning.data.source import Split
@@ -47,7 +49,7 @@ def main() -> None:
     logging.raiseExceptions = False  # a log that a full disk does not take costs its line, and nothing else
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        sys.argv[1:] = resume_arguments(sys.argv[1:])
+        sys.argv[1:] = resume_arguments(cluster_arguments(sys.argv[1:]))
         with environment_variable("HYDRA_FULL_ERROR", "1"):  # else Hydra prints the error itself
             run()
     except KeyboardInterrupt:
@@ -70,6 +72,10 @@ def run(cfg: DictConfig) -> float:
         speak_plainly()
         with environment_variable("HYDRA_FULL_ERROR", None), tidied():  # the processes of a ddp training inherit it
             return fit(cfg)
+    except TrialPruned as end:
+        log.info("The trial in %s was %s.", cfg.run_dir, end)
+        write_failure(Path(cfg.run_dir), HydraConfig.get().overrides.task, str(end))
+        return float("nan")
     except Exception as error:
         message = str(error) if isinstance(error, LgadError) else unforeseen(error, cfg)
         if not is_sweep():
@@ -193,7 +199,7 @@ def fit_stages(cfg: DictConfig, resume: bool) -> float:
         callback.check_layers(student)
     check_monitor(settings["monitor"], student, data)
     student.check_classes(data.num_classes)
-    trainer = build_trainer(settings, callbacks)
+    trainer = build_trainer(settings, [*callbacks, *trial_callbacks(settings["monitor"])])
     look_at_data(data)
     save_configuration(cfg)
     log.info("Data: %s.", describe_data(data))

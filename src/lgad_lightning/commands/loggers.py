@@ -1,48 +1,177 @@
+"""Loggers of trackers, which are never a reason for a run to fail or to wait."""
+
 import logging
 import os
+import socket
+from collections.abc import Callable
 from functools import cache
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
+from typing_extensions import override
+
+from lgad_lightning.commands.command_line import SWEEP
+from lgad_lightning.commands.mistakes import describe
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 30
+"""Seconds that a run waits for a tracker, at its start and at its end."""
 
-def wandb_logger(save_dir: str | Path = ".", offline: bool | None = None, **kwargs: Any) -> WandbLogger:
+
+class NeverFails(Logger):
+    """Mixed into a logger: its first error costs one line, and the rest of what it would have logged."""
+
+    given_up = False
+
+    def attempt(self, action: Callable[..., Any], *arguments: Any) -> None:
+        """Calls something, unless an earlier call has failed.
+
+        Args:
+            action: What to call.
+            arguments: What with.
+        """
+        if self.given_up:
+            return
+        try:
+            action(*arguments)
+        except Exception as error:
+            self.given_up = True
+            name = type(self).__name__
+            log.warning("%s logs nothing more of this run, which goes on: %s", name, describe(error))
+            log.debug("%s:", name, exc_info=True)
+
+    @override
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        self.attempt(super().log_metrics, metrics, step)
+
+    @override
+    def log_hyperparams(self, params: Any, *args: Any) -> None:
+        self.attempt(super().log_hyperparams, params, *args)
+
+    @override
+    def finalize(self, status: str) -> None:
+        self.attempt(super().finalize, status)
+
+
+class Wandb(NeverFails, WandbLogger):
+    """Weights & Biases; a run that cannot be begun online is kept offline."""
+
+    @property
+    @override
+    def experiment(self) -> Any:
+        try:
+            return super().experiment
+        except Exception as error:
+            if self._offline:
+                raise
+            say_offline(f"cannot be used ({describe(error)})", Path(self.save_dir or ".").parent)
+            self._offline = True
+            return super().experiment
+
+
+class MLFlow(NeverFails, MLFlowLogger):
+    """MLflow."""
+
+
+def wandb_logger(
+    save_dir: str | Path = ".", offline: bool | None = None, group: str | None = None, **kwargs: Any
+) -> WandbLogger:
     """A Weights & Biases logger that works without an account.
 
     Args:
         save_dir: Folder for wandb's files.
         offline: Keep everything in `save_dir` (`wandb sync` uploads it later). None: offline where no API key is
-            configured, since wandb would otherwise ask for one or wait for the network.
-        kwargs: Further arguments of `lightning.pytorch.loggers.WandbLogger`.
+            configured, since wandb would otherwise ask for one, and where its server cannot be reached.
+        group: The group that the run belongs to. None: the sweep's folder, for jobs of a sweep.
+        kwargs: Further arguments of `lightning.pytorch.loggers.WandbLogger`, and of `wandb.init`.
 
     Returns:
         The logger; it uploads no image and no checkpoint unless told to.
     """
+    import wandb
+
+    folder = Path(save_dir)
     if offline is None:
-        offline = not has_wandb_key()
-        if offline and "WANDB_MODE" not in os.environ:
-            _say_offline(Path(save_dir).parent)
-    Path(save_dir).mkdir(parents=True, exist_ok=True)
-    return WandbLogger(save_dir=save_dir, offline=offline, **kwargs)
+        offline = _stays_offline(folder.parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    times = {"init_timeout": PATIENCE, "finish_timeout": PATIENCE}
+    known = {name: time for name, time in times.items() if name in wandb.Settings.model_fields}
+    settings = {"settings": wandb.Settings(**known)} | kwargs
+    return Wandb(save_dir=save_dir, offline=offline, group=group or sweep_name(folder), **settings)
+
+
+def mlflow_logger(**kwargs: Any) -> MLFlowLogger:
+    """An MLflow logger that does not wait for minutes for a server that does not answer.
+
+    Args:
+        kwargs: Arguments of `lightning.pytorch.loggers.MLFlowLogger`.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(PATIENCE))
+    return MLFlow(**kwargs)
+
+
+def sweep_name(phase: Path) -> str | None:
+    """The name of the sweep that a run is a job of; None for others.
+
+    Args:
+        phase: The folder of a phase of the run.
+    """
+    sweep = phase.absolute().parent.parent
+    return "/".join(sweep.parts[-2:]) if (sweep / SWEEP).is_file() else None
 
 
 def has_wandb_key() -> bool:
     """Whether an API key is configured, in the environment or by `wandb login` (which writes the netrc file)."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
     try:
-        return netrc(os.environ.get("NETRC")).authenticators(host) is not None
+        return netrc(os.environ.get("NETRC")).authenticators(_server().hostname or "") is not None
     except (OSError, NetrcParseError):
         return False
 
 
+def is_reachable(address: str) -> bool:
+    """Whether a server, or the proxy that leads to it, answers within three seconds.
+
+    Args:
+        address: Its URL.
+    """
+    scheme = urlsplit(address).scheme
+    url = urlsplit(getproxies().get(scheme, address))
+    try:
+        with socket.create_connection((url.hostname, url.port or (443 if url.scheme == "https" else 80)), timeout=3):
+            return True
+    except OSError:
+        return False
+
+
 @cache
-def _say_offline(folder: Path) -> None:
-    """Once for a run, whose phases have a logger each."""
-    log.info("wandb: no API key is configured, so the run is kept offline in %s (upload: wandb sync).", folder)
+def say_offline(reason: str, folder: Path) -> None:
+    """Says that wandb stays offline: once for a run, whose phases have a logger each.
+
+    Args:
+        reason: Why.
+        folder: The run's folder.
+    """
+    log.info("wandb: %s, so the run is kept offline in %s (upload: wandb sync).", reason, folder)
+
+
+def _stays_offline(run_dir: Path) -> bool:
+    reason = ""
+    if not has_wandb_key():
+        reason = "no API key is configured"
+    elif "WANDB_MODE" not in os.environ and not is_reachable(_server().geturl()):
+        reason = f"{_server().hostname} cannot be reached"
+    if reason and "WANDB_MODE" not in os.environ:
+        say_offline(reason, run_dir)
+    return bool(reason)
+
+
+def _server() -> Any:
+    return urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))

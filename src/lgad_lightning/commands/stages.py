@@ -26,6 +26,9 @@ from lgad_lightning.modules.weights import read_checkpoint
 
 log = logging.getLogger(__name__)
 
+REQUEUED = "hpc_ckpt_*.ckpt"
+"""What Lightning saves in a phase's folder when Slurm announces that the job ends."""
+
 
 class Teacher(NamedTuple):
     """A teacher to be trained, or with weights already if `teacher.checkpoint` gives some."""
@@ -80,6 +83,7 @@ def obtain_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> None
         )
     log.info("Stage 1 of 2: training the teacher (%s) for %s.", describe_module(module), describe_length(trainer))
     trainer.fit(module, data, ckpt_path=resume_point(folder, ["last.ckpt"]) if resume else None)
+    drop_requeued(trainer, folder)
     if cached is not None and trainer.is_global_zero and (last := kept_checkpoint(trainer, None)):
         try:
             copy_whole(Path(last), cached)
@@ -105,6 +109,7 @@ def fit_student(
         f"distilled by {under}" if under else "without distillation",
     )
     trainer.fit(student, data, ckpt_path=resume_point(folder, ["last.ckpt", "best.ckpt"]) if resume else None)
+    drop_requeued(trainer, folder)
     best = kept_checkpoint(trainer, settings["monitor"])
     log.info("Test: the weights of the best %s, %s.", settings["monitor"], best or "the last ones")
     trainer.test(student, data, ckpt_path=best or None, verbose=False)
@@ -124,19 +129,29 @@ def resume_point(phase: Path, names: Sequence[str]) -> Path | None:
 
     Args:
         phase: The phase's folder.
-        names: Its checkpoints, the newest first; damaged ones are passed over with a line.
+        names: Its checkpoints; damaged ones are passed over with a line. Of equally new ones the first counts, and
+            before what was saved when Slurm queued the job again.
 
     Returns:
         None if none can be read: the phase begins anew.
     """
-    for path in (phase / "checkpoints" / name for name in names):
+    newest, last = None, -1
+    for path in (*(phase / "checkpoints" / name for name in names), *phase.glob(REQUEUED)):
         if is_whole(path):
-            rank_zero_only(rewind)(phase / LOG, read_checkpoint(path)["global_step"])
-            return path
-        if path.is_file():
+            step = read_checkpoint(path)["global_step"]
+            newest, last = (path, step) if step > last else (newest, last)
+        elif path.is_file():
             log.warning("The checkpoint %s is damaged and passed over.", path)
-    rank_zero_only(rewind)(phase / LOG, 0)
-    return None
+    rank_zero_only(rewind)(phase / LOG, max(last, 0))
+    return newest
+
+
+def drop_requeued(trainer: L.Trainer, phase: Path) -> None:
+    """Removes what was saved when Slurm queued a job again: Lightning would take it for the newest weights."""
+    if trainer.is_global_zero:
+        for path in phase.glob(REQUEUED):
+            path.unlink()
+    trainer.strategy.barrier()
 
 
 def kept_checkpoint(trainer: L.Trainer, monitor: str | None) -> str:

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from lgad_lightning.callbacks import FeatureDistillation, LabelGuidedAttentionDistillation
 from lgad_lightning.callbacks.sight import see
 from lgad_lightning.commands.figures import print_results, write_json
+from lgad_lightning.commands.trackers import log_test
 from lgad_lightning.data import LaneBatch, LaneDataModule
 from lgad_lightning.data.dataset import collate
 from lgad_lightning.modules import LaneStudent
@@ -45,7 +46,9 @@ def report(
     write_json(results, run_dir / "metrics.json")
     print_results(results)
     frames = frames_to_draw(data, count=6, device=student.device)
-    see(student, frames, distillation, count=6).write(run_dir / "pictures" / "test.png")
+    picture = see(student, frames, distillation, count=6).write(run_dir / "pictures" / "test.png")
+    if links := log_test(trainer, results, picture):
+        write_json(results | {"trackers": links}, run_dir / "metrics.json")
     log.info("Figures, predictions, pictures and checkpoints are in %s.", run_dir)
 
 

@@ -5,6 +5,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
-from lgad_lightning.commands.command_line import swept
+from lgad_lightning.commands.command_line import NEEDS_EXTRA, swept
 from lgad_lightning.commands.figures import format_figure, plain_console, write_json
+from lgad_lightning.commands.trial import SWEEPER
 from lgad_lightning.errors import LgadError
 from lgad_lightning.longwork.whole_file import whole_file
 
 FAILED = "failed.json"
 FIGURES = ("f1", "accuracy", "iou")
+PRUNED = "pruned"
+"""How the reason begins for which a trial was given up."""
 
 
 class SweepTable(Callback):
@@ -29,7 +33,9 @@ class SweepTable(Callback):
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuses the folder of another sweep."""
+        """Refuses a search without Optuna, and the folder of another sweep."""
+        if config.hydra.sweeper._target_ == SWEEPER and find_spec("optuna") is None:
+            sys.exit(f"lgad-fit: hydra/sweeper=optuna {NEEDS_EXTRA}")
         folder = Path(config.hydra.sweep.dir)
         if (jobs := job_folders(folder)) and swept(folder) != list(config.hydra.overrides.task):
             sys.exit(
@@ -48,7 +54,7 @@ class SweepTable(Callback):
         for line in lines:
             table.add_row(*line)
         plain_console().print(table)
-        if failed := [row["job"] for row in rows if row["error"]]:
+        if failed := [row["job"] for row in rows if row["error"] and not row["error"].startswith(PRUNED)]:
             sys.exit(f"lgad-fit: {len(failed)} of {len(rows)} jobs failed: {', '.join(failed)}.")
 
 

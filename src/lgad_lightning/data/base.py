@@ -21,6 +21,7 @@ from lgad_lightning.data.settings import check_choice, check_whole
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.data.stream import StreamSource, is_packed
 from lgad_lightning.errors import LgadError
+from lgad_lightning.internals import batches_done
 
 log = logging.getLogger(__name__)
 
@@ -300,6 +301,8 @@ class LaneDataModule(L.LightningDataModule, ABC):
     def _loader(self, split: str) -> DataLoader[LaneBatch]:
         ranks = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         sampler = EpochSampler(self.datasets[split], self.seed, split == "train", *ranks)
+        if (trainer := self.trainer) and split == "train":
+            sampler.seen = lambda: batches_done(trainer) * self.batch_size
         return load_batches(self.datasets[split], sampler, self.batch_size, self.num_workers, train=split == "train")
 
     def on_after_batch_transfer(self, batch: LaneBatch, dataloader_idx: int) -> LaneBatch:

@@ -1,6 +1,6 @@
 """The order of training: a function of seed and epoch alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -42,11 +42,13 @@ class EpochSampler(DistributedSampler[SampleKey]):
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed)
         total = len(dataset)  # type: ignore[arg-type]
         self.num_samples = total // num_replicas if shuffle else len(range(rank, total, num_replicas))
+        self.seen: Callable[[], int] = int
+        """Tells how many of its samples an epoch has had before the training was interrupted; they are left out."""
 
     def __iter__(self) -> Iterator[SampleKey]:
         total = len(self.dataset)  # type: ignore[arg-type]
         order = torch.arange(total)
         if self.shuffle:
             order = torch.randperm(total, generator=torch.Generator().manual_seed(self.seed + 1_000_003 * self.epoch))
-        for index in order[self.rank :: self.num_replicas][: self.num_samples].tolist():
+        for index in order[self.rank :: self.num_replicas][self.seen() : self.num_samples].tolist():
             yield SampleKey(index, self.epoch)

@@ -4,7 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Run:
         config: Its configuration, by the full name of each key.
         figures: The test's figures by name: `f1`, `iou`, and `night/f1` for a scenario.
         data: What it was trained on: `module`, `root` and `identity`.
+        links: The addresses at which trackers show it, by their names.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class Run:
     config: Mapping[str, Any]
     figures: Mapping[str, float]
     data: Mapping[str, str]
+    links: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -87,8 +89,7 @@ def read_run(folder: Path) -> Run:
     failed = _read(folder / "failed.json", json.loads) or {}
     overrides = tuple(_read(folder / ".hydra" / "overrides.yaml", yaml.safe_load) or failed.get("overrides", ()))
     if metrics is None:
-        state = f"failed: {failed['error']}" if failed else "interrupted" if config else "ended before it began"
-        return Run(folder, state, overrides, config, {}, {})
+        return Run(folder, _state(failed, bool(config)), overrides, config, {}, {})
     if config.get("stage") == "teacher":
         return Run(folder, "a teacher's run", overrides, config, {}, {})
     try:
@@ -97,11 +98,20 @@ def read_run(folder: Path) -> Run:
         figures = {name: float(value) for name, value in total.items()}
         figures |= {f"{name}/{key}": float(value) for name, row in scenarios for key, value in row.items()}
         data = {"module": str(config["data._target_"]), **metrics.get("data", {})}
+        links = {name: str(url) for name, url in metrics.get("trackers", {}).items() if str(url).startswith("http")}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LgadError(
             f"{folder / 'metrics.json'} holds no test of a student (stage=teacher writes others)."
         ) from error
-    return Run(folder, "", overrides, config, figures, data)
+    return Run(folder, "", overrides, config, figures, data, links)
+
+
+def _state(failed: Mapping[str, Any], begun: bool) -> str:
+    """Why a run has no figures."""
+    if not failed:
+        return "interrupted" if begun else "ended before it began"
+    reason = str(failed["error"])
+    return reason if reason.startswith("pruned") else f"failed: {reason}"
 
 
 def read_curves(log: Path) -> dict[str, Curve]:

@@ -65,6 +65,7 @@ def run_page(run: Run, data: Tested | str) -> bytes:
         "tiles": tiles(run.figures),
         "command_line": command(run),
         "facts": facts(run),
+        "links": run.links,
         "scenarios": _scenarios(run.figures, charts),
         "training": _training(run, charts),
         "lanes": _lanes(run, data, charts),
