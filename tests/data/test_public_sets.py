@@ -204,6 +204,20 @@ def test_both_kinds_of_labels_of_bdd100k_show_the_same(labels: str, tmp_path: Pa
     assert with_kerbs.label(0, Frame(720, 1280), (720, 1280)).any()
 
 
+def test_centres_of_bdd100k_lie_between_the_outlines(tmp_path: Path) -> None:
+    bdd100k(tmp_path)
+    data = BDD100KDataModule(tmp_path, labels="centres", test_stroke=2 / 1280)
+    train, test = (data.open(split) for split in ("train", "test"))
+    pair, alone = train.lanes(0, (720, 1280))  # the curve has no partner
+    assert pair.points[[0, -1]].tolist() == [[306, 719], [602, 400]]
+    outlines = BDD100KDataModule(tmp_path, labels="polygons").open("train").lanes(0, (720, 1280))
+    assert alone.points.tolist() == outlines[2].points.tolist()
+    thick, thin = (source.label(0, Frame(720, 1280), (720, 1280)) for source in (train, test))
+    assert [np.flatnonzero(label[600, :700]).mean() for label in (thick, thin)] == pytest.approx([416.5, 416.5], abs=1)
+    assert 2.5 < thick.sum() / thin.sum() < 5  # 8 and 2 px, as OpenCV draws them
+    assert data.identity != BDD100KDataModule(tmp_path, labels="polygons", test_stroke=2 / 1280).identity
+
+
 def test_real_openlane(shared_dir: Path, tmp_path: Path) -> None:
     real = shared_dir / "formats/openlane"
     for part in ("training", "validation"):
