@@ -27,14 +27,12 @@ class ImageLanes(NamedTuple):
         lanes: Polylines in pixels of the image.
         slots: The slot of each lane, from 1; None where the slopes are to tell.
         size: Height and width of the image as the file has them, None where it does not say.
-        rows: The `h_samples` that the lanes were given in, None but in TuSimple's format.
     """
 
     image: str
     lanes: list[Polyline]
     slots: list[int] | None = None
     size: tuple[int, int] | None = None
-    rows: list[int] | None = None
 
 
 def polyline(points: Any, where: str) -> Polyline:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from lgad_lightning.annotations.bdd100k import CATEGORIES, LANES, lane_pixels, read_bdd100k
 from lgad_lightning.annotations.outlines import middle_lines
 from lgad_lightning.annotations.polylines import to_lanes
+from lgad_lightning.annotations.records import KeptRecords
 from lgad_lightning.data.annotated import RecordsSource
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.official import OfficialCounts
@@ -153,7 +154,8 @@ class BDD100KDataModule(LaneDataModule):
         bare = [name for name in names if PurePosixPath(name).name not in found]
         if bare:
             raise LgadError(f"{labels} has no labels for {bare[0]} and {len(bare) - 1} more images.")
-        records = ((labels, found[PurePosixPath(name).name]._replace(image=name)) for name in names)
-        source = (BDD100KCentres if self.labels == "centres" else RecordsSource)(self.root, records, 1)
+        records = KeptRecords(labels, (found[PurePosixPath(name).name] for name in names))
+        kind = BDD100KCentres if self.labels == "centres" else RecordsSource
+        source = kind(self.root, [records], 1, names=Strings(names))
         source.stroke = self.stroke if split == "train" else self.test_stroke
         return source
