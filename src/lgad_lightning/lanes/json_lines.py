@@ -52,7 +52,7 @@ def parse_json_line(line: str | bytes, where: str, strict: bool = False) -> Any:
     except LgadError as error:
         raise LgadError(f"{where}: {error}") from error
     except UnicodeDecodeError as error:
-        raise LgadError(f"{where}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+        raise LgadError(f"{where}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
     except json.JSONDecodeError as error:
         raise LgadError(f"{where}: not JSON: {error.msg} at column {error.colno}") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
