@@ -12,6 +12,7 @@ from lgad_lightning.lanes import (
     parse_lines,
     read_lines,
     read_tusimple,
+    tusimple_row,
     write_lines,
     write_tusimple,
 )
@@ -209,3 +210,15 @@ def test_json_that_is_no_frame_is_refused(tmp_path, line):
     (tmp_path / "label.json").write_text(line)
     with pytest.raises(LgadError, match=r"label\.json:1: "):
         read_tusimple(tmp_path / "label.json")
+
+
+def test_a_lane_that_only_ends_on_a_row_is_interpolated() -> None:
+    lane = Lane([[300, 719], [332, 400]], (720, 1280))
+    row = tusimple_row(lane, TUSIMPLE_ROWS)
+    assert [x >= 0 for x in row] == [y >= 400 for y in TUSIMPLE_ROWS]
+    assert row[-1] == pytest.approx(300.9, abs=0.1)
+
+
+def test_rows_before_the_first_one_make_no_difference_to_gaps() -> None:
+    lane = Lane([[10, 160], [20, 240], [40, 260]], (720, 1280))
+    assert tusimple_row(lane, [240, 250, 260, 270]) == [20, -2, 40, -2]

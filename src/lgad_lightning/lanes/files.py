@@ -132,8 +132,9 @@ def tusimple_row(lane: Lane, h_samples: Sequence[int]) -> list[float]:
         [-2.0, 600.0, 590.0, 580.0]
     """
     columns = dict(zip(lane.points[:, 1].tolist(), lane.points[:, 0].tolist(), strict=True))
-    first, last = min(h_samples, default=0), max(h_samples, default=0)
-    if {y for y in columns if first <= y <= last} <= set(h_samples):
+    rows, first, last = set(h_samples), min(h_samples, default=0), max(h_samples, default=0)
+    step = (last - first) / max(len(h_samples) - 1, 1)  # lanes may go on in it beyond the rows
+    if all(y in rows if first <= y <= last else step and (y - first) % step == 0 for y in columns):
         row = [columns.get(y, _MISSING) for y in h_samples]
     else:
         row = lane.x_at(h_samples).tolist()
