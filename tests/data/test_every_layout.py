@@ -1,5 +1,6 @@
 """What every layout must stand: packed and read back, checked, and written in the other layouts."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from lgad_lightning.curation.layouts import layouts, open_data
 from lgad_lightning.curation.pack import pack
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.data.source import SPLITS
+from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane
 from tests.helpers.layouts import EVERY
 from tests.helpers.packed import assert_same_batches
@@ -82,3 +84,46 @@ def assert_same_lane(one: Lane, other: Lane, exactly: bool) -> None:
         inside = (one.points[:, 0] >= 0).all()
         high = np.ptp(one.points[:, 1]) > 30
         assert len(rows) > 1 or not inside or not high
+
+
+HOSTILE = {
+    "nothing": lambda text: b"",
+    "a byte-order mark": lambda text: b"\xef\xbb\xbf" + text,
+    "CRLF": lambda text: text.replace(b"\n", b"\r\n"),
+    "UTF-16": lambda text: text.decode("latin-1").encode("utf-16"),
+    "cut off": lambda text: text[: len(text) // 2],
+    "twice": lambda text: text + text,
+    "zeros": lambda text: bytes(len(text)),
+    "not a number": lambda text: text.replace(b"5", b"NaN"),
+    "huge numbers": lambda text: text.replace(b"5", b"1e300"),
+    "minus": lambda text: text.replace(b"1", b"-1"),
+    "text for numbers": lambda text: re.sub(rb"\d+", b'"x"', text),
+    "null": lambda text: re.sub(rb"\d+", b"null", text),
+    "lists in lists": lambda text: text.replace(b"[", b"[[[").replace(b"]", b"]]]"),
+    "deep": lambda text: b"[" * 50_000,
+    "many lanes": lambda text: b"1 2 3 4\n" * 9_999,
+    "keys twice": lambda text: text.replace(b"{", b'{"x": 1, "x": 2, '),
+    "an image": lambda text: b"\x89PNG\r\n\x1a\n" + bytes(50),
+    "other kinds": lambda text: text.replace(b"[", b"{").replace(b"]", b"}"),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if "masks" not in name and "centres" not in name])
+def test_hostile_files_are_counted_findings(name: str, tmp_path: Path) -> None:
+    opened(name, tmp_path / "files")
+    texts = [
+        path for path in sorted((tmp_path / "files").rglob("*")) if path.suffix in (".txt", ".json", ".jsonl", ".xml")
+    ]
+    of_each_kind = {"".join(path.suffixes): path for path in texts}
+    assert of_each_kind
+    for path in of_each_kind.values():
+        content = path.read_bytes()
+        for spoil in HOSTILE.values():
+            path.write_bytes(spoil(content))
+            try:
+                result = check_data(opened(name, tmp_path / "files"), workers=0)
+            except LgadError:
+                continue  # the layout is not recognised any more
+            assert result["ok"] or any(found["severity"] == "error" for found in result["findings"].values())
+        path.write_bytes(content)
+    assert check_data(opened(name, tmp_path / "files"), workers=0)["ok"]
