@@ -61,6 +61,7 @@ def test_what_is_converted_has_the_same_images_and_lanes(name: str, to: Target, 
     assert after.layout == to
     result = check_data(after, workers=0)
     assert result["ok"], result["findings"]
+    assert "disagree" not in result["findings"]
     for split in SPLITS:
         first, second = before.open(split), after.open(split)
         assert len(first) == len(second)

@@ -124,13 +124,14 @@ def _write(source: LaneSource, folder: Path, split: Split, to: Target, index: in
     _copy(source.root / source.names[index], folder / name)
     if to == "tusimple":
         return _Written(name, None, None, _record(name, lanes, size))
-    write_lines((folder / name).with_suffix(".lines.txt"), lanes)
     bits = None
     mask = source.checked_mask(index, size)
     if mask is not None and (to == "folder" or source.num_slots == CULANE_SLOTS):
         place = MASKS[split] if to == "culane" else "masks"
         _write_mask(folder / place / PurePosixPath(name).with_suffix(".png"), mask)
         bits = "".join(str(int((mask == slot).any())) for slot in range(1, source.num_slots + 1))
+    if to == "culane" or mask is None or not source.traced:  # else they are traced from the mask again
+        write_lines((folder / name).with_suffix(".lines.txt"), lanes)
     return _Written(name, bits, source.scenario(index), None)
 
 
