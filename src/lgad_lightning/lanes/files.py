@@ -239,10 +239,10 @@ def tusimple_frame(record: Any, where: str, image_size: tuple[int, int] = TUSIMP
 
 
 def _are_numbered(text: str) -> bool:
-    """Whether every line begins with its number, from 0 or 1, as some converters write it."""
+    """Whether every line begins with a number of its own, of the line or of the slot, as some converters write it."""
     rows = [_numbers(line)[0] for line in split_lines(text) if line.strip()]
-    first = [row[0] for row in rows if len(row) % 2]
-    return len(first) == len(rows) and first in ([*range(len(rows))], [*range(1, len(rows) + 1)])
+    first = {row[0] for row in rows if len(row) % 2}
+    return len(first) == len(rows) and all(number.is_integer() and 0 <= number <= len(rows) + 8 for number in first)
 
 
 def _are_numbers(values: Any) -> bool:
