@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import pytest
+import torch
 
 from lgad_lightning.commands import export, predict
 from tests.conftest import CHECKOUT
@@ -32,6 +33,19 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     told = capsys.readouterr().out.splitlines()
     assert "ego-left" in told[1]
     assert told[-1].startswith("2 [(")
+
+
+def test_the_program_of_torch_export_computes_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    student = make_student()
+    save_checkpoint(student, Path("best.ckpt"))
+    for block in re.findall(r"```python\n(.*?)```", EXPORT, re.DOTALL):
+        exec(block, {})
+    image = torch.rand(1, 3, *student.preprocessing.input_size)
+    with torch.no_grad():
+        found = torch.export.load("lanes.pt2").module()(image)
+        expected = student.network.eval()(image)
+    assert torch.allclose(found[0], expected.logits, atol=1e-5)
 
 
 def test_what_the_pages_type_is_understood() -> None:

@@ -15,7 +15,7 @@ from lgad_lightning.annotations.curvelanes import read_curvelanes
 from lgad_lightning.annotations.labelme import read_labelme
 from lgad_lightning.annotations.llamas import read_llamas
 from lgad_lightning.annotations.openlane import read_openlane
-from lgad_lightning.annotations.records import read_records
+from lgad_lightning.annotations.records import open_records
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import read_lines
 
@@ -60,7 +60,8 @@ FORMATS: dict[str, tuple[str, str, str, Read]] = {
 
 
 def lanes_of(path: Path) -> list[Any]:
-    return [lane for record in read_records(path) for lane in record.lanes]
+    records = open_records(path)
+    return [lane for index in range(len(records.names)) for lane in records.record(index).lanes]
 
 
 VALUES = [

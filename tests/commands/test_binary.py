@@ -25,6 +25,6 @@ def test_binary_masks_through_lgad_fit(tmp_path: Path) -> None:
                 cv2.imwrite(str(path), np.where(content, 255, 0) if folder == "masks" else content)
     run("lgad-fit", "data=binary", "data.root=OWN", *OWN, "hydra.run.dir=run", folder=tmp_path)
     results = json.loads((tmp_path / "run/metrics.json").read_text())
-    assert set(results["total"]) == {"f1", "precision", "recall", "pixel_iou"}
+    assert set(results["total"]) == {"f1", "precision", "recall", "pixel_iou", "image_recall", "image_iou"}
     assert results["pixels"]["iou"] == pytest.approx(results["total"]["pixel_iou"], abs=1e-4)
     assert len(list((tmp_path / "run/predictions").rglob("*.lines.txt"))) == 9

@@ -76,6 +76,7 @@ def test_every_experiment_builds_its_parts(experiment: str) -> None:
         ("culane_erfnet", {"lr": 0.01, "input": [208, 976], "crop": 240, "batch": 12, "epochs": 12}),
         ("culane_resnet34", {"lr": 0.2, "input": [288, 800], "crop": 0, "batch": 20, "epochs": 12}),
         ("tusimple_enet", {"lr": 0.01, "input": [368, 640], "crop": 0, "batch": 12, "steps": 50_000}),
+        ("bdd100k_enet", {"lr": 0.01, "input": [360, 640], "crop": 0, "batch": 12, "steps": 60_000}),
         ("tusimple_erfnet", {"lr": 0.2, "input": [360, 640], "crop": 0, "batch": 20, "epochs": 50}),
     ],
 )

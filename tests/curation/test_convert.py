@@ -15,6 +15,7 @@ from lgad_lightning.data import CULaneDataModule, LaneDataModule, LaneFolderData
 from lgad_lightning.data.source import SPLITS
 from lgad_lightning.data.synthetic import SyntheticData, generate
 from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Lane, TuSimpleFrame, read_tusimple, write_tusimple
 from lgad_lightning.metrics.functional import culane_counts, culane_scores
 
 KINDS = {"culane": CULaneDataModule, "tusimple": TuSimpleDataModule, "folder": LaneFolderDataModule}
@@ -92,7 +93,7 @@ def test_what_is_there_is_not_replaced_and_what_is_wrong_is_told(roads: Path, tm
         (tmp_path / "own/train").mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(tmp_path / "own" / name), np.zeros((60, 120, 3), np.uint8))
         (tmp_path / "own" / name).with_suffix(".lines.txt").write_text("")
-    with pytest.raises(LgadError, match="one name"):
+    with pytest.raises(LgadError, match="would both be called"):
         convert(open_data(tmp_path / "own"), tmp_path / "out", "culane", workers=0)
 
 
@@ -107,3 +108,44 @@ def test_an_interrupted_conversion_is_continued(roads: Path, tmp_path: Path) -> 
     image.write_bytes(content)
     convert(module, tmp_path / "out", "folder", workers=0)
     assert len(open_data(tmp_path / "out").open("test")) == 9
+
+
+def own(root: Path, name: str, shade: int, lines: str) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((720, 1280, 3), shade, np.uint8))
+    path.with_suffix(".lines.txt").write_text(lines)
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_images_of_one_name_in_two_splits_stay_two(to: Target, tmp_path: Path) -> None:
+    for number, split in enumerate(SPLITS):
+        own(tmp_path / "own", f"{split}/0.png", 50 * number, "300 700 600 400\n")
+    convert(open_data(tmp_path / "own"), tmp_path / "out", to, workers=0)
+    after = open_data(tmp_path / "out")
+    assert [after.open(split).image(0)[0, 0, 0] for split in SPLITS] == [0, 50, 100]
+
+
+def test_points_far_apart_that_lie_on_tusimples_rows_are_joined(tmp_path: Path) -> None:
+    for split in SPLITS:
+        own(tmp_path / "own", f"{split}/0.png", 0, "300 700 600 400\n")
+    convert(open_data(tmp_path / "own"), tmp_path / "out", "tusimple", workers=0)
+    (lane,) = open_data(tmp_path / "out").open("train").lanes(0, (720, 1280))
+    assert lane.points[:, 1].tolist() == list(range(400, 701, 10))
+    assert lane.x_at([550]).tolist() == [450]
+
+
+def test_gaps_of_tusimples_lanes_stay_gaps(tmp_path: Path) -> None:
+    rows = list(range(160, 711, 10))
+    columns = [-2 if y in (300, 310, 500) or y > 690 else 900 - y for y in rows]
+    for name in ("label_data_0313", "label_data_0601", "label_data_0531", "test_label"):
+        own(tmp_path / "own", f"clips/{name}/20.jpg", 0, "")
+        frame = TuSimpleFrame(f"clips/{name}/20.jpg", [lane_of(columns, rows)], tuple(rows))
+        write_tusimple(tmp_path / f"own/{name}.json", [frame])
+    convert(open_data(tmp_path / "own"), tmp_path / "out", "tusimple", workers=0)
+    (frame,) = read_tusimple(tmp_path / "out/test_label.json")
+    assert frame.lanes == [lane_of(columns, rows)]
+
+
+def lane_of(columns: list[int], rows: list[int]) -> Lane:
+    return Lane([(x, y) for x, y in zip(columns, rows, strict=True) if x >= 0], (720, 1280))

@@ -154,6 +154,7 @@ def test_masks(values: Any, mask_values: Any, num_slots: int, expected: set[int]
     [
         ((60, 120), {}, r"60 times 1 to 2: multiplied for viewing\? .* mask_values={60: 1, 120: 2}"),
         ((5, 10), {"mask_values": {5: 1}}, "holds 10"),
+        ((255, 255), {}, r"0 and 255 alone.*num_slots=1"),
         (((0, 0, 255), (255, 0, 0)), {}, "colours: say which"),
         (((0, 0, 255), (255, 0, 0)), {"mask_values": {"#ff0000": 1}}, "#0000ff"),
     ],
@@ -163,6 +164,12 @@ def test_masks_of_other_values_say_why(values: Any, options: Any, message: str, 
     mask(tmp_path / "train/masks/0.png", values)
     with pytest.raises(LgadError, match=message):
         classes(module(tmp_path, **options))
+
+
+def test_a_mask_may_ignore_all_that_it_shows_where_its_values_are_given(tmp_path: Path) -> None:
+    image(tmp_path / "train/images/0.jpg")
+    mask(tmp_path / "train/masks/0.png", (255, 255))
+    assert classes(module(tmp_path, mask_values={1: 1, 2: 2, 255: 255})) == {0, 255}
 
 
 def test_what_is_made_of_masks_is_cached_by_their_table(tmp_path: Path) -> None:

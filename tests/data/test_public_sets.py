@@ -1,12 +1,10 @@
 """CurveLanes, LLAMAS, OpenLane and BDD100K, on files written after their descriptions and on the real ones at hand."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
@@ -21,82 +19,9 @@ from lgad_lightning.data import (
     OpenLaneDataModule,
 )
 from lgad_lightning.lanes import Frame
+from tests.helpers.layouts import LEFT, LLAMAS_LANES, bdd100k, curvelanes, image, llamas, openlane, write
 
-LEFT, RIGHT = [[300.5, 589.0], [600.0, 400.0]], [[1300.5, 589.0], [900.0, 400.0]]
-
-
-def image(path: Path, height: int, width: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.zeros((height, width, 3), np.uint8))
-
-
-def write(path: Path, value: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value))
-
-
-def curvelanes(root: Path) -> None:
-    for part, size in (("train", (590, 1640)), ("valid", (1440, 2560))):
-        image(root / part / "images/a.jpg", *size)
-        lines = [[{"x": str(x), "y": str(y)} for x, y in lane] for lane in (LEFT, RIGHT)]
-        write(root / part / "labels/a.lines.json", {"Lines": lines})
-
-
-def marker(x: float, y: float, end_x: float, end_y: float, z: float) -> dict[str, Any]:
-    world = {"world_start": {"x": "0", "y": "0", "z": str(z)}, "world_end": {"x": "0", "y": "0", "z": str(z + 3)}}
-    pixels = {"pixel_start": {"x": str(x), "y": str(y)}, "pixel_end": {"x": str(end_x), "y": str(end_y)}}
-    return world | pixels
-
-
-LLAMAS_LANES = [
-    {"lane_id": "l0", "markers": [marker(500, 600, 520, 560, 8), marker(560, 480, 570, 460, 20)]},
-    {"lane_id": "r0", "markers": [marker(800, 650, 780, 600, 6), marker(700, 400, 690, 375, 30)]},
-    {"lane_id": "r2", "markers": [marker(1200, 500, 1100, 450, 9), marker(900, 350, 880, 340, 40)]},
-    {"lane_id": "l1", "markers": [marker(100, 500, 110, 490, 9), marker(120, 495, 130, 485, 12)]},  # too low to count
-]
-
-
-def llamas(root: Path) -> None:
-    for part in ("train", "valid"):
-        image(root / f"color_images/{part}/{part}-drive/1_color_rect.png", 717, 1276)
-        write(root / f"labels/{part}/{part}-drive/1.json", {"projection_matrix": [], "lanes": LLAMAS_LANES})
-
-
-def openlane(root: Path) -> None:
-    for part in ("training", "validation"):
-        image(root / f"images/{part}/segment-{part}/1.jpg", 1280, 1920)
-        lines = [
-            {"uv": [[400, 700], [1279, 700]], "category": 1, "attribute": 2},
-            {"uv": [[1500, 1200], [1279, 700]], "category": 2, "attribute": 3},
-            {"uv": [[5, 300], [900, 800]], "category": 20, "attribute": 0},
-        ]
-        write(root / f"lane3d_1000/{part}/segment-{part}/1.json", {"lane_lines": lines, "file_path": "x"})
-
-
-def bdd100k(root: Path) -> None:
-    outlines = [[[300, 719], [600, 400]], [[312, 719], [604, 400]]]
-    labels: list[dict[str, Any]] = [
-        {"category": "single white", "poly2d": [{"vertices": line, "types": "LL"}]} for line in outlines
-    ]
-    curve = {"vertices": [[900, 700], [850, 600], [800, 500], [790, 420]], "types": "LCCC"}
-    labels += [
-        {"category": "double yellow", "attributes": {"laneDirection": "parallel"}, "poly2d": [curve]},
-        {"category": "single white", "attributes": {"laneDirection": "vertical"}, "poly2d": [curve]},
-        {"category": "road curb", "poly2d": [curve]},
-    ]
-    for part in ("train", "val"):
-        image(root / "images/100k" / part / "a.jpg", 720, 1280)
-        mask = np.full((720, 1280), 255, np.uint8)
-        across, kerb = [[5, 500], [300, 500]], [[5, 600], [90, 600]]
-        for value, line in ((6, outlines[0]), (6, outlines[1]), (6 + 32, across), (4, kerb)):
-            cv2.polylines(mask, [np.array(line, np.int32)], False, value, 2)
-        path = root / "labels/lane/masks" / part / "a.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), mask)
-        write(root / f"labels/lane/polygons/lane_{part}.json", [{"name": "a.jpg", "labels": labels}])
-
-
-SETS: dict[str, tuple[Callable[[Path], None], type[LaneDataModule], set[int], int]] = {
+SETS: dict[str, tuple[Callable[[Path], object], type[LaneDataModule], set[int], int]] = {
     "curvelanes": (curvelanes, CurveLanesDataModule, {0, 5, 6}, 2),
     "llamas": (llamas, LLAMASDataModule, {0, 2, 3, 4}, 3),
     "openlane": (openlane, OpenLaneDataModule, {0, 2, 3}, 2),
@@ -202,6 +127,20 @@ def test_both_kinds_of_labels_of_bdd100k_show_the_same(labels: str, tmp_path: Pa
     assert not label[600, 5:90].any()  # a kerb
     with_kerbs = BDD100KDataModule(tmp_path, labels=labels, categories=["road curb"]).open("train")
     assert with_kerbs.label(0, Frame(720, 1280), (720, 1280)).any()
+
+
+def test_centres_of_bdd100k_lie_between_the_outlines(tmp_path: Path) -> None:
+    bdd100k(tmp_path)
+    data = BDD100KDataModule(tmp_path, labels="centres", test_stroke=2 / 1280)
+    train, test = (data.open(split) for split in ("train", "test"))
+    pair, alone = train.lanes(0, (720, 1280))  # the curve has no partner
+    assert pair.points[[0, -1]].tolist() == [[306, 719], [602, 400]]
+    outlines = BDD100KDataModule(tmp_path, labels="polygons").open("train").lanes(0, (720, 1280))
+    assert alone.points.tolist() == outlines[2].points.tolist()
+    thick, thin = (source.label(0, Frame(720, 1280), (720, 1280)) for source in (train, test))
+    assert [np.flatnonzero(label[600, :700]).mean() for label in (thick, thin)] == pytest.approx([416.5, 416.5], abs=1)
+    assert 2.5 < thick.sum() / thin.sum() < 5  # 8 and 2 px, as OpenCV draws them
+    assert data.identity != BDD100KDataModule(tmp_path, labels="polygons", test_stroke=2 / 1280).identity
 
 
 def test_real_openlane(shared_dir: Path, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from lgad_lightning.lanes import (
     parse_lines,
     read_lines,
     read_tusimple,
+    tusimple_row,
     write_lines,
     write_tusimple,
 )
@@ -209,3 +211,30 @@ def test_json_that_is_no_frame_is_refused(tmp_path, line):
     (tmp_path / "label.json").write_text(line)
     with pytest.raises(LgadError, match=r"label\.json:1: "):
         read_tusimple(tmp_path / "label.json")
+
+
+def test_a_lane_that_only_ends_on_a_row_is_interpolated() -> None:
+    lane = Lane([[300, 719], [332, 400]], (720, 1280))
+    row = tusimple_row(lane, TUSIMPLE_ROWS)
+    assert [x >= 0 for x in row] == [y >= 400 for y in TUSIMPLE_ROWS]
+    assert row[-1] == pytest.approx(300.9, abs=0.1)
+
+
+def test_rows_before_the_first_one_make_no_difference_to_gaps() -> None:
+    lane = Lane([[10, 160], [20, 240], [40, 260]], (720, 1280))
+    assert tusimple_row(lane, [240, 250, 260, 270]) == [20, -2, 40, -2]
+
+
+@pytest.mark.parametrize("numbers", [(0, 1), (1, 2), ("1.0", "2.0"), (3, 2), (1,)])
+def test_lines_that_begin_with_a_number_of_their_own_are_named(numbers: tuple[object, ...], tmp_path: Path) -> None:
+    path = tmp_path / "a.lines.txt"
+    path.write_text("".join(f"{number} 300 589 400 300\n" for number in numbers))
+    with pytest.raises(LgadError, match="begins with its number"):
+        read_lines(path)
+
+
+@pytest.mark.parametrize("text", ["300 589 400\n", "1 300 589\n1 300 589\n", "1 300 589\n300 589 400 300\n"])
+def test_other_lines_of_an_odd_length_are_not_called_numbered(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.lines.txt").write_text(text)
+    with pytest.raises(LgadError, match=r"the last x has no y; a lane is 'x y x y \.\.\.'\.$"):
+        read_lines(tmp_path / "a.lines.txt")

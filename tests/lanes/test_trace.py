@@ -1,10 +1,24 @@
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lgad_lightning.lanes import Frame, Lane, MaskDecoder, rasterise, trace_lane, trace_parts, trace_slots
+from lgad_lightning.lanes import (
+    Frame,
+    Lane,
+    MaskDecoder,
+    rasterise,
+    read_lines,
+    trace_lane,
+    trace_parts,
+    trace_slots,
+)
+from lgad_lightning.lanes.lists import read_pairs
+from lgad_lightning.metrics.functional import culane_counts, culane_scores
 
 SIZE = (590, 1640)
 column = st.integers(-200, 1840)
@@ -56,3 +70,15 @@ def test_lanes_of_a_cut_input_lie_in_the_original_image() -> None:
     assert found.image_size == SIZE
     rows = np.arange(320, 570, 10)
     assert np.abs(found.x_at(rows) - lane.x_at(rows)).max() < 4
+
+
+def test_lanes_traced_from_the_official_masks_of_real_frames_are_the_annotated_ones(shared_dir: Path) -> None:
+    root = shared_dir / "real/culane"
+    counts = np.zeros(3, int)
+    for name, mask in read_pairs(root / "list/train_gt.txt"):
+        label = cv2.imread(str(root / str(mask)), cv2.IMREAD_UNCHANGED)
+        traced = [lane for lane in trace_slots(label, 4) if lane is not None]
+        found = culane_counts(traced, read_lines((root / name).with_suffix(".lines.txt")))
+        counts += [*found.tp, found.num_preds, found.num_target]
+    assert counts[2] > 100
+    assert culane_scores(*counts.tolist())["f1"] >= 0.99

@@ -21,10 +21,29 @@ def test_the_figures_are_those_of_counted_pixels() -> None:
     assert total["f1"] == pytest.approx(2 * tp / (lane.sum() + truth.sum()))
     assert (total["precision"], total["recall"]) == pytest.approx((tp / lane.sum(), tp / truth.sum()))
     assert metric.results()["scenarios"] == {"night": total}
-    assert metric.figures == ["f1", "precision", "recall", "pixel_iou"]
+    assert metric.figures == ["f1", "precision", "recall", "pixel_iou", "image_recall", "image_iou"]
+
+
+def test_accuracy_and_iou_of_sad_are_means_over_the_images() -> None:
+    generator = np.random.default_rng(1)
+    preds, target = generator.integers(0, 2, (5, 4, 6)), generator.integers(0, 2, (5, 4, 6))
+    target[1] = 0  # no lane there, some found
+    target[2] = preds[2] = 0  # neither
+    preds[3] = 0  # none found
+    metric = PixelF1()
+    metric.update(torch.tensor(preds), torch.tensor(target), list("abcde"))
+    recalls, ious = [], []
+    for found, truth in zip(preds.astype(bool), target.astype(bool), strict=True):
+        hits = (found & truth).sum()
+        recalls.append(hits / truth.sum() if truth.any() else 0)
+        ious.append(hits / (found | truth).sum() if (found | truth).any() else 0)
+    total = metric.results()["total"]
+    assert (total["image_recall"], total["image_iou"]) == pytest.approx((sum(recalls) / 5, sum(ious) / 5))
 
 
 def test_nothing_found_and_nothing_there_is_undefined() -> None:
     metric = PixelF1()
     metric.update(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), ["a"])
-    assert metric.results()["total"] == {"f1": 0.0, "precision": -1.0, "recall": -1.0, "pixel_iou": 0.0}
+    assert metric.results()["total"] == {
+        "f1": 0.0, "precision": -1.0, "recall": -1.0, "pixel_iou": 0.0, "image_recall": 0.0, "image_iou": 0.0
+    }  # fmt: skip

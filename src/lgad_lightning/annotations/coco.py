@@ -7,6 +7,7 @@ from typing import Any
 from lgad_lightning.annotations.polylines import (
     ImageLanes,
     Polyline,
+    check_number,
     flat_polyline,
     is_open,
     middle_of_polygon,
@@ -44,6 +45,7 @@ def coco_lanes(record: Any, path: Path, categories: Collection[str] | None = Non
             raise LgadError(f"{where} is of an image {str(key)[:40]!r} that is not listed.")
         if wanted(names.get(category if isinstance(category, int) else None, category), categories):
             found[key].lanes.extend(_lines(annotation.get("segmentation"), where))
+            check_number(found[key].lanes, f"{path}: image {found[key].image}")
     return list(found.values())
 
 
@@ -52,6 +54,7 @@ def _lines(segmentation: Any, where: str) -> list[Polyline]:
         raise LgadError(f"{where} is a mask in run lengths: export polygons, or masks as PNG.")
     if not isinstance(segmentation, list):
         raise LgadError(f"{where} has no 'segmentation' with points.")
+    check_number(segmentation, where)
     parts = [flat_polyline(part, where) for part in segmentation]
     return [points if is_open(points) else middle_of_polygon(points, where) for points in parts]
 

@@ -8,6 +8,7 @@ from lgad_lightning.annotations.json_files import read_text
 from lgad_lightning.annotations.polylines import (
     ImageLanes,
     Polyline,
+    check_number,
     middle_of_polygon,
     polyline,
     stated_size,
@@ -40,12 +41,13 @@ def read_cvat(path: Path, categories: Collection[str] | None = None) -> list[Ima
         if not (name := image.get("name")):
             raise LgadError(f"{path}: image {number} has no name.")
         shapes = [shape for shape in image if shape.tag in ("polyline", "polygon")]
+        chosen = [pair for pair in enumerate(shapes, start=1) if wanted(pair[1].get("label"), categories)]
+        check_number(chosen, f"{path}: image {number}")
         lanes = []
-        for place, shape in enumerate(shapes, start=1):
-            if wanted(shape.get("label"), categories):
-                where = f"{path}: image {number}, shape {place}"
-                points = _points(shape.get("points", ""), where)
-                lanes.append(points if shape.tag == "polyline" else middle_of_polygon(points, where))
+        for place, shape in chosen:
+            where = f"{path}: image {number}, shape {place}"
+            points = _points(shape.get("points", ""), where)
+            lanes.append(points if shape.tag == "polyline" else middle_of_polygon(points, where))
         size = stated_size(_whole(image.get("height")), _whole(image.get("width")))
         found.append(ImageLanes(name, lanes, size=size))
     return found

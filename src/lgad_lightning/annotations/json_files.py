@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes.files import unique_keys
+from lgad_lightning.lanes.json_lines import unique_keys
 
 _LARGEST = 2**30  # bytes; the annotations of 100,000 images have some hundred million
 

@@ -4,7 +4,14 @@ from collections.abc import Collection
 from pathlib import Path
 
 from lgad_lightning.annotations.json_files import read_json
-from lgad_lightning.annotations.polylines import ImageLanes, middle_of_polygon, polyline, stated_size, wanted
+from lgad_lightning.annotations.polylines import (
+    ImageLanes,
+    check_number,
+    middle_of_polygon,
+    polyline,
+    stated_size,
+    wanted,
+)
 from lgad_lightning.errors import LgadError
 
 _LINES = ("linestrip", "line")
@@ -24,11 +31,15 @@ def read_labelme(path: Path, categories: Collection[str] | None = None) -> Image
     shapes = record.get("shapes") if isinstance(record, dict) else None
     if not isinstance(shapes, list) or not all(isinstance(shape, dict) and "points" in shape for shape in shapes):
         raise LgadError(f"{path}: no file of labelme: expected 'shapes', each with 'points'.")
-    lanes = []
+    chosen = []
     for number, shape in enumerate(shapes, start=1):
-        kind, where = shape.get("shape_type", "polygon"), f"{path}: shape {number}"
+        kind = shape.get("shape_type", "polygon")
         if kind in (*_LINES, "polygon") and wanted(shape.get("label"), categories):
-            points = polyline(shape["points"], where)
-            lanes.append(points if kind in _LINES else middle_of_polygon(points, where))
+            chosen.append((number, kind, shape["points"]))
+    check_number(chosen, str(path))
+    lanes = []
+    for number, kind, given in chosen:
+        points = polyline(given, f"{path}: shape {number}")
+        lanes.append(points if kind in _LINES else middle_of_polygon(points, f"{path}: shape {number}"))
     size = stated_size(record.get("imageHeight"), record.get("imageWidth"))
     return ImageLanes(str(record.get("imagePath", "")), lanes, size=size)

@@ -15,8 +15,10 @@ from lgad_lightning.lanes.trace import trace_lane
 Polyline = list[list[float]]
 """Points, x and y in pixels."""
 
-_LARGEST = 16384  # pixels on a side of the canvas that a polygon is filled on
+_LARGEST = 16384  # pixels on a side of a polygon
+_CANVAS = 4096  # and of the canvas that it is filled on, smaller where it must be
 _LONGEST = 10_000  # points of a lane
+_MOST = 128  # lanes of an image; polygons take time, and no road has half as many lanes
 
 
 class ImageLanes(NamedTuple):
@@ -27,14 +29,12 @@ class ImageLanes(NamedTuple):
         lanes: Polylines in pixels of the image.
         slots: The slot of each lane, from 1; None where the slopes are to tell.
         size: Height and width of the image as the file has them, None where it does not say.
-        rows: The `h_samples` that the lanes were given in, None but in TuSimple's format.
     """
 
     image: str
     lanes: list[Polyline]
     slots: list[int] | None = None
     size: tuple[int, int] | None = None
-    rows: list[int] | None = None
 
 
 def polyline(points: Any, where: str) -> Polyline:
@@ -91,11 +91,12 @@ def middle_of_polygon(points: Polyline, where: str) -> Polyline:
     if (far - corner).max() > _LARGEST:
         raise LgadError(f"{where}: a polygon of more than {_LARGEST} pixels.")
     corner = np.floor(corner)
-    width, height = (np.ceil(far - corner).astype(int) + 1).tolist()
+    scale = max(1.0, float((far - corner).max()) / _CANVAS)
+    width, height = (np.ceil((far - corner) / scale).astype(int) + 1).tolist()
     canvas = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(canvas, [np.rint(array - corner).astype(np.int32)], 1)
+    cv2.fillPoly(canvas, [np.rint((array - corner) / scale).astype(np.int32)], 1)
     lane = trace_lane(canvas > 0)
-    return [] if lane is None else (lane.points + corner).tolist()
+    return [] if lane is None else (lane.points * scale + corner).tolist()
 
 
 def is_open(points: Polyline) -> bool:
@@ -112,6 +113,20 @@ def is_open(points: Polyline) -> bool:
 def wanted(label: Any, categories: Collection[str] | None) -> bool:
     """Whether a shape of this label is a lane: all are, unless categories are given."""
     return categories is None or str(label) in categories
+
+
+def check_number(lanes: Sequence[object], where: str) -> None:
+    """Refuses more lanes than are worth the time that they take.
+
+    Args:
+        lanes: Those of an image, or their shapes.
+        where: The file and place.
+
+    Raises:
+        LgadError: If there are more than 128.
+    """
+    if len(lanes) > _MOST:
+        raise LgadError(f"{where} has {len(lanes)} lanes; no road has so many. Which labels are lanes (categories)?")
 
 
 def check_size(stated: tuple[int, int] | None, image_size: tuple[int, int], where: str) -> None:

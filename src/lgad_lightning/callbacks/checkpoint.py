@@ -7,7 +7,9 @@ from typing_extensions import override
 from lgad_lightning.errors import LgadError
 
 LOWER = ("loss", "fp", "fn")
-HIGHER = ("iou", "existence_accuracy", "f1", "precision", "recall", "tp", "accuracy")
+HIGHER = (
+    "iou", "existence_accuracy", "f1", "precision", "recall", "tp", "accuracy", "pixel_iou", "image_recall", "image_iou"
+)  # fmt: skip
 
 _PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 

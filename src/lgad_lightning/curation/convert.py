@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
@@ -26,6 +26,7 @@ Target = Literal["culane", "tusimple", "folder"]
 TARGETS: tuple[Target, ...] = ("culane", "tusimple", "folder")
 
 _TUSIMPLE: dict[Split, str] = {"train": "label_data_0313", "val": "label_data_0531", "test": "test_label"}
+_MOST = 2 / 3
 _FIRST_ROW, _STEP, _HEIGHT = 160, 10, 720  # of TuSimple's h_samples, at TuSimple's height
 
 
@@ -69,11 +70,8 @@ def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | Non
     partly = folder.with_name(f".{folder.name}.{to}.{digest}.partly")
     try:
         with locked(partly.with_suffix(".lock")):
+            _check_names(sources, to)
             for split, source in sources.items():
-                names = [_name(name, split, to) for name in source.names]
-                check_names(names)
-                if len(set(names)) < len(names):
-                    raise LgadError(f"Two images of {split} would have one name: see blanks and `..` in their names.")
                 work = partial(_write, source, partly, split, to)
                 written = iterate_parallel(work, range(len(source)), f"Converting {split}", workers)
                 _LISTS[to](partly, split, list(written))
@@ -95,6 +93,17 @@ def _sources(module: LaneDataModule) -> Iterator[tuple[Split, LaneSource]]:
         raise faults[0]
 
 
+def _check_names(sources: Mapping[Split, LaneSource], to: Target) -> None:
+    """Refuses images that would be one in the new layout, or whose predictions would."""
+    seen: dict[str, str] = {}
+    for split, source in sources.items():
+        names = [_name(name, split, to) for name in source.names]
+        check_names(names)
+        for name, before in zip(names, source.names, strict=True):
+            if seen.setdefault(name, before) != before:
+                raise LgadError(f"{seen[name]} and {before} would both be called {name}: rename one of them.")
+
+
 def _name(name: str, split: Split, to: Target) -> str:
     """The path of an image in the new layout: without blanks, which lists end names at, and never above it."""
     image = PurePosixPath(re.sub(r"\s", "_", name))
@@ -102,7 +111,7 @@ def _name(name: str, split: Split, to: Target) -> str:
     if parts[0] == split and len(parts) > 1:
         parts = parts[1:]
     if to == "tusimple":
-        return PurePosixPath("clips", *parts[parts[0] == "clips" :]).as_posix()
+        return PurePosixPath(*(parts if parts[0] == "clips" else ("clips", split, *parts))).as_posix()
     return PurePosixPath(split, *parts).as_posix()
 
 
@@ -115,13 +124,14 @@ def _write(source: LaneSource, folder: Path, split: Split, to: Target, index: in
     _copy(source.root / source.names[index], folder / name)
     if to == "tusimple":
         return _Written(name, None, None, _record(name, lanes, size))
-    write_lines((folder / name).with_suffix(".lines.txt"), lanes)
     bits = None
     mask = source.checked_mask(index, size)
     if mask is not None and (to == "folder" or source.num_slots == CULANE_SLOTS):
         place = MASKS[split] if to == "culane" else "masks"
         _write_mask(folder / place / PurePosixPath(name).with_suffix(".png"), mask)
         bits = "".join(str(int((mask == slot).any())) for slot in range(1, source.num_slots + 1))
+    if to == "culane" or mask is None or not source.traced:  # else they are traced from the mask again
+        write_lines((folder / name).with_suffix(".lines.txt"), lanes)
     return _Written(name, bits, source.scenario(index), None)
 
 
@@ -144,8 +154,15 @@ def _record(name: str, lanes: list[Lane], size: tuple[int, int]) -> str:
     rows = list(range(round(_FIRST_ROW * size[0] / _HEIGHT), size[0], step))
     if size[0] == _HEIGHT:
         rows = [row for row in rows if row <= 710]
-    columns = [[round(x, 2) if x >= 0 else -2 for x in tusimple_row(lane, rows)] for lane in lanes]
-    return json.dumps({"lanes": columns, "h_samples": rows, "raw_file": name})
+    return json.dumps({"lanes": [_columns(lane, rows) for lane in lanes], "h_samples": rows, "raw_file": name})
+
+
+def _columns(lane: Lane, rows: list[int]) -> list[float]:
+    """X in each row, -2 where there is none; a lane with points in most of its rows keeps its gaps."""
+    spanned = [row for row in rows if len(lane) and lane.points[:, 1].min() <= row <= lane.points[:, 1].max()]
+    gaps = len(lane) > _MOST * len(spanned)
+    found = tusimple_row(lane, rows) if gaps else lane.x_at(rows).tolist()
+    return [round(x, 2) if x >= 0 else -2 for x in found]
 
 
 def _write_text(path: Path, lines: list[str]) -> None:

@@ -1,8 +1,6 @@
 """Sources of one's own data: an annotation for each image, or one file for many."""
 
-import json
-from array import array
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 from lgad_lightning.annotations.curvelanes import read_curvelanes
 from lgad_lightning.annotations.labelme import read_labelme
 from lgad_lightning.annotations.polylines import ImageLanes, check_size, to_lanes
+from lgad_lightning.annotations.records import Records
 from lgad_lightning.data.masks import MaskValues, read_own_mask
 from lgad_lightning.data.placement import Placement
 from lgad_lightning.data.source import LaneSource
@@ -92,57 +91,71 @@ class AnnotatedSource(LaneSource):
 
 
 class RecordsSource(LaneSource):
-    """Images and lanes named in files that hold many: see `read_records`.
+    """Images and lanes named in files that hold many: see `open_records`.
 
     Args:
         root: Folder of the data set.
-        records: What the files name, each with its file; gone through once, and kept as text.
+        files: The files; of each the first and the last image are read at once.
         num_slots: Number of lane slots; even, or 1, unless every record has `slots`.
         folder: Gives the folder below the root, with a slash, that the names start from, for the first of them.
+        chosen: The numbers of the images that belong to the split, counted through all files; None for all.
+        names: What the images are called below the root, where that is not what the files say.
     """
 
     def __init__(
         self,
         root: Path,
-        records: Iterable[tuple[Path, ImageLanes]],
+        files: Sequence[Records],
         num_slots: int,
         folder: Callable[[str, Path], str] | None = None,
+        chosen: Sequence[int] | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
-        texts: list[str] = []
-        names: list[str] = []
-        numbers: dict[Path, int] = {}
-        owners = array("i")
-        place = ""
-        for path, record in records:
-            if record.slots is None:
-                check_even(num_slots, f"{path}: without slots for the lanes, ")
-            if not names and folder is not None:
-                place = folder(record.image, path)
-            texts.append(json.dumps(record[1:4], separators=(",", ":")))
-            names.append(f"{place}{record.image}")
-            owners.append(numbers.setdefault(path, len(numbers)))
-        self._records = Strings(texts)
-        self._paths = list(numbers)
-        self._path_of = np.array(owners, np.int32)
-        super().__init__(root, Strings(names), num_slots)
+        self._files = files
+        counts = [len(file.names) for file in files]
+        numbers = np.arange(sum(counts), dtype=np.int32) if chosen is None else np.array(chosen, np.int32)
+        starts = np.cumsum([0, *counts])
+        self._file_of = np.searchsorted(starts[1:], numbers, side="right").astype(np.int32)
+        self._record_of = (numbers - starts[self._file_of]).astype(np.int32)
+        if names is None:
+            every = [name for file in files for name in file.names]
+            first = every[numbers[0]] if len(numbers) else None
+            place = "" if folder is None or first is None else folder(first, files[int(self._file_of[0])].path)
+            names = Strings(f"{place}{every[number]}" for number in numbers)
+        super().__init__(root, names, num_slots)
+        self._last: tuple[int, ImageLanes] | None = None
+        for file, count in zip(files, counts, strict=True):
+            for index in {0, count - 1} if count else ():
+                self._check_slots(file.record(index), f"{file.path}: ")
 
     def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
         """The lanes of an image."""
-        lanes, _, size = json.loads(self._records[index])
-        check_size(size and tuple(size), image_size, f"{self.label_path(index)}: the annotation of {self.names[index]}")
-        return to_lanes(lanes, image_size)
+        found = self._record(index)
+        check_size(found.size, image_size, f"{self.label_path(index)}: the annotation of {self.names[index]}")
+        return to_lanes(found.lanes, image_size)
 
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
         """The slots that the record gives, or those that the slopes give."""
-        given = json.loads(self._records[index])[1]
-        if given is None:
+        found = self._record(index)
+        self._check_slots(found, f"{self.label_path(index)}: {self.names[index]}: ")
+        if found.slots is None:
             return tusimple_slots(lanes, self.num_slots)
-        chosen = dict(zip(given, lanes, strict=True))
+        chosen = dict(zip(found.slots, lanes, strict=True))
         return [chosen.get(slot) for slot in range(1, self.num_slots + 1)]
 
     def label_path(self, index: int) -> Path:
         """The file that names the image."""
-        return self._paths[int(self._path_of[index])]
+        return self._files[int(self._file_of[index])].path
+
+    def _record(self, index: int) -> ImageLanes:
+        """What is annotated on an image; the last one is kept at hand."""
+        if self._last is None or self._last[0] != index:
+            self._last = index, self._files[int(self._file_of[index])].record(int(self._record_of[index]))
+        return self._last[1]
+
+    def _check_slots(self, found: ImageLanes, where: str) -> None:
+        if found.slots is None:
+            check_even(self.num_slots, f"{where}without slots for the lanes, ")
 
 
 def read_lanes(path: Path, image_size: tuple[int, int], categories: Collection[str] | None = None) -> list[Lane]:

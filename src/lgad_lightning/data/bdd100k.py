@@ -6,8 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lgad_lightning.annotations.bdd100k import CATEGORIES, LANES, lane_pixels, read_bdd100k
+from lgad_lightning.annotations.outlines import middle_lines
+from lgad_lightning.annotations.polylines import to_lanes
+from lgad_lightning.annotations.records import KeptRecords
 from lgad_lightning.data.annotated import RecordsSource
 from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.official import OfficialCounts
 from lgad_lightning.data.pixels import decode_mask, read_bytes
 from lgad_lightning.data.placement import find_files
 from lgad_lightning.data.settings import check_choice
@@ -17,7 +21,14 @@ from lgad_lightning.lanes import Lane, trace_parts
 from lgad_lightning.lanes.compact_strings import Strings
 from lgad_lightning.lanes.lists import check_image_name
 
+COUNTS = {"train": OfficialCounts(70_000), "val": OfficialCounts(10_000)}
+"""From the paper, arXiv 1805.04687."""
+
+LABELS = {"masks": "masks", "polygons": "polygons", "centres": "polygons"}
+"""What may be read, and from which folder."""
+
 _FOLDERS: dict[Split, str] = {"train": "train", "val": "val", "test": "val"}
+_WIDEST = 1 / 32  # of a marking, as a share of the image's width: 40 of 1280 px
 
 
 class BDD100KSource(LaneSource):
@@ -58,25 +69,36 @@ class BDD100KSource(LaneSource):
         return self.masks / f"{PurePosixPath(self.names[index]).stem}.png"
 
 
+class BDD100KCentres(RecordsSource):
+    """A split of BDD100K by its polygons; of two outlines of a marking the line in the middle is the lane."""
+
+    def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
+        """The lines in the middle of the markings, see `middle_lines`."""
+        outlines = [lane.points.tolist() for lane in super().lanes(index, image_size)]
+        return to_lanes(middle_lines(outlines, _WIDEST * image_size[1]), image_size)
+
+
 class BDD100KDataModule(LaneDataModule):
     """The lane markings of BDD100K as lane or not, in the data set's official layout.
 
     ```
     ROOT/images/100k/{train,val}/*.jpg
     ROOT/labels/lane/masks/{train,val}/*.png               bit masks (labels="masks")
-    ROOT/labels/lane/polygons/lane_{train,val}.json        poly2d (labels="polygons")
+    ROOT/labels/lane/polygons/lane_{train,val}.json        poly2d (labels="polygons" or "centres")
     ```
 
     Every marking is annotated by its two outlines. Masks hold these, thin; with polygons they are drawn with `stroke`,
-    so that narrow markings are filled. The labels of the official test images are not public: tested is what is
-    validated. Scored by pixels; SAD's accuracy is the recall.
+    so that narrow markings are filled; with centres the line in the middle of both is drawn, as SAD does it. The labels
+    of the official test images are not public: tested is what is validated. Scored by pixels; SAD's accuracy and IoU
+    are `image_recall` and `image_iou` of `PixelF1`.
 
     Args:
         root: Folder of the data set.
-        labels: `masks` or `polygons`.
+        labels: `masks`, `polygons` or `centres`.
         categories: The kinds of markings that are lanes; by default all but crosswalks and kerbs. Lines across the road
             are none.
-        stroke: Thickness of a line with `labels="polygons"`, as a share of the width.
+        stroke: Thickness of a line that is drawn, as a share of the width.
+        test_stroke: The same in validation and test; None for `stroke`. SAD's are 8 and 2 of 1280 px.
         options: Everything else of `LaneDataModule`.
 
     Example:
@@ -87,6 +109,7 @@ class BDD100KDataModule(LaneDataModule):
     layout = "bdd100k"
     markers = ("labels/lane",)
     slot_choices = (1,)
+    official = COUNTS
 
     def __init__(
         self,
@@ -94,15 +117,17 @@ class BDD100KDataModule(LaneDataModule):
         labels: str = "masks",
         categories: Sequence[str] = LANES,
         stroke: float = 8 / 1280,
+        test_stroke: float | None = None,
         **options: Any,
     ) -> None:
         super().__init__(root, num_slots=1, **options)
-        check_choice("labels", labels, ("masks", "polygons"))
+        check_choice("labels", labels, tuple(LABELS))
         for name in categories:
             check_choice("categories", name, CATEGORIES)
         self.labels = labels
         self.categories = tuple(categories)
         self.stroke = stroke
+        self.test_stroke = stroke if test_stroke is None else test_stroke
 
     @property
     def reading(self) -> str:
@@ -113,7 +138,7 @@ class BDD100KDataModule(LaneDataModule):
         """The images and labels of a split."""
         folder, place = _FOLDERS[split], self.root / "labels/lane"
         images = self.root / "images/100k" / folder
-        labels = place / ("masks" if self.labels == "masks" else "polygons")
+        labels = place / LABELS[self.labels]
         labels /= folder if self.labels == "masks" else f"lane_{folder}.json"
         if missing := [path for path in (images, labels) if not path.exists()]:
             raise LgadError(
@@ -129,7 +154,8 @@ class BDD100KDataModule(LaneDataModule):
         bare = [name for name in names if PurePosixPath(name).name not in found]
         if bare:
             raise LgadError(f"{labels} has no labels for {bare[0]} and {len(bare) - 1} more images.")
-        records = ((labels, found[PurePosixPath(name).name]._replace(image=name)) for name in names)
-        source = RecordsSource(self.root, records, 1)
-        source.stroke = self.stroke
+        records = KeptRecords(labels, (found[PurePosixPath(name).name] for name in names))
+        kind = BDD100KCentres if self.labels == "centres" else RecordsSource
+        source = kind(self.root, [records], 1, names=Strings(names))
+        source.stroke = self.stroke if split == "train" else self.test_stroke
         return source

@@ -1,9 +1,9 @@
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lgad_lightning.annotations.records import RECORDS, read_records
+from lgad_lightning.annotations.records import RECORDS, open_records
 from lgad_lightning.data.annotated import AnnotatedSource, RecordsSource
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.division import divide, read_shares
@@ -150,12 +150,9 @@ class LaneFolderDataModule(LaneDataModule):
         ours = [path for path in paths if path.suffix in RECORDS and not path.name.endswith(".lines.json")]
         return [path for path in ours if path.stem not in images]
 
-    def _recorded(
-        self, paths: Sequence[Path], split: Split | None, chosen: Collection[int] | None = None
-    ) -> LaneSource:
-        every = ((path, record) for path in paths for record in read_records(path, self.num_slots, self.categories))
-        some = every if chosen is None else (pair for number, pair in enumerate(every) if number in chosen)
-        return RecordsSource(self.root, some, self.num_slots, partial(self._folder_of, split=split))
+    def _recorded(self, paths: Sequence[Path], split: Split | None) -> LaneSource:
+        files = [open_records(path, self.num_slots, self.categories) for path in paths]
+        return RecordsSource(self.root, files, self.num_slots, partial(self._folder_of, split=split))
 
     def _folder_of(self, name: str, path: Path, split: Split | None) -> str:
         """The folder below the root that the names in a file start from, with a slash; empty for the root."""
@@ -194,9 +191,11 @@ class LaneFolderDataModule(LaneDataModule):
 
     def _drawn(self, split: Split, shares: tuple[float, ...]) -> LaneSource:
         """The part of all images that falls to a split."""
-        if files := self._record_files():
-            names = [record.image for path in files for record in read_records(path, self.num_slots, self.categories)]
-            return self._recorded(files, None, set(divide(names, shares)[split]))
+        if paths := self._record_files():
+            files = [open_records(path, self.num_slots, self.categories) for path in paths]
+            chosen = divide([name for file in files for name in file.names], shares)[split]
+            folder = partial(self._folder_of, split=None)
+            return RecordsSource(self.root, files, self.num_slots, folder, chosen)
         every = self._foldered(self.root)
         names = [every.names[index] for index in divide(every.names, shares)[split]]
         return self._placed(names)

@@ -57,8 +57,8 @@ def read_own_mask(
     """Reads a mask of one's own as a label map.
 
     Without `mask_values`, values are the classes and 255 is ignored; with one slot, a mask of 0 and 255 alone has its
-    lanes at 255. Of a PNG with a palette the numbers are read, unless colours are asked for; three equal channels are
-    one.
+    lanes at 255, with several it is refused. Of a PNG with a palette the numbers are read, unless colours are asked
+    for; three equal channels are one.
 
     Args:
         path: A PNG or BMP.
@@ -75,7 +75,12 @@ def read_own_mask(
     values = _coded(mask) if colours else _single(mask, content, path)
     if mask_values is None:
         table = {value: value for value in (*range(num_slots + 1), IGNORE_INDEX)}
-        if num_slots == 1 and not np.any((values > 0) & (values < IGNORE_INDEX)):
+        if np.any(values == IGNORE_INDEX) and not np.any((values > 0) & (values < IGNORE_INDEX)):
+            if num_slots > 1:
+                raise LgadError(
+                    f"{path} holds 0 and 255 alone, and 255 is ignored. If these are lanes, train on lane or not "
+                    f"(num_slots=1); if not, give all values: mask_values={{1: 1, {num_slots}: {num_slots}, 255: 255}}."
+                )
             table[IGNORE_INDEX] = 1
     else:
         table = {0: 0} | check_mask_values(mask_values, num_slots)

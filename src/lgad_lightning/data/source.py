@@ -167,7 +167,10 @@ class LaneSource(ABC):
         sample = range(0, len(self), max(1, len(self) // _SAMPLED))
         for path in dict.fromkeys(map(self.label_path, sample)):
             digest.update(path.name.encode(errors="surrogatepass"))
-            digest.update(path.read_bytes() if path.is_file() else b"")
+            if path.is_file():
+                with path.open("rb") as file:
+                    while part := file.read(1 << 20):
+                        digest.update(part)
         return digest.hexdigest()
 
     def files(self, index: int) -> list[Path]:

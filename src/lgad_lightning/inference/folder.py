@@ -8,7 +8,7 @@ from typing import Any
 
 from lgad_lightning.callbacks.prediction_files import MARKER, check_folder, claim_folder, prediction_path
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes.files import iterate_json_lines
+from lgad_lightning.lanes.json_lines import iterate_json_lines
 from lgad_lightning.longwork.whole_file import whole_file
 
 RECORDS, UNFINISHED, TUSIMPLE, SUMMARY, OVERLAYS = (

@@ -27,7 +27,7 @@ from lgad_lightning.inference.pipeline import Predicted
 from lgad_lightning.inference.sources import Images, VideoShots
 from lgad_lightning.inference.video import VideoWriter
 from lgad_lightning.lanes import TUSIMPLE_ROWS, TuSimpleFrame, write_lines, write_tusimple
-from lgad_lightning.lanes.files import iterate_json_lines
+from lgad_lightning.lanes.json_lines import iterate_json_lines
 from lgad_lightning.longwork.whole_file import whole_file
 
 KINDS = ("lines", "tusimple", "overlay")

@@ -13,7 +13,7 @@ from lgad_lightning.data.pixels import read_image
 from lgad_lightning.data.placement import IMAGES, find_files
 from lgad_lightning.errors import LgadError
 from lgad_lightning.inference.video import Video, open_video
-from lgad_lightning.lanes.files import read_json_lines
+from lgad_lightning.lanes.json_lines import read_json_lines
 from lgad_lightning.lanes.lists import read_list
 
 _LISTS = (".txt", ".json")

@@ -1,4 +1,5 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import overload
 
 import numpy as np
@@ -35,6 +36,11 @@ class Strings(Sequence[str]):
             raise IndexError(f"{index} is out of range for {len(self)} strings")
         start, end = self._ends[index % len(self)], self._ends[index % len(self) + 1]
         return self._bytes[start:end].tobytes().decode(errors="surrogatepass")
+
+    def __iter__(self) -> Iterator[str]:
+        content = self._bytes.tobytes()
+        for start, end in pairwise(self._ends.tolist()):
+            yield content[start:end].decode(errors="surrogatepass")
 
     def __len__(self) -> int:
         return len(self._ends) - 1

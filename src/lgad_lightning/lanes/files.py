@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes.json_lines import read_json_lines, split_lines
 from lgad_lightning.lanes.lane import CULANE_SIZE, TUSIMPLE_ROWS, TUSIMPLE_SIZE, Lane
 from lgad_lightning.longwork.whole_file import whole_file
 
@@ -33,7 +33,7 @@ def parse_lines(text: str, image_size: tuple[int, int] = CULANE_SIZE) -> list[La
         >>> [lane.points.tolist() for lane in parse_lines("1 2 3.5 4 x\n\n5 6 7")]
         [[[1.0, 2.0], [3.5, 4.0]], [], [[5.0, 6.0]]]
     """
-    return [_lane(_numbers(line)[0], image_size) for line in _split(text)]
+    return [_lane(_numbers(line)[0], image_size) for line in split_lines(text)]
 
 
 def read_lines(path: str | Path, image_size: tuple[int, int] = CULANE_SIZE, *, strict: bool = True) -> list[Lane]:
@@ -54,7 +54,7 @@ def read_lines(path: str | Path, image_size: tuple[int, int] = CULANE_SIZE, *, s
         raise LgadError(f"{path}: cannot read the lanes ({error.strerror}); check the path") from error
     if _PLAIN.fullmatch(text):  # the usual case, and several times as fast
         try:
-            values = [list(map(float, line.split())) for line in _split(text)]
+            values = [list(map(float, line.split())) for line in split_lines(text)]
         except ValueError:
             pass
         else:
@@ -63,7 +63,7 @@ def read_lines(path: str | Path, image_size: tuple[int, int] = CULANE_SIZE, *, s
                 return [_lane(line, image_size) for line in values]
 
     lanes = []
-    for number, line in enumerate(_split(text), start=1):
+    for number, line in enumerate(split_lines(text), start=1):
         numbers, rest = _numbers(line)
         if rest and (strict or not numbers):
             raise LgadError(f"{path}:{number}: {rest.split()[0][:40]!r} is not a number; a lane is 'x y x y ...'")
@@ -132,8 +132,9 @@ def tusimple_row(lane: Lane, h_samples: Sequence[int]) -> list[float]:
         [-2.0, 600.0, 590.0, 580.0]
     """
     columns = dict(zip(lane.points[:, 1].tolist(), lane.points[:, 0].tolist(), strict=True))
-    first, last = min(h_samples, default=0), max(h_samples, default=0)
-    if {y for y in columns if first <= y <= last} <= set(h_samples):
+    rows, first, last = set(h_samples), min(h_samples, default=0), max(h_samples, default=0)
+    step = (last - first) / max(len(h_samples) - 1, 1)  # lanes may go on in it beyond the rows
+    if all(y in rows if first <= y <= last else step and (y - first) % step == 0 for y in columns):
         row = [columns.get(y, _MISSING) for y in h_samples]
     else:
         row = lane.x_at(h_samples).tolist()
@@ -191,57 +192,6 @@ def write_tusimple(path: str | Path, frames: Iterable[TuSimpleFrame]) -> None:
             file.write(json.dumps(record) + "\n")
 
 
-def read_json_lines(path: str | Path, strict: bool = False) -> list[Any]:
-    """The values of a file with one JSON value a line; see `iterate_json_lines`."""
-    return [value for _, value in iterate_json_lines(path, strict)]
-
-
-def iterate_json_lines(path: str | Path, strict: bool = False) -> Iterator[tuple[str, Any]]:
-    """The lines of a file with one JSON value a line, each with its value.
-
-    Args:
-        path: The file.
-        strict: Refuse a byte-order mark at the front and blank lines at the end, and let keys occur twice, as the
-            official TuSimple tool does.
-
-    Raises:
-        LgadError: If there is no such file or a line is not JSON (a blank one is not); names file and line.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8" if strict else "utf-8-sig")
-    except OSError as error:
-        raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise LgadError(f"{path}: not a text file ({error.reason} at byte {error.start})") from error
-    for number, line in enumerate(_split(text if strict else text.rstrip()), start=1):
-        try:
-            yield line, json.loads(line, object_pairs_hook=None if strict else unique_keys)
-        except LgadError as error:
-            raise LgadError(f"{path}:{number}: {error}") from error
-        except json.JSONDecodeError as error:
-            raise LgadError(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}") from error
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
-            raise LgadError(f"{path}:{number}: not JSON of a sensible size: {error}") from error
-
-
-def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON, unless a key occurs twice: of its values all but one would be lost unseen.
-
-    Raises:
-        LgadError: Naming the key.
-    """
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
-        raise LgadError(f"the key {twice[:40]!r} occurs twice.")
-    return found
-
-
-def _split(text: str) -> list[str]:
-    lines = text.split("\n")
-    return lines if lines[-1] else lines[:-1]
-
-
 def _numbers(line: str) -> tuple[list[float], str]:
     """The numbers at the start of a line and the text that follows them."""
     numbers = []
@@ -289,10 +239,10 @@ def tusimple_frame(record: Any, where: str, image_size: tuple[int, int] = TUSIMP
 
 
 def _are_numbered(text: str) -> bool:
-    """Whether every line begins with its number, from 0 or 1, as some converters write it."""
-    rows = [_numbers(line)[0] for line in _split(text) if line.strip()]
-    first = [row[0] for row in rows if len(row) % 2]
-    return len(first) == len(rows) and first in ([*range(len(rows))], [*range(1, len(rows) + 1)])
+    """Whether every line begins with a number of its own, of the line or of the slot, as some converters write it."""
+    rows = [_numbers(line)[0] for line in split_lines(text) if line.strip()]
+    first = {row[0] for row in rows if len(row) % 2}
+    return len(first) == len(rows) and all(number.is_integer() and 0 <= number <= len(rows) + 8 for number in first)
 
 
 def _are_numbers(values: Any) -> bool:

@@ -12,8 +12,10 @@ from lgad_lightning.metrics.base import LaneMetric
 class PixelF1(LaneMetric):
     """Precision, recall, F1 and IoU of the pixels of lanes, at the size of the network's input.
 
-    For binary segmentation: every class but 0 is lane. Counts are summed over all images before they are divided, and
-    ignored pixels (255) count for nothing. What SAD calls the accuracy on BDD100K is the recall here.
+    For binary segmentation: every class but 0 is lane. Ignored pixels (255) count for nothing. Counts are summed over
+    all images before they are divided, but for the last two figures, which are means over the images. These are SAD's
+    accuracy and IoU on BDD100K (`ENet-BDD100K-Torch/train.lua` in cardwing/Codes-for-Lane-Detection): an image without
+    annotated lanes has a recall of 0 there, and one where none are found either an IoU of 0.
 
     Args:
         kwargs: Arguments of `torchmetrics.Metric`.
@@ -22,8 +24,8 @@ class PixelF1(LaneMetric):
         >>> import torch
         >>> metric = PixelF1()
         >>> metric.update(torch.tensor([[[1, 1, 0, 0]]]), torch.tensor([[[1, 0, 1, 255]]]), images=["a.jpg"])
-        >>> metric.results()["total"]
-        {'f1': 0.5, 'precision': 0.5, 'recall': 0.5, 'pixel_iou': 0.3333333333333333}
+        >>> {name: round(value, 3) for name, value in metric.results()["total"].items()}
+        {'f1': 0.5, 'precision': 0.5, 'recall': 0.5, 'pixel_iou': 0.333, 'image_recall': 0.5, 'image_iou': 0.333}
     """
 
     of_pixels = True
@@ -49,9 +51,12 @@ class PixelF1(LaneMetric):
 
     def _scores(self, values: NDArray[np.int64]) -> dict[str, Any]:
         tp, fp, fn = values.sum(axis=0).tolist()
+        hits, lanes, either = values[:, 0], values[:, 0] + values[:, 2], values.sum(axis=1)
         return {
             "f1": 2 * tp / (2 * tp + fp + fn) if tp else 0.0,
             "precision": tp / (tp + fp) if tp + fp else -1.0,
             "recall": tp / (tp + fn) if tp + fn else -1.0,
             "pixel_iou": tp / (tp + fp + fn) if tp else 0.0,
+            "image_recall": float((hits / lanes.clip(min=1)).mean()) if len(values) else 0.0,
+            "image_iou": float((hits / either.clip(min=1)).mean()) if len(values) else 0.0,
         }

@@ -92,7 +92,7 @@ def training_charts(curves: Mapping[str, Curve]) -> list[Chart]:
 
 
 _LANES = ("f1", "precision", "recall", "accuracy", "fp_rate", "fn_rate")
-_PIXELS = ("iou", "existence_accuracy", "pixel_iou")
+_PIXELS = ("iou", "existence_accuracy", "pixel_iou", "image_recall", "image_iou")
 _TERMS = ("loss", "segmentation", "iou", "existence")
 
 

@@ -29,6 +29,8 @@ _TILES = {
     "recall": "recall",
     "iou": "IoU of pixels",
     "pixel_iou": "IoU of pixels",
+    "image_recall": "recall, mean of images",
+    "image_iou": "IoU, mean of images",
     "fp": "false positives",
     "fn": "false negatives",
 }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import TUSIMPLE_SIZE, TUSIMPLE_SLOTS, Lane
-from lgad_lightning.lanes.files import read_json_lines
+from lgad_lightning.lanes.json_lines import read_json_lines
 from lgad_lightning.metrics.functional.breakdown import Found, add_up, count_found
 
 PIXEL_THRESHOLD = 20.0
