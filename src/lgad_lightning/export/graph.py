@@ -130,10 +130,8 @@ def _joined(first: Any, second: Any, pairs: list[tuple[str, str]]) -> Any:
     from onnx import compose
 
     kept = {"rename_inputs": False, "rename_outputs": False}
-    parts = [compose.add_prefix(part, f"{name}/", **kept) for part, name in ((first, "a"), (second, "b"))]
-    version = max(part.ir_version for part in parts)
-    for part in parts:
-        part.ir_version = version
-    joined = compose.merge_models(*parts, io_map=pairs)
+    first, second = compose.add_prefix(first, "a/", **kept), compose.add_prefix(second, "b/", **kept)
+    first.ir_version = second.ir_version = max(first.ir_version, second.ir_version)
+    joined = compose.merge_models(first, second, io_map=pairs)
     onnx.checker.check_model(joined)
     return joined
