@@ -20,6 +20,7 @@ ZOO_PINS = [
     "transformers==5.24.0",
     "accelerate==1.15.0",
 ]
+FULL = ["lint", "types", "tests", "faults", "export", "browser", "docs", "zoo", "minima", "release"]
 STRANGERS = ["segmentation-models-pytorch", "torchgeo", "transformers", "accelerate"]
 INTERNALS = ["tests/test_internals.py", "tests/callbacks/test_gradients.py", "tests/callbacks/test_trainable_parts.py"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # a process: pytest runs two
@@ -65,6 +66,17 @@ def export(session: nox.Session) -> None:
     """The tests of what ONNX, ONNX Runtime and OpenVINO do with a student."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev,export]")
     session.run("pytest", "tests", "-m", "export", "-n", "2", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """All tests, those of faults and exports too; then the lines and branches that none of them reaches."""
+    install(session, "-c", str(CONSTRAINTS), "-e", ".[dev,export]")
+    session.run("coverage", "erase")
+    but = ("-k", "not full_disk")  # there coverage itself cannot write
+    session.run("coverage", "run", "-m", "pytest", "-n", "2", *but, *session.posargs, env=ONE_THREAD)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
 
 
 @nox.session
@@ -121,6 +133,13 @@ def zoo(session: nox.Session) -> None:
     newest = [*project["dependencies"], *extras["zoo"], *extras["stream"]]
     install(session, "--upgrade", *(requirement for requirement in newest if not requirement.startswith("torch>")))
     session.run("pytest", *INTERNALS, "-n", "2", env=ONE_THREAD)
+
+
+@nox.session(venv_backend="none")
+def full(session: nox.Session) -> None:
+    """Everything, for a release: hours, and several gigabytes."""
+    for name in FULL:
+        session.notify(name)
 
 
 @nox.session

@@ -1,5 +1,6 @@
 """What goes to PyPI, and what surrounds it: distributions, pinned versions, workflows, issue templates."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -84,10 +85,18 @@ def test_pre_commit_has_the_versions_of_ci() -> None:
     assert hook["rev"] == f"v{PINS['ruff']}"
 
 
+NOXFILE = (CHECKOUT / "noxfile.py").read_text()
+SESSIONS = set(re.findall(r"@nox\.session\ndef (\w+)", NOXFILE))
+
+
+def test_full_runs_all_sessions_but_those_that_repeat_others() -> None:
+    (full,) = re.findall(r"^FULL = (.*)$", NOXFILE, re.MULTILINE)
+    assert set(ast.literal_eval(full)) == SESSIONS - {"coverage", "strangers"}
+
+
 def test_ci_names_sessions_that_exist() -> None:
-    sessions = set(re.findall(r"@nox\.session\ndef (\w+)", (CHECKOUT / "noxfile.py").read_text()))
     job = yaml.safe_load((CHECKOUT / ".github" / "workflows" / "tests.yml").read_text())["jobs"]["nox"]
-    assert set(job["strategy"]["matrix"]["session"]) <= sessions
+    assert set(job["strategy"]["matrix"]["session"]) <= SESSIONS
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

@@ -386,3 +386,15 @@ def test_a_list_in_utf_16_is_told(data, tmp_path, capsys):
     (tmp_path / "list.txt").write_text("drive/a.jpg\n", encoding="utf-16")
     arguments = ["culane", "--pred", tmp_path, "--data", data, "--list", tmp_path / "list.txt", "--workers", 1]
     assert "UTF-8" in fails(capsys, *arguments)
+
+
+def test_a_list_that_is_not_there_is_named(data, tmp_path, capsys):
+    arguments = ["--pred", tmp_path / "pred", "--data", data, "--list", tmp_path / "test9_fog.txt"]
+    assert "There is no list" in fails(capsys, "culane", *arguments)
+
+
+def test_two_lists_of_one_scenario_are_refused(data, tmp_path, capsys):
+    lists = [tmp_path / name for name in ("test0_fog.txt", "test1_fog.txt")]
+    for path in lists:
+        path.write_text("")
+    assert "scenario fog too" in fails(capsys, "culane", "--pred", tmp_path / "pred", "--data", data, "--list", *lists)

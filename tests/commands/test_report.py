@@ -88,3 +88,9 @@ def test_a_sweep_is_compared(tmp_path: Path, tiny_root: Path) -> None:
 def test_mistakes_end_in_one_line(runs: list[str], words: list[str]) -> None:
     with pytest.raises(SystemExit, match=r"^lgad-report: [^\n]*$"):
         main(["--table", *words, *runs])
+
+
+def test_one_file_for_two_outputs_is_refused(runs: list[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="the same file"):
+        main(["--table", "--csv", str(tmp_path / "x"), "--json", str(tmp_path / "x"), *runs])
+    assert not (tmp_path / "x").exists()

@@ -89,6 +89,8 @@ def test_own_data_become_culanes(tmp_path: Path) -> None:
 def test_what_is_there_is_not_replaced_and_what_is_wrong_is_told(roads: Path, tmp_path: Path) -> None:
     with pytest.raises(LgadError, match="not empty"):
         convert(open_data(roads), roads, "folder", workers=0)
+    with pytest.raises(LgadError, match="s3://roads is packed"):
+        convert(CULaneDataModule("s3://roads"), tmp_path / "out", "folder", workers=0)
     for name in ("train/a b.jpg", "train/a_b.jpg"):
         (tmp_path / "own/train").mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(tmp_path / "own" / name), np.zeros((60, 120, 3), np.uint8))

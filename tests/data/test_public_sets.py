@@ -18,6 +18,7 @@ from lgad_lightning.data import (
     LLAMASDataModule,
     OpenLaneDataModule,
 )
+from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Frame
 from tests.helpers.layouts import LEFT, LLAMAS_LANES, bdd100k, curvelanes, image, llamas, openlane, write
 
@@ -165,3 +166,32 @@ def test_real_masks_of_bdd100k(shared_dir: Path, tmp_path: Path) -> None:
     shares = [data.open("train").label(index, Frame(720, 1280), (720, 1280)).mean() for index in range(4)]
     assert 0 <= min(shares) <= max(shares) < 0.1
     assert max(shares) > 0.001
+
+
+@pytest.mark.parametrize(
+    ("labels", "gone", "message"),
+    [
+        ("masks", "labels/lane/masks/train", "There is no .*masks/train.*Expected is BDD100K's layout"),
+        ("masks", "images/100k/train", "There is no .*images/100k/train"),
+        ("polygons", "labels/lane/polygons/lane_train.json", r"There is no .*lane_train\.json"),
+    ],
+)
+def test_what_is_missing_of_bdd100k_is_named(labels: str, gone: str, message: str, tmp_path: Path) -> None:
+    bdd100k(tmp_path)
+    (tmp_path / gone).rename(tmp_path / "elsewhere")
+    with pytest.raises(LgadError, match=message):
+        BDD100KDataModule(tmp_path, labels=labels).open("train")
+
+
+def test_images_without_polygons_are_told(tmp_path: Path) -> None:
+    bdd100k(tmp_path)
+    image(tmp_path / "images/100k/train/b.jpg", 720, 1280)
+    with pytest.raises(LgadError, match=r"no labels for .*train/b\.jpg and 0 more"):
+        BDD100KDataModule(tmp_path, labels="polygons").open("train")
+
+
+def test_the_coloured_masks_of_bdd100k_are_refused(tmp_path: Path) -> None:
+    bdd100k(tmp_path)
+    image(tmp_path / "labels/lane/masks/train/a.png", 720, 1280)
+    with pytest.raises(LgadError, match="not the colour maps"):
+        BDD100KDataModule(tmp_path, labels="masks").open("train").lanes(0, (720, 1280))

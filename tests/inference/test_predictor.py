@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from lgad_lightning import LanePredictor, LgadError
+from lgad_lightning import ERFNet, LanePredictor, LaneStudent, LgadError
 from lgad_lightning.inference import FoundLane
 from lgad_lightning.inference.images import as_bgr
+from lgad_lightning.lanes import CULaneDecoder, MaskDecoder
 from tests.helpers.students import IMAGE_SIZE, NAMES, make_student, road, save_checkpoint, write_video
 
 
@@ -154,3 +155,11 @@ def test_images_of_the_training_are_remembered(tmp_path: Path) -> None:
     assert "another aspect" in str(info.aspect_warning((720, 1280)))
     student.image_size = None
     assert LanePredictor(student).engine.info.usual_size == (590, 1640)
+
+
+def test_a_student_that_does_not_know_how_to_be_used_is_refused() -> None:
+    network = ERFNet(input_size=(32, 96), channels=(8, 16, 24))
+    with pytest.raises(LgadError, match="MaskDecoder, which tells no slots"):
+        LanePredictor(LaneStudent(network, MaskDecoder()))
+    with pytest.raises(LgadError, match="no preprocessing"):
+        LanePredictor(LaneStudent(network, CULaneDecoder()))

@@ -42,6 +42,12 @@ class AttentionTransfer(FeatureDistillation):
         temperature: See `normalise_attention`.
         size: Height and width at which maps are compared, the label's for instance; by default the smaller map's.
         **kwargs: The other arguments of `FeatureDistillation`.
+
+    Example:
+        >>> callback = AttentionTransfer(nn.Conv2d(3, 8, 1), ["net.layer1", "net.layer2"], ["0", "1"], weight=0.5)
+        >>> left, right = torch.tensor([[[[3.0, 0.0]]]]), torch.tensor([[[[0.0, 1.0]]]])
+        >>> callback.compute_loss([left, left], [2 * left, right])  # alike in the first pair, opposite in the second
+        tensor(2.)
     """
 
     default_name = "attention_transfer"

@@ -24,6 +24,13 @@ class ChannelWiseDistillation(FeatureDistillation):
         weight: Factor of the loss; the paper takes 50 on features and 3 on logits.
         temperature: Divides the activations before the softmax.
         **kwargs: The other arguments of `FeatureDistillation`.
+
+    Example:
+        >>> callback = ChannelWiseDistillation(nn.Conv2d(3, 8, 1), ["net.layer3"], ["stage3"], temperature=4.0)
+        >>> callback.trainable_modules([Size([2, 64, 18, 50])], [Size([2, 128, 36, 100])])  # what it trains besides
+        ModuleList(
+          (0): Conv2d(64, 128, kernel_size=(1, 1), stride=(1, 1))
+        )
     """
 
     default_name = "channel_wise"

@@ -52,6 +52,15 @@ class FeatureDistillation(LearnedLoss):
         layout: Where the channels of the student's layers are: `nchw`, `nhwc`, or height and width of the map that
             tokens `(B, N, C)` make; by default seen by the input's size.
         teacher_layout: The same of the teacher's layers.
+
+    Example:
+        >>> class MeanSquares(FeatureDistillation):
+        ...     default_name = "mean_squares"
+        ...     def compute_loss(self, student_features, teacher_features):
+        ...         pairs = zip(student_features, teacher_features, strict=True)
+        ...         return sum((student - teacher).square().mean() for student, teacher in pairs)
+        >>> MeanSquares(nn.Conv2d(3, 8, 1), ["net.layer1"], [""], weight=10.0, start=0.5).name
+        'mean_squares'
     """
 
     default_name = "distillation"

@@ -15,6 +15,13 @@ class FitNets(FeatureDistillation):
 
     Args:
         teacher: See `FeatureDistillation`, as for all other arguments.
+
+    Example:
+        >>> callback = FitNets(nn.Conv2d(3, 8, 1), ["net.layer2"], ["stage2"])
+        >>> callback.trainable_modules([Size([2, 32, 36, 100])], [Size([2, 64, 36, 100])])  # what it trains besides
+        ModuleList(
+          (0): Conv2d(32, 64, kernel_size=(1, 1), stride=(1, 1))
+        )
     """
 
     default_name = "fitnets"

@@ -29,6 +29,14 @@ class InterRegionAffinityDistillation(FeatureDistillation):
         margin: How many pixels of the label around a region belong to it.
         ignore_index: The label's value where nothing is known.
         **kwargs: The other arguments of `FeatureDistillation`; `label` says where the label maps are.
+
+    Example:
+        >>> callback = InterRegionAffinityDistillation(nn.Conv2d(3, 8, 1), ["net.layer3"], ["stage3"], margin=1)
+        >>> images, label = torch.zeros(1, 3, 8, 8), torch.eye(8, dtype=torch.long)[None]
+        >>> (seen,) = callback.teacher_inputs({"image": images, "label": label})
+        >>> features = torch.rand(1, 4, 8, 8)
+        >>> callback.compute_loss([features], [features])
+        tensor(0.)
     """
 
     default_name = "inter_region"

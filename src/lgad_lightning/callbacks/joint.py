@@ -32,6 +32,14 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
         weight: See `AttentionTransfer`.
         teacher_optimizer: Builds the teacher's optimiser from its parameters.
         **kwargs: The other arguments of `AttentionTransfer`.
+
+    Example:
+        >>> from lgad_lightning import ERFNet, LaneStudent
+        >>> student = LaneStudent(ERFNet(input_size=(64, 160), channels=(8, 16, 32)))
+        >>> teacher = ERFNet(in_channels=5, input_size=(64, 160), channels=(8, 16, 32))  # not trained yet
+        >>> callback = JointLabelGuidedAttentionDistillation(teacher, ["network.encoder.stage3"], ["encoder.stage3"])
+        >>> callback.layer_pairs(student)
+        [('network.encoder.stage3', 'encoder.stage3')]
     """
 
     default_name = "joint_lgad"

@@ -8,6 +8,16 @@ class LabelGuidedAttentionDistillation(LabelGuided):
         teacher: A network trained to reproduce label maps, a `LaneTeacher` for instance; it is called with them.
         student_layers: See `FeatureDistillation`, as for all that follow but those of `AttentionTransfer`.
         ignore_index: The label's value where nothing is known; the teacher is shown 255 there. None if there is none.
+
+    Example:
+        >>> import lightning as L
+        >>> from lgad_lightning import ERFNet, LaneStudent, LaneTeacher
+        >>> teacher = LaneTeacher(ERFNet(in_channels=5, input_size=(64, 160), channels=(8, 16, 32)))
+        >>> student = LaneStudent(ERFNet(input_size=(64, 160), channels=(8, 16, 32)))
+        >>> lgad = LabelGuidedAttentionDistillation(teacher, ["network.encoder.stage*"], weight=0.3)
+        >>> [name for name, of_teacher in lgad.layer_pairs(student)]
+        ['network.encoder.stage1', 'network.encoder.stage2', 'network.encoder.stage3']
+        >>> trainer = L.Trainer(callbacks=[lgad], logger=False)  # `fit` distils
     """
 
     default_name = "lgad"

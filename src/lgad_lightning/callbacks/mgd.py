@@ -25,6 +25,12 @@ class MaskedGenerativeDistillation(FeatureDistillation):
         weight: Factor of the loss.
         masked: The share of cells that is hidden, at random in every step; 0.75 is the paper's for segmentation.
         **kwargs: The other arguments of `FeatureDistillation`.
+
+    Example:
+        >>> callback = MaskedGenerativeDistillation(nn.Conv2d(3, 8, 1), ["net.layer3"], ["stage3"], masked=0.75)
+        >>> adapters, generators = callback.trainable_modules([Size([2, 64, 18, 50])], [Size([2, 128, 18, 50])])
+        >>> [generator(torch.rand(2, 128, 18, 50)).shape for generator in generators]
+        [torch.Size([2, 128, 18, 50])]
     """
 
     default_name = "mgd"

@@ -13,6 +13,9 @@ class SeedEveryBatch(L.Callback):
 
     Args:
         seed: Any integer >= 0.
+
+    Example:
+        >>> trainer = L.Trainer(callbacks=[SeedEveryBatch(seed=1)], logger=False)
     """
 
     def __init__(self, seed: int = 0) -> None:

@@ -15,6 +15,13 @@ class SimilarityPreservingDistillation(FeatureDistillation):
 
     Args:
         teacher: See `FeatureDistillation`, as for all other arguments. The paper's weight is 3000.
+
+    Example:
+        >>> teacher = torch.nn.Conv2d(3, 8, 1)
+        >>> callback = SimilarityPreservingDistillation(teacher, ["net.layer3"], ["stage3"], weight=3000.0)
+        >>> features = torch.rand(2, 4, 6, 6)
+        >>> callback.compute_loss([features], [features.repeat(1, 2, 1, 1)]) < 1e-9  # twice the channels, as alike
+        tensor(True)
     """
 
     default_name = "similarity"

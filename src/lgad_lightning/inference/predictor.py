@@ -49,10 +49,14 @@ class LanePredictor:
         LgadError: If it is no model that can be used.
 
     Example:
-        >>> predictor = LanePredictor("best.ckpt")  # doctest: +SKIP
-        >>> lanes = predictor.predict("frame.jpg")  # doctest: +SKIP
-        >>> [(lane.name, round(lane.confidence, 2)) for lane in lanes]  # doctest: +SKIP
-        [('ego-left', 0.93), ('ego-right', 0.97)]
+        >>> from lgad_lightning import ERFNet, Preprocessing
+        >>> from lgad_lightning.lanes import CULaneDecoder
+        >>> network = ERFNet(input_size=(64, 160), channels=(8, 16, 32))
+        >>> student = LaneStudent(network, CULaneDecoder(), preprocessing=Preprocessing(input_size=(64, 160)))
+        >>> predictor = LanePredictor(student)  # or of a trained one's file: LanePredictor("best.ckpt")
+        >>> image = np.zeros((590, 1640, 3), np.uint8)
+        >>> predictor.draw(image, predictor.predict(image)).shape
+        (590, 1640, 3)
     """
 
     def __init__(

@@ -47,6 +47,13 @@ def read_lines(path: str | Path, image_size: tuple[int, int] = CULANE_SIZE, *, s
     Raises:
         LgadError: If there is no such file, or if a line is not `x y x y ...`; names file and line. Not strict, only
             lines that hold text but do not begin with a number are refused.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_lines(f"{folder}/0.lines.txt", [Lane([[800, 589], [810, 579]], CULANE_SIZE)])
+        ...     read_lines(f"{folder}/0.lines.txt")[0].points.tolist()
+        [[800.0, 589.0], [810.0, 579.0]]
     """
     try:
         text = Path(path).read_bytes().decode("latin-1")  # like the official evaluator, blind to encodings

@@ -36,9 +36,17 @@ def load_student(
         LgadError: If the file is no student's checkpoint, or a part cannot be made again; says what to pass.
 
     Example:
-        >>> student = load_student("outputs/run/student/checkpoints/best.ckpt")  # doctest: +SKIP
-        >>> student.preprocessing.input_size  # doctest: +SKIP
-        (80, 208)
+        >>> import tempfile
+        >>> import torch
+        >>> from lgad_lightning import ERFNet
+        >>> from lgad_lightning.lanes import CULaneDecoder
+        >>> network = ERFNet(input_size=(64, 160), channels=(8, 16, 32))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     torch.save({"state_dict": LaneStudent(network).state_dict()}, f"{folder}/last.ckpt")
+        ...     # of a file that training wrote, load_student("best.ckpt") knows these three by itself
+        ...     student = load_student(f"{folder}/last.ckpt", network, CULaneDecoder(), Preprocessing((64, 160)))
+        >>> student.preprocessing.input_size
+        (64, 160)
     """
     content = read_checkpoint(checkpoint)
     weights = {

@@ -85,6 +85,15 @@ def load_teacher(checkpoint: str | Path, network: nn.Module) -> LaneTeacher:
 
     Raises:
         LgadError: If the file is missing or holds the weights of another network.
+
+    Example:
+        >>> import tempfile
+        >>> from lgad_lightning.networks import ERFNet
+        >>> network = ERFNet(in_channels=5, input_size=(64, 160), channels=(8, 16, 32))
+        >>> with tempfile.TemporaryDirectory() as folder:  # in place of a run's `teacher/checkpoints`
+        ...     torch.save({"state_dict": LaneTeacher(network).state_dict()}, f"{folder}/last.ckpt")
+        ...     load_teacher(f"{folder}/last.ckpt", network).num_classes
+        5
     """
     teacher = LaneTeacher(network)
     load_weights(teacher, checkpoint)

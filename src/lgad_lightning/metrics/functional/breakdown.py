@@ -80,6 +80,11 @@ def recall_by_part(found: Found, height: int) -> dict[str, dict[str, dict[str, f
     Returns:
         `{"slots": {"slot 1": {"annotated", "found", "recall"}, ..., "no slot": ...}, "rows": {"472 to 589": ...}}`;
         parts without annotation are left out.
+
+    Example:
+        >>> lane = Lane([[800, 589], [800, 295]], (590, 1640))
+        >>> recall_by_part(count_found([], [lane], [False], 4), 590)["slots"]
+        {'slot 2': {'annotated': 1, 'found': 0, 'recall': 0.0}}
     """
     ends = [round(height * band / BANDS) for band in range(BANDS + 1)]
     names = {

@@ -129,6 +129,14 @@ def evaluate_tusimple(pred: str | Path, gt: str | Path, breakdown: bool = False)
 
     Raises:
         LgadError: Where the official tool raises, with its message and the file and line.
+
+    Example:
+        >>> import tempfile
+        >>> line = '{"raw_file": "1.jpg", "h_samples": [300, 310], "lanes": [[600, 590]], "run_time": 10}'
+        >>> with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        ...     _ = file.write(line), file.flush()
+        ...     evaluate_tusimple(file.name, file.name).total.accuracy
+        1.0
     """
     try:
         predictions = read_json_lines(pred, strict=True)
