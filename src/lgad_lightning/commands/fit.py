@@ -17,11 +17,12 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from lgad_lightning import __version__
-from lgad_lightning.commands.build import build, build_module, build_trainer, check_monitor, resolve
+from lgad_lightning.commands.build import build_module, build_trainer, check_monitor, resolve
 from lgad_lightning.commands.cluster import cluster_arguments
 from lgad_lightning.commands.command_line import check_added, explain, resume_arguments
 from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_variable, resume_command
+from lgad_lightning.commands.nodes import build
 from lgad_lightning.commands.run_folder import claimed, save_configuration
 from lgad_lightning.commands.stages import build_teacher, fit_student, fit_teacher, obtain_teacher
 from lgad_lightning.commands.sweep import FIGURES, earlier_job, write_failure
