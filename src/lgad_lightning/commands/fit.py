@@ -217,8 +217,11 @@ def describe_data(data: LaneDataModule) -> str:
 
 
 def look_at_data(data: LaneDataModule) -> None:
-    """Makes the data ready, and looks at its first image, before anything is trained."""
-    rank_zero_only(data.prepare_data)()
+    """Makes the data ready, and looks at its first image, before anything is trained.
+
+    Of several processes that were started at once each does so: one makes what is missing, the others wait for it.
+    """
+    data.prepare_data()
     if data.on_error == "raise":
         data.setup("fit")
         dataset = data.datasets["train"]
