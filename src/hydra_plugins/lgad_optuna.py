@@ -144,7 +144,7 @@ def divide(overrides: list[Override]) -> "tuple[list[str], dict[str, BaseDistrib
         fixed.pop(key, None)
         space.pop(key, None)
         if isinstance(value, IntervalSweep):
-            whole = isinstance(value.start, int) and isinstance(value.end, int)
+            whole = {type(value.start), type(value.end)} == {int}
             kind: Any = IntDistribution if whole else FloatDistribution
             space[key] = kind(value.start, value.end, log="log" in value.tags)
         elif override.is_sweep_override():

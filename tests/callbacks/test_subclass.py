@@ -13,7 +13,7 @@ import yaml
 from lightning.pytorch.cli import LightningCLI
 from omegaconf import MISSING
 
-from lgad_lightning.commands.build import build
+from lgad_lightning.commands.nodes import build
 
 from .distillation_toys import LabelNet, Module, Net, loader, make_batches, make_trainer, one_hot
 

@@ -118,8 +118,9 @@ def assert_one_run_of_two_processes(outputs: Path) -> None:
 TWO = (*PLAIN, "trainer.max_epochs=1", "data.batch_size=2", "trainer.strategy=ddp")
 
 
-def test_torchrun_makes_one_run_folder(tiny_root: Path, tmp_path: Path) -> None:
-    command = ("--nproc-per-node=2", "-m", "lgad_lightning", "fit", *TWO, "trainer.devices=2", f"data.root={tiny_root}")
+def test_torchrun_makes_one_run_folder(tmp_path: Path) -> None:
+    new = tmp_path / "roads"  # one process generates them, the other waits
+    command = ("--nproc-per-node=2", "-m", "lgad_lightning", "fit", *TWO, "trainer.devices=2", f"data.root={new}")
     run("torchrun", *command, folder=tmp_path)
     assert_one_run_of_two_processes(tmp_path / "outputs")
 

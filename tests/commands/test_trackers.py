@@ -67,7 +67,7 @@ class Online(WandbLogger):
 
     @property
     def experiment(self) -> Any:
-        return type("Run", (), {"url": "https://wandb.example.org/runs/1"})
+        return type("Run", (), {"offline": False, "url": "https://wandb.example.org/runs/1"})
 
     def log_table(self, *args: Any, **kwargs: Any) -> None:
         return

@@ -1,22 +1,19 @@
-"""Builds what the configuration of `lgad-fit` describes; what is wrong with it is told by its key."""
+"""Builds what the configuration of `lgad-fit` describes."""
 
 import json
-import re
-from collections.abc import Callable, Mapping
 from pydoc import locate
 from typing import Any, Literal, TypedDict, cast
 
 import lightning as L
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from hydra.types import RunMode
-from hydra.utils import instantiate
-from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lgad_lightning.commands.mistakes import describe
+from lgad_lightning.commands.nodes import build, told
 from lgad_lightning.commands.requeue import RequeueBetweenSteps
 from lgad_lightning.commands.terminal import PhaseProgressBar
 from lgad_lightning.commands.value_types import check_node, check_value
@@ -92,44 +89,6 @@ def resolve(cfg: DictConfig, phase: str) -> dict[str, Any]:
     for key, node in settings.items():
         check_node(key, node)
     return settings
-
-
-def build(key: str, node: Mapping[str, Any], **objects: Any) -> Any:
-    """Instantiates a node.
-
-    Args:
-        key: Where the node is in the configuration.
-        node: The resolved node.
-        objects: Arguments that are objects already, which Hydra would copy.
-
-    Raises:
-        LgadError: With the key, unless it is the constructor's own, if the node cannot be instantiated.
-    """
-    settings = {name: value for name, value in node.items() if name not in objects}
-    check_node(key, settings)
-    return told(key, lambda: instantiate(settings, _partial_=True, _convert_="all")(**objects))
-
-
-def told(key: str, make: Callable[[], Any]) -> Any:
-    """What a call gives, whatever it raises being told as a mistake in the configuration.
-
-    Args:
-        key: Where it stands.
-        make: What to call.
-
-    Raises:
-        LgadError: If it raises anything.
-    """
-    try:
-        return make()
-    except LgadError:
-        raise
-    except Exception as error:
-        inner = re.search(r"full_key: (\S+)$", str(error)) if isinstance(error, InstantiationException) else None
-        cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-        if isinstance(cause, LgadError):
-            raise cause from error
-        raise LgadError(f"{key}{f'.{inner[1]}' if inner else ''}: {describe(cause)}") from error
 
 
 def build_module(settings: dict[str, Any], phase: str) -> Any:

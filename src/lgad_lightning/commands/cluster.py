@@ -4,9 +4,11 @@ import os
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-import torch
-from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from torch.distributed.rendezvous import rendezvous
 
 from lgad_lightning.commands.command_line import quote
 
@@ -58,8 +60,8 @@ def was_started_before() -> bool:
 
 
 @cache  # the store lives as long as the process: others may still ask it
-def _store() -> torch.distributed.Store:
-    return next(torch.distributed.rendezvous("env://"))[0]
+def _store() -> Any:
+    return next(rendezvous("env://"))[0]
 
 
 def agreed(name: str) -> str:
@@ -70,4 +72,4 @@ def agreed(name: str) -> str:
     """
     if TorchElasticEnvironment().global_rank() == 0:
         _store().set("lgad-fit", name)
-    return _store().get("lgad-fit").decode()
+    return str(_store().get("lgad-fit"), "utf-8")

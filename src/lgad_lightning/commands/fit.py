@@ -17,11 +17,12 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from lgad_lightning import __version__
-from lgad_lightning.commands.build import build, build_module, build_trainer, check_monitor, resolve
+from lgad_lightning.commands.build import build_module, build_trainer, check_monitor, resolve
 from lgad_lightning.commands.cluster import cluster_arguments
 from lgad_lightning.commands.command_line import check_added, explain, resume_arguments
 from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_variable, resume_command
+from lgad_lightning.commands.nodes import build
 from lgad_lightning.commands.run_folder import claimed, save_configuration
 from lgad_lightning.commands.stages import build_teacher, fit_student, fit_teacher, obtain_teacher
 from lgad_lightning.commands.sweep import FIGURES, earlier_job, write_failure
@@ -216,8 +217,11 @@ def describe_data(data: LaneDataModule) -> str:
 
 
 def look_at_data(data: LaneDataModule) -> None:
-    """Makes the data ready, and looks at its first image, before anything is trained."""
-    rank_zero_only(data.prepare_data)()
+    """Makes the data ready, and looks at its first image, before anything is trained.
+
+    Of several processes that were started at once each does so: one makes what is missing, the others wait for it.
+    """
+    data.prepare_data()
     if data.on_error == "raise":
         data.setup("fit")
         dataset = data.datasets["train"]

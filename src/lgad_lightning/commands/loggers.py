@@ -47,14 +47,14 @@ class NeverFails(Logger):
 
     @override
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
-        self.attempt(super().log_metrics, metrics, step)
+        self.attempt(super().log_metrics, metrics, step)  # type: ignore[safe-super]
 
     @override
     def log_hyperparams(self, params: Any, *args: Any) -> None:
-        self.attempt(super().log_hyperparams, params, *args)
+        self.attempt(super().log_hyperparams, params, *args)  # type: ignore[safe-super]
 
     @override
-    def finalize(self, status: str) -> None:
+    def finalize(self, status: str = "success") -> None:
         self.attempt(super().finalize, status)
 
 
@@ -100,7 +100,7 @@ def wandb_logger(
         offline = _stays_offline(folder.parent)
     folder.mkdir(parents=True, exist_ok=True)
     times = {"init_timeout": PATIENCE, "finish_timeout": PATIENCE}
-    known = {name: time for name, time in times.items() if name in wandb.Settings.model_fields}
+    known: dict[str, Any] = {name: time for name, time in times.items() if name in wandb.Settings.model_fields}
     settings = {"settings": wandb.Settings(**known)} | kwargs
     return Wandb(save_dir=save_dir, offline=offline, group=group or sweep_name(folder), **settings)
 

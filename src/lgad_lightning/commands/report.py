@@ -20,6 +20,7 @@ from lgad_lightning.commands.outputs import (
     json_with,
     write_output,
 )
+from lgad_lightning.commands.tested import find_tested
 from lgad_lightning.errors import LgadError
 from lgad_lightning.reporting.arms import group_runs
 from lgad_lightning.reporting.comparing import ArmResult, Comparison, compare_arms
@@ -82,8 +83,6 @@ def _run(options: argparse.Namespace) -> None:
     runs = find_runs(options.runs)
     compared = [options.csv, options.json, options.figure, options.baseline]
     if len(runs) == 1 and not options.table and compared == [None] * 4:
-        from lgad_lightning.commands.tested import find_tested  # torch, which only this needs
-
         page = run_page(runs[0], find_tested(runs[0]))
     else:
         comparison = _compare(runs, options)

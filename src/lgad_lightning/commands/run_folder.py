@@ -11,7 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from lgad_lightning.errors import LgadError
 
-CONTENTS = (".hydra", "config.yaml", "metrics.json", "pictures", "predictions", "report.html", "student", "teacher")
+CONTENTS = (
+    ".hydra", "candidates.json", "config.yaml", "metrics.json", "pictures", "predictions", "report.html", "student",
+    "teacher",
+)  # fmt: skip
 """What a run writes into its folder, beside Hydra's log."""
 
 

@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
-import torch
-from lightning.fabric.utilities import move_data_to_device
 from omegaconf import OmegaConf
 
 from lgad_lightning.callbacks import FeatureDistillation, LabelGuidedAttentionDistillation
 from lgad_lightning.callbacks.sight import see
+from lgad_lightning.commands.candidates import find_candidates
 from lgad_lightning.commands.figures import print_results, write_json
+from lgad_lightning.commands.split_frames import frames_at
 from lgad_lightning.commands.trackers import log_test
-from lgad_lightning.data import LaneBatch, LaneDataModule
-from lgad_lightning.data.dataset import collate
+from lgad_lightning.data import LaneDataModule
 from lgad_lightning.modules import LaneStudent
+from lgad_lightning.reporting.candidates import CANDIDATES, write_candidates
+from lgad_lightning.reporting.judging import spread
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +45,12 @@ def report(
     results = student.test_results | {"pixels": pixels} | origin(data, checkpoint)
     write_json(results, run_dir / "metrics.json")
     print_results(results)
-    frames = frames_to_draw(data, count=6, device=student.device)
+    frames = frames_at(data, spread(len(data.datasets["test"]), most=6), student.device)
     picture = see(student, frames, distillation, count=6).write(run_dir / "pictures" / "test.png")
     if links := log_test(trainer, results, picture):
         write_json(results | {"trackers": links}, run_dir / "metrics.json")
+    if candidates := find_candidates(student, data):
+        write_candidates(run_dir / CANDIDATES, candidates)
     log.info("Figures, predictions, pictures and checkpoints are in %s.", run_dir)
 
 
@@ -70,17 +72,3 @@ def origin(data: LaneDataModule, checkpoint: str | None) -> dict[str, Any]:
     """
     root = data.url or str(data.root.resolve())
     return {"configuration": "config.yaml", "checkpoint": checkpoint, "data": {"root": root, "identity": data.identity}}
-
-
-def frames_to_draw(data: LaneDataModule, count: int, device: torch.device) -> LaneBatch:
-    """A batch of test frames from all over the split.
-
-    Args:
-        data: The data, set up to test.
-        count: Number of frames.
-        device: Where the batch is wanted.
-    """
-    dataset = data.datasets["test"]
-    numbers = np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist()
-    batch = move_data_to_device(collate([dataset[number] for number in numbers]), device)
-    return data.on_after_batch_transfer(batch, 0)

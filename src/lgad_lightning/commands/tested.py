@@ -2,22 +2,22 @@
 
 from collections.abc import Iterator, Mapping
 from pydoc import ErrorDuringImport, locate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lgad_lightning.commands.build import build
-from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
-from lgad_lightning.metrics import CULaneF1, TuSimpleAccuracy
 from lgad_lightning.reporting.judging import Rule, culane_rule, tusimple_rule
 from lgad_lightning.reporting.run import Run
 from lgad_lightning.reporting.run_page import Tested
 
+if TYPE_CHECKING:  # Lightning takes seconds, which a run that was not tested does not need
+    from lgad_lightning.data import LaneDataModule
+
 _PACKAGE = "lgad_lightning."
 
 
-def tested(data: LaneDataModule) -> Tested | str:
+def tested(data: "LaneDataModule") -> Tested | str:
     """The test split and its rule.
 
     Args:
@@ -47,13 +47,17 @@ def find_tested(run: Run) -> Tested | str:
         return f"{run.folder / 'config.yaml'}, which tells the data, is missing or damaged."
     if foreign := next((name for name in _targets(node) if not _is_ours(name)), None):
         return f"the data are read by {foreign}, which is not part of this package; lgad-fit shows them at its end."
+    from lgad_lightning.commands.nodes import build
+
     try:
         return tested(build("data", node))
     except LgadError as error:
         return str(error)
 
 
-def _rule(data: LaneDataModule) -> Rule:
+def _rule(data: "LaneDataModule") -> Rule:
+    from lgad_lightning.metrics import CULaneF1, TuSimpleAccuracy
+
     metric = data.protocol.metric()
     if isinstance(metric, TuSimpleAccuracy):
         return tusimple_rule()

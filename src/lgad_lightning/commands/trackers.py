@@ -61,7 +61,8 @@ def _log_table(logger: Logger, results: Mapping[str, Any]) -> None:
 def _address(logger: Logger) -> str:
     """Where a tracker shows the run; empty if nowhere."""
     if isinstance(logger, WandbLogger):
-        return str(getattr(logger.experiment, "url", None) or "")
+        run = logger.experiment
+        return "" if run.offline else str(run.url)
     if isinstance(logger, MLFlowLogger):
         import mlflow
 

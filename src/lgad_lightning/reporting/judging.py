@@ -122,8 +122,20 @@ def judge_frames(source: LaneSource, predictions: Path, rule: Rule) -> list[Judg
         LgadError: If an image, an annotation or a prediction cannot be read.
     """
     stored = read_predictions(predictions)
-    places = np.linspace(0, len(source) - 1, min(len(source), MOST_FRAMES)).round().astype(int).tolist()
-    return list(_judged(source, places, stored, rule))
+    return list(_judged(source, spread(len(source)), stored, rule))
+
+
+def spread(frames: int, most: int = MOST_FRAMES) -> list[int]:
+    """Which of many frames are looked at.
+
+    Args:
+        frames: How many there are.
+        most: How many are looked at at most.
+
+    Returns:
+        Their numbers, evenly spread.
+    """
+    return [int(place) for place in np.linspace(0, frames - 1, min(frames, most)).round()]
 
 
 def read_predictions(folder: Path) -> Callable[[str, tuple[int, int]], list[Lane] | None]:

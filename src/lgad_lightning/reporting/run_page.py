@@ -7,6 +7,7 @@ from typing import Any
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.errors import LgadError
 from lgad_lightning.reporting.attention_pictures import attention_of
+from lgad_lightning.reporting.candidates import CANDIDATES, existence_charts, precision_recall, read_candidates
 from lgad_lightning.reporting.charts import Chart, Series, bars, training_charts
 from lgad_lightning.reporting.facts import command, facts, heading
 from lgad_lightning.reporting.frame_pictures import picture_of
@@ -117,12 +118,15 @@ def _lanes(run: Run, data: Tested | str, charts: list[Chart]) -> dict[str, Any] 
     try:
         frames = judge_frames(data.source, run.folder / "predictions", data.rule)
         chosen = choose_frames(frames)
+        candidates = read_candidates(run.folder / CANDIDATES)
+        scores = precision_recall(data.source, candidates, data.rule) if candidates else {}
         pictures = {kind: [picture_of(frame, data.source) for frame in some] for kind, some in chosen.items() if some}
     except LgadError as error:
         return {"gap": str(error)}
     if not frames:
         return {"gap": f"{run.folder / 'predictions'} holds no predictions of the test frames."}
-    numbers = [_add(charts, chart) for chart in _lane_charts(frames, data)]
+    shown_charts = [*_lane_charts(frames, data), *(existence_charts(scores) if scores else [])]
+    numbers = [_add(charts, chart) for chart in shown_charts]
     whole = len(frames) == len(data.source)
     counted = f"All {len(frames):,}" if whole else f"{len(frames):,} of {len(data.source):,}, evenly spread,"
     return {"gap": "", "rule": data.rule.text, "counted": counted, "charts": numbers, "pictures": pictures}

@@ -1,0 +1,22 @@
+"""Frames of the test split, for pictures and for what the page of a run shows."""
+
+from collections.abc import Sequence
+
+import torch
+from lightning.fabric.utilities import move_data_to_device
+
+from lgad_lightning.data import LaneBatch, LaneDataModule
+from lgad_lightning.data.dataset import collate
+
+
+def frames_at(data: LaneDataModule, places: Sequence[int], device: torch.device) -> LaneBatch:
+    """A batch of test frames.
+
+    Args:
+        data: The data, set up to test.
+        places: Their numbers in the split.
+        device: Where the batch is wanted.
+    """
+    dataset = data.datasets["test"]
+    batch = move_data_to_device(collate([dataset[place] for place in places]), device)
+    return data.on_after_batch_transfer(batch, 0)

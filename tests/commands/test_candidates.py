@@ -1,0 +1,51 @@
+"""What a student sees in test frames, before and behind the limit of existence."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lgad_lightning import ERFNet, LaneStudent, SyntheticLaneDataModule
+from lgad_lightning.commands.candidates import find_candidates
+from lgad_lightning.networks import LaneOutput
+
+
+class Certain(ERFNet):
+    """Sees each slot in its own place, and believes in every second one."""
+
+    has_existence = True
+
+    def forward(self, image: torch.Tensor) -> LaneOutput:
+        logits = torch.zeros(len(image), 5, *image.shape[-2:])
+        for slot in range(1, 5):
+            logits[:, slot, :, 16 * slot - 6 : 16 * slot + 6] = 20.0
+        existence = torch.tensor([4.0, -4.0, 4.0, -4.0]).expand(len(image), -1) if self.has_existence else None
+        return LaneOutput(logits, existence)
+
+
+@pytest.fixture
+def data(tiny_root: Path) -> SyntheticLaneDataModule:
+    data = SyntheticLaneDataModule(
+        tiny_root, train=16, val=4, test=9, image_size=(148, 410), input_size=(32, 96), crop_top=48, batch_size=4,
+        num_workers=0,
+    )  # fmt: skip
+    data.prepare_data()
+    data.setup("test")
+    return data
+
+
+def test_lanes_that_the_decoder_drops_are_kept_with_their_existence(data: SyntheticLaneDataModule) -> None:
+    student = LaneStudent(Certain(), data.protocol.decoder(), data.protocol.metric())
+    assert student.decoder is not None
+    frames = find_candidates(student, data)
+    assert list(frames) == list(data.open("test").names)
+    for lanes in frames.values():
+        assert [round(lane.existence, 2) for lane in lanes] == [0.98, 0.02, 0.98, 0.02]
+        assert all(len(lane.points) >= 2 for lane in lanes)
+    assert student.decoder.existence_threshold == 0.5  # type: ignore[attr-defined]
+
+
+def test_a_network_without_existence_has_none(data: SyntheticLaneDataModule) -> None:
+    network = Certain()
+    network.has_existence = False
+    assert find_candidates(LaneStudent(network, data.protocol.decoder(), data.protocol.metric()), data) == {}
