@@ -1,4 +1,4 @@
-"""Draws what a study has found so far: the test figures of each arm, and how each learned.
+"""Draws what a study has found so far: the test figures of each arm, and how each learned. Needs matplotlib.
 
 python -m studies.plots studies/generated.yaml
 """
