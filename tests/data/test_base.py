@@ -179,7 +179,8 @@ def test_processes_share_the_images(roads: Path, split: str, images: int) -> Non
     shares = []
     for rank in range(2):
         data = module(roads, batch_size=1)
-        data.trainer = SimpleNamespace(world_size=2, global_rank=rank)  # type: ignore[assignment]
+        loops = L.Trainer(accelerator="cpu", logger=False).fit_loop
+        data.trainer = SimpleNamespace(world_size=2, global_rank=rank, fit_loop=loops)  # type: ignore[assignment]
         shares.append([batch["name"][0] for batch in loaded(data, split)])
     assert len(shares[0]) + len(shares[1]) == len({*shares[0], *shares[1]}) == images
 
