@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lgad_lightning.annotations.json_files import read_text
-from lgad_lightning.annotations.records import read_records
+from lgad_lightning.annotations.records import open_records
 from lgad_lightning.errors import LgadError
 
 RUN_LENGTHS = {"counts": [0, 5, 3], "size": [60, 120]}
@@ -21,7 +21,7 @@ def test_masks_of_coco_are_no_polygons(segmentation: object, message: str, tmp_p
     content = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [annotation]}
     (tmp_path / "a.json").write_text(json.dumps(content))
     with pytest.raises(LgadError, match=message):
-        list(read_records(tmp_path / "a.json"))
+        open_records(tmp_path / "a.json")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

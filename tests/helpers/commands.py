@@ -83,10 +83,10 @@ def start(
         folder: Where to start it.
         new_group: In a group of processes of its own, to be interrupted as one.
         most_bytes: The largest file that it can write.
-        warm: By forking a process that has imported everything, which saves seconds; otherwise a new one.
+        warm: For the package's scripts: by forking a process that has imported everything, which saves seconds.
         variables: Environment variables beside the usual ones.
     """
-    if warm:
+    if warm and name.startswith("lgad-"):
         return Warm(SCRIPTS / name, arguments, folder, environment(folder) | variables, new_group, most_bytes)
 
     def prepare() -> None:

@@ -73,6 +73,7 @@ def work(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
+    sys.path[:0] = [entry for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry and entry not in sys.path]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if most is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
