@@ -154,6 +154,10 @@ def test_int8_lies_around_zero_for_tensorrt_alone(folder: Path, tmp_path: Path, 
     points = [zeros[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"]
     assert {point.dtype.name for point in points} == {"int8" if symmetric else "uint8"}
     assert any(point != 0 for point in points) != symmetric
+    openvino = pytest.importorskip("openvino")
+    image = np.zeros([side.dim_value for side in graph.input[0].type.tensor_type.shape.dim], np.float32)
+    logits = openvino.compile_model(path, "CPU")([image])[0]  # which once ended the process
+    assert np.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("network", [ENet, ERFNet])
