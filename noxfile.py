@@ -131,7 +131,8 @@ def zoo(session: nox.Session) -> None:
     project = nox.project.load_toml("pyproject.toml")["project"]
     extras = project["optional-dependencies"]
     newest = [*project["dependencies"], *extras["zoo"], *extras["stream"]]
-    install(session, "--upgrade", *(requirement for requirement in newest if not requirement.startswith("torch>")))
+    kept = [pin for pin in ZOO_PINS if pin.startswith(("torch==", "torchvision=="))]  # another one is gigabytes
+    install(session, "--upgrade", *kept, *(name for name in newest if not name.startswith("torch>")))
     session.run("pytest", *INTERNALS, "-n", "2", env=ONE_THREAD)
 
 
