@@ -1,11 +1,15 @@
-"""The forms that the studies try do what they say."""
+"""The targets that the studies try do what they say."""
 
+import lightning as L
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
+from lgad_lightning import LaneTeacher
 from lgad_lightning.attention import attention_map, resize_attention
 from lgad_lightning.networks import ERFNet
-from studies.candidates import BalancedLGAD, CorrelatedLGAD, MixedLGAD, RestoringTeacher, lane_shares
+from studies.targets import BalancedLGAD, CorrelatedLGAD, DeepSupervision, FloorlessLGAD, MixedLGAD, lane_shares
+from studies.teachers import ImageTeacher
 
 SIZE = (32, 64)
 
@@ -16,8 +20,8 @@ def label() -> torch.Tensor:
     return made
 
 
-def teacher() -> RestoringTeacher:
-    return RestoringTeacher(ERFNet(num_classes=3, in_channels=3, input_size=SIZE, channels=(4, 8, 12)))
+def teacher() -> LaneTeacher:
+    return LaneTeacher(ERFNet(num_classes=3, in_channels=3, input_size=SIZE, channels=(4, 8, 12)))
 
 
 def test_shares_of_lanes_add_up_to_their_pixels() -> None:
@@ -38,15 +42,6 @@ def test_balanced_lanes_are_equally_bright(power: float) -> None:
     assert torch.allclose(means[:, 0], means[:, 1], rtol=0.15)
 
 
-def test_a_restoring_teacher_hides_in_training_alone() -> None:
-    module = teacher()
-    batch = {"label": label()}
-    shown = module.train().network_input(batch)  # type: ignore[typeddict-item]
-    assert shown[:, 1:].sum() < (label() > 0).sum()
-    assert torch.equal(shown.sum(1), torch.ones(2, *SIZE))
-    assert module.eval().network_input(batch)[:, 1:].sum() == (label() > 0).sum()  # type: ignore[typeddict-item]
-
-
 def test_correlation_does_not_see_a_floor() -> None:
     callback = CorrelatedLGAD(teacher(), power=1.0)
     maps = torch.rand(2, 1, 4, 8)
@@ -65,3 +60,36 @@ def test_a_mixture_goes_from_the_teacher_to_the_label(power: float) -> None:
     assert cosine(0.0, attention) == pytest.approx(1, abs=1e-5)
     assert cosine(1.0, drawn) == pytest.approx(1, abs=1e-5)
     assert cosine(0.5, attention) < cosine(0.2, attention) < 1
+
+
+def test_maps_without_a_floor_do_not_see_it() -> None:
+    maps = torch.rand(2, 1, 4, 8)
+    raised = FloorlessLGAD(teacher(), power=1.0).compute_loss([maps], [maps + 1]).item()
+    assert raised == pytest.approx(0, abs=1e-6)
+
+
+def test_deep_supervision_trains_its_heads_and_the_stages() -> None:
+    student = ImageTeacher(ERFNet(num_classes=3, input_size=SIZE, channels=(4, 8, 12)))
+    losses: list[float] = []
+
+    class Recorded(DeepSupervision):
+        def compute_loss(
+            self, student_features: list[torch.Tensor], teacher_features: list[torch.Tensor]
+        ) -> torch.Tensor:
+            loss = super().compute_loss(student_features, teacher_features)
+            losses.append(float(loss.detach()))
+            return loss
+
+    callback = Recorded(["network.encoder.stage*"], weight=0.1, num_classes=3)
+    batch = {"image": torch.rand(2, 3, *SIZE), "label": label(), "existence": torch.ones(2, 2), "name": ["a", "b"]}
+    trainer = L.Trainer(
+        max_steps=8,
+        callbacks=[callback],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        accelerator="cpu",
+    )
+    trainer.fit(student, DataLoader([batch] * 8, batch_size=None))
+    assert losses[-1] < losses[0]
+    assert len(list(callback.trainable.children())) == 3

@@ -1,18 +1,19 @@
-"""Forms of LGAD that the studies try: what wins moves into the package, what does not stays here."""
+"""Targets and losses that the studies compare with LGAD's own. What wins moves into the package."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Size, Tensor, nn
 from typing_extensions import override
 
-from lgad_lightning import LabelGuidedAttentionDistillation, LaneTeacher
+from lgad_lightning import LabelGuidedAttentionDistillation
 from lgad_lightning.attention import attention_agreement, attention_map, normalise_attention, resize_attention
+from lgad_lightning.callbacks import LabelAttention
 from lgad_lightning.callbacks.running_fit import RunningFit
-from lgad_lightning.data import LaneBatch
 from lgad_lightning.lanes import IGNORE_INDEX
+from lgad_lightning.losses import segmentation_loss
 
 
 def lane_shares(label: Tensor, size: tuple[int, int]) -> Tensor:
@@ -28,6 +29,14 @@ def lane_shares(label: Tensor, size: tuple[int, int]) -> Tensor:
     lanes = torch.where(label == IGNORE_INDEX, 0, label.long())
     planes = F.one_hot(lanes, int(lanes.max()) + 1)[..., 1:].permute(0, 3, 1, 2).float()
     return F.interpolate(planes, size, mode="bilinear", antialias=True)
+
+
+class FloorlessLGAD(LabelGuidedAttentionDistillation):
+    """LGAD whose maps begin at zero: the smallest value of each map, which all cells share, is taken away."""
+
+    @override
+    def _maps(self, features: list[Tensor]) -> list[Tensor]:
+        return [maps - maps.amin((1, 2), keepdim=True) for maps in super()._maps(features)]
 
 
 class BalancedLGAD(LabelGuidedAttentionDistillation):
@@ -92,33 +101,38 @@ class CorrelatedLGAD(LabelGuidedAttentionDistillation):
         return torch.stack(losses).sum()
 
 
-class RestoringTeacher(LaneTeacher):
-    """A teacher that must complete what is hidden from it: rows of the label map, and now and then a whole lane.
+class DeepSupervision(LabelAttention):
+    """A control without attention: each stage gets a 1 x 1 head of its own, which must predict the label map.
 
     Args:
-        hidden: Share of the rows that is hidden, in a few bands.
-        dropped: Probability that a lane is hidden.
-        **kwargs: The arguments of `LaneTeacher`.
+        num_classes: Number of classes with the background.
+        **kwargs: The arguments of `LabelAttention`.
     """
 
-    bands = 4
+    default_name = "deep_supervision"
 
-    def __init__(self, *args: Any, hidden: float = 0.3, dropped: float = 0.1, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, num_classes: int = 5, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.hidden, self.dropped = hidden, dropped
+        self.num_classes = num_classes
 
     @override
-    def network_input(self, batch: LaneBatch) -> Tensor:
-        planes = super().network_input(batch)
-        if not self.training:
-            return planes
-        images, lanes, height, _ = planes.shape
-        long = max(1, round(self.hidden * height / self.bands))
-        first = torch.randint(0, height - long + 1, (images, self.bands, 1), device=planes.device)
-        rows = torch.arange(height, device=planes.device)
-        shown = ((rows < first) | (rows >= first + long)).all(1)[:, None, :, None]
-        kept = torch.rand(images, lanes, 1, 1, device=planes.device) >= self.dropped
-        kept[:, 0] = True
-        seen = planes * shown * kept
-        seen[:, 0] = 1 - seen[:, 1:].sum(1)  # what is hidden looks like background
-        return seen
+    def trainable_modules(self, student_shapes: list[Size], teacher_shapes: list[Size]) -> nn.Module:
+        return nn.ModuleList(nn.Conv2d(shape[1], self.num_classes, 1) for shape in student_shapes)
+
+    @override
+    def target_features(
+        self, fit: RunningFit, inputs: tuple[Any, ...], student_features: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        return [inputs[0][:, None]] * len(fit.pairs)
+
+    @override
+    def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
+        losses = []
+        for head, features, label in zip(self.trainable, student_features, teacher_features, strict=True):
+            logits = F.interpolate(head(features), label.shape[-2:], mode="bilinear")
+            losses.append(segmentation_loss(logits, label[:, 0].long()))
+        return torch.stack(losses).sum()
+
+    @override
+    def figures(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> dict[str, Tensor]:
+        return {}
