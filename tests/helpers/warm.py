@@ -10,6 +10,7 @@ import sys
 import tempfile
 import types
 from functools import cache
+from multiprocessing.forkserver import _forkserver
 from pathlib import Path
 
 from lgad_lightning.__main__ import COMMANDS, start
@@ -20,6 +21,7 @@ def forkserver() -> multiprocessing.context.ForkServerContext:
     """The process to fork from, one for each process of pytest's; it starts with the first command."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.helpers.warm", *COMMANDS.values()])
+    atexit.register(_forkserver._stop)  # waits for its end: only then it has written what it covered
     return context
 
 
