@@ -18,7 +18,7 @@ def test_maps_come_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04", b"no archive"])
-def test_what_holds_no_maps_is_told(tmp_path: Path, content: bytes | None) -> None:
+def test_files_without_maps_are_refused(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(LgadError, match=r"a\.npz"):

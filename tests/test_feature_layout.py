@@ -29,9 +29,11 @@ def test_the_layout_is_seen_by_the_inputs_size(shape, size, last):
     assert torch.equal(found, features.permute(0, 3, 1, 2) if last else features)
 
 
-def test_what_may_be_either_is_refused_until_it_is_given():
+def test_an_unclear_layout_is_refused_until_it_is_given():
     features, layer = torch.randn(2, 8, 8, 8), nn.Sequential(nn.LayerNorm(8))
-    with pytest.raises(LgadError, match=r"stage puts out \(2, 8, 8, 8\).*64x64: give layout='nchw' or layout='nhwc'"):
+    with pytest.raises(
+        LgadError, match=r"output of stage is \(2, 8, 8, 8\).*64x64: give layout='nchw' or layout='nhwc'"
+    ):
         channels_first(features, (64, 64), layer, "stage")
     assert torch.equal(channels_first(features, (64, 64), layer, "stage", "nchw"), features)
     assert torch.equal(channels_first(features, (64, 64), layer, "stage", "nhwc"), features.permute(0, 3, 1, 2))
@@ -65,16 +67,16 @@ def test_tokens_are_laid_out_row_by_row(tokens, size, layout, grid):
             (2, 101, 5),
             (64, 96),
             None,
-            "tokens (B, N, C) of an input of 64x96 they may be no grid: give",
+            "tokens (B, N, C) of an input of 64x96, it fits no grid: give",
         ),
-        ((2, 96, 5), None, None, "of unknown size they may be no grid: give layout=(height, width)"),
+        ((2, 96, 5), None, None, "of unknown size, it fits no grid: give layout=(height, width)"),
         ((2, 80, 5), (64, 96), (8, 12), "too few tokens for layout=(8, 12)"),
-        ((2, 8, 9, 10), (64, 96), (8, 12), "where layout=(8, 12): give layout='nchw'"),
+        ((2, 8, 9, 10), (64, 96), (8, 12), "so layout=(8, 12) is not clear: give layout='nchw'"),
         ((2, 5), (64, 96), None, "a tensor of shape (2, 5), not (B, C, H, W)"),
     ],
 )
-def test_what_is_no_map_is_refused_by_name(shape, size, layout, said):
-    with pytest.raises(LgadError, match="stage puts out .*" + re.escape(said)):
+def test_outputs_that_are_not_maps_are_refused(shape, size, layout, said):
+    with pytest.raises(LgadError, match="output of stage is .*" + re.escape(said)):
         channels_first(torch.zeros(shape), size, nn.Linear(5, 5), "stage", layout)
 
 

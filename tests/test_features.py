@@ -132,15 +132,15 @@ def test_outputs_that_are_no_feature_maps_are_named():
         network(IMAGE)
     for name, message in {
         "unused": "'unused' of the student did not run",
-        "pair": "'pair' of the student puts out a tuple",
-        "flat": r"'flat' of the student puts out a tensor of shape \(1, 48\)",
+        "pair": "output of layer 'pair' of the student is a tuple",
+        "flat": r"output of layer 'flat' of the student is a tensor of shape \(1, 48\)",
         "stem": "'stem' of the student is changed in place",
     }.items():
         with pytest.raises(LgadError, match=message):
             features.maps([name])
 
 
-def test_an_output_without_gradient_replaces_none_with():
+def test_an_output_without_gradient_does_not_replace_one_with_gradient():
     network = Network()
     with record_features({"head": network.head}) as features:
         outputs = [network(IMAGE)]

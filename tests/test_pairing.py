@@ -23,7 +23,7 @@ def test_pairs_by_name():
     assert pair_layers(teacher, ["encoder.stage1"], teacher, None) == [("encoder.stage1", "encoder.stage1")]
     crossed = pair_layers(student, ["net.encoder.stage[12]"], teacher, ["encoder.stage3", "encoder.stage3"])
     assert crossed == [("net.encoder.stage1", "encoder.stage3"), ("net.encoder.stage2", "encoder.stage3")]
-    with pytest.raises(LgadError, match="one of the teacher's for each"):
+    with pytest.raises(LgadError, match="give one for each"):
         pair_layers(student, ["net.encoder.stage*"], teacher, ["encoder.stage1"])
     with pytest.raises(LgadError, match=r"did you mean encoder\.stage1"):
         pair_layers(student, ["net.encoder.stage1"], teacher, None)
@@ -73,7 +73,7 @@ def test_the_layer_before_the_norm_is_taken(layer: Any, before: str):
     assert pair_layers(network, None, network, None) == [(name, name)]
 
 
-def test_the_norm_that_a_layer_ends_in():
+def test_the_norm_at_the_end_of_a_layer_is_found():
     block = Block()
     assert ending_norm(block) is block.norm
     assert ending_norm(nn.Sequential(nn.ReLU(), block)) is block.norm
@@ -82,13 +82,13 @@ def test_the_norm_that_a_layer_ends_in():
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
-def test_numbered_layers_that_end_in_logits_are_no_stages(kernel: int):
+def test_numbered_layers_that_end_in_logits_are_refused(kernel: int):
     """lightning-bolts' U-Net is one flat list, with its decoder and its logits."""
     inner = [nn.Sequential(nn.ReLU()) for _ in range(5)]
     unet = nn.ModuleDict({"layers": nn.ModuleList([*inner, nn.Conv2d(8, 3, kernel)])})
     for student, teacher, owner in ((unet, Network(), "student"), (Network(), unet, "teacher")):
         with pytest.raises(
-            LgadError, match=rf"of the {owner} are no stages.*layers\.5 is a bare conv.*layers\.0, layers"
+            LgadError, match=rf"of the {owner} are not stages.*layers\.5 is a single conv.*layers\.0, layers"
         ):
             pair_layers(student, None, teacher, None)
     assert pair_layers(unet, ["layers.1"], Network(), ["encoder.stage1"]) == [("layers.1", "encoder.stage1")]

@@ -30,12 +30,12 @@ plain = st.recursive(
 
 
 @given(plain, plain)
-def test_what_is_plain_comes_back(first: Any, second: Any) -> None:
+def test_objects_with_plain_arguments_are_built_again(first: Any, second: Any) -> None:
     made = rebuild(describe(Thing(first, second=second, third=1)), Thing)
     assert (made.first, made.second, made.options) == (first, second, {"third": 1})
 
 
-def test_things_inside_of_things_come_back() -> None:
+def test_nested_objects_are_built_again() -> None:
     made = rebuild(describe(Thing(Thing(1))), Thing)
     assert made.first.first == 1
 
@@ -57,10 +57,10 @@ def test_what_is_not_plain_is_not_described() -> None:
         ({"class": "nowhere.Thing", "arguments": {}}, "import it first"),
         ({"class": "Thing", "arguments": {}}, "import it first"),
         ({"class": "os.system", "arguments": {"command": "false"}}, "is no Thing"),
-        ({"class": f"{__name__}.Thing", "arguments": {}}, "cannot be made with the arguments"),
+        ({"class": f"{__name__}.Thing", "arguments": {}}, "cannot be built with the arguments"),
     ],
 )
-def test_what_cannot_be_made_again_is_told(description: dict[str, Any], message: str) -> None:
+def test_impossible_descriptions_are_refused(description: dict[str, Any], message: str) -> None:
     with pytest.raises(LgadError, match=message):
         rebuild(description, Thing)
 

@@ -4,6 +4,6 @@ from importlib.metadata import version
 
 import lazy_loader
 
-# What is exported stands in __init__.pyi; each module is imported when a name of it is first used.
+# The exported names are in __init__.pyi. A module is imported when one of its names is first used.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = version("lgad-lightning")

@@ -1,4 +1,4 @@
-"""The console scripts, and `python -m lgad_lightning fit|cli|...` where they are not on the path."""
+"""The console scripts, and `python -m lgad_lightning fit|cli|...` if they are not on the PATH."""
 
 import importlib
 import importlib.util
@@ -18,12 +18,12 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Hands the command line to the command that its first word names."""
+    """Runs the command that the first word of the command line names."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in COMMANDS:
-        sys.exit(f"usage: python -m lgad_lightning {{{','.join(COMMANDS)}}} ...; each has a --help of its own")
+        sys.exit(f"usage: python -m lgad_lightning {{{','.join(COMMANDS)}}} ...; each command has its own --help")
     sys.argv[:2] = [f"lgad-{name}"]
-    # What Lightning starts the other processes of a ddp training by.
+    # Lightning uses this to start the other processes of a ddp training.
     sys.modules["__main__"].__spec__ = importlib.util.find_spec(COMMANDS[name])
     start(name)
 

@@ -1,4 +1,4 @@
-"""Attention maps of feature tensors and the distance between two of them: the functional core of the distillation."""
+"""Attention maps of features, and the distance between two maps. The distillation callbacks use these functions."""
 
 from typing import Literal
 
@@ -16,18 +16,18 @@ _TINY = 1e-12
 
 
 def attention_map(features: Tensor, power: float = 2.0, reduction: Reduction = "sum") -> Tensor:
-    """Where a layer looks: the magnitude of its activations over the channels.
+    """Computes where a layer is active: the sum or maximum over the channels of `|A|^p`.
 
     Args:
-        features: A layer's output, `(B, C, H, W)`, any floating type.
-        power: The exponent p of `|A|^p`; above 1 it favours the strongest channels.
-        reduction: Whether `|A|^p` is summed over the channels or its maximum taken.
+        features: The output of a layer, `(B, C, H, W)`, of any floating-point type.
+        power: The exponent p. Above 1, strong channels count more.
+        reduction: Whether to take the sum or the maximum over the channels.
 
     Returns:
-        Non-negative maps `(B, H, W)`, float32 (float64 for float64 features: half precision would overflow).
+        Non-negative maps `(B, H, W)` in float32, because half precision would overflow (float64 for float64 features).
 
     Raises:
-        LgadError: If there is no such reduction.
+        LgadError: If the reduction is unknown.
 
     Example:
         >>> attention_map(torch.tensor([[[[1.0, -2.0]], [[3.0, 0.0]]]]))
@@ -43,20 +43,20 @@ def attention_map(features: Tensor, power: float = 2.0, reduction: Reduction = "
 
 
 def normalise_attention(maps: Tensor, normalisation: Normalisation = "l2", temperature: float = 1.0) -> Tensor:
-    """Bring maps to a common scale, each over its own cells.
+    """Normalise each map over its cells.
 
     Args:
         maps: Attention maps, `(B, H, W)`.
-        normalisation: `l2` divides by the Euclidean norm (Zagoruyko & Komodakis, ICLR 2017) and `l1` by the sum;
-            `softmax` is the literal form of SAD and LGAD, which on a sum of squares over many channels saturates to
-            one cell; `zscore` standardises the map before the softmax, which keeps it from saturating.
-        temperature: Divides the exponents of `softmax` and `zscore`; higher is flatter.
+        normalisation: `l2` divides by the Euclidean norm (Zagoruyko & Komodakis, ICLR 2017), `l1` by the sum.
+            `softmax` is the form of the papers on SAD and LGAD. With sums of squares over many channels it saturates:
+            one cell gets everything. `zscore` standardises the map before the softmax, so that it does not saturate.
+        temperature: Divides the exponents of `softmax` and `zscore`. A higher value gives flatter maps.
 
     Returns:
-        Maps `(B, H, W)` of unit norm (`l2`), or with cells that sum to 1 (the others).
+        Maps `(B, H, W)` with norm 1 (`l2`), or with cells that sum to 1 (the others).
 
     Raises:
-        LgadError: If there is no such normalisation.
+        LgadError: If the normalisation is unknown.
 
     Example:
         >>> normalise_attention(torch.tensor([[[3.0, 4.0]]]))
@@ -71,14 +71,14 @@ def normalise_attention(maps: Tensor, normalisation: Normalisation = "l2", tempe
 
 
 def resize_attention(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resample maps bilinearly, averaging over the cells that fall together when the result is smaller.
+    """Resize maps bilinearly. If the result is smaller, cells are averaged (antialiasing).
 
     Args:
         maps: Attention maps, `(B, H, W)`.
         size: Height and width of the result.
 
     Returns:
-        Maps `(B, *size)`; the very tensor that came in where the size is already right.
+        Maps `(B, *size)`. If the size is already right, the same tensor is returned.
 
     Example:
         >>> resize_attention(torch.ones(2, 8, 8), (4, 4)).shape
@@ -97,22 +97,23 @@ def attention_distance(
     temperature: float = 1.0,
     size: tuple[int, int] | None = None,
 ) -> Tensor:
-    """How far the student's attention is from the teacher's, averaged over the batch.
+    """Compute the distance between the attention maps of student and teacher, averaged over the batch.
 
     Args:
         student: The student's maps, `(B, H, W)`.
-        teacher: The teacher's maps, `(B, H', W')`; gradients flow into them unless they are detached.
+        teacher: The teacher's maps, `(B, H', W')`. They get gradients unless they are detached.
         normalisation: See `normalise_attention`.
-        distance: `squared` is the squared Euclidean distance summed over the map (divided by H x W it would vanish);
-            `kl` the Kullback-Leibler divergence of the student's map from the teacher's, for maps that sum to 1.
+        distance: `squared` is the sum of squared differences over the map. (The mean would be too small.) `kl` is the
+            Kullback-Leibler divergence between the maps of teacher and student; it needs maps that sum to 1.
         temperature: See `normalise_attention`.
-        size: Resolution at which the maps are compared, the label's for instance; by default the smaller map's.
+        size: Height and width at which the maps are compared, for example those of the label. By default, those of the
+            smaller map.
 
     Returns:
-        A scalar >= 0. For `l2` and `squared` it lies between 0 (same map) and 2 (nothing in common).
+        A scalar >= 0. For `l2` and `squared`, it is between 0 (same map) and 2 (nothing in common).
 
     Raises:
-        LgadError: If there is no such form, or `kl` is asked of `l2` maps, which are no distributions.
+        LgadError: If the form is unknown, or if `kl` is combined with `l2`, whose maps are not distributions.
 
     Example:
         >>> left, right = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.0, 1.0]]])
@@ -136,13 +137,13 @@ def attention_distance(
 
 
 def attention_perplexity(maps: Tensor) -> Tensor:
-    """Over how many cells a map spreads: exp of the entropy, from 1 (one cell, saturated) to H x W (uniform).
+    """Compute over how many cells a map spreads: exp of the entropy, from 1 (one cell) to H x W (uniform).
 
     Args:
-        maps: Normalised maps, `(B, H, W)`, non-negative; they are scaled to sum to 1.
+        maps: Non-negative maps, `(B, H, W)`. They are scaled to sum to 1.
 
     Returns:
-        Perplexity of each map in cells, `(B,)`; a map of zeros counts as uniform.
+        The perplexity of each map in cells, `(B,)`. A map of zeros counts as uniform.
 
     Example:
         >>> attention_perplexity(torch.ones(1, 2, 4)).round(decimals=3)
@@ -154,14 +155,14 @@ def attention_perplexity(maps: Tensor) -> Tensor:
 
 
 def attention_agreement(student: Tensor, teacher: Tensor) -> Tensor:
-    """How alike two attention maps are: the correlation of their cells, whatever their scales.
+    """Compute how similar two attention maps are: the correlation of their cells. The scale does not matter.
 
     Args:
         student: Maps `(B, H, W)`.
-        teacher: Maps `(B, H', W')`; the larger of the two is resized to the smaller.
+        teacher: Maps `(B, H', W')`. The larger of the two maps is resized to the smaller one.
 
     Returns:
-        Pearson's correlation of each pair, `(B,)`, from -1 to 1; 0 where a map is constant.
+        Pearson's correlation of each pair, `(B,)`, from -1 to 1. It is 0 if a map is constant.
 
     Example:
         >>> ramp = torch.arange(8.0).view(1, 2, 4)
@@ -173,14 +174,14 @@ def attention_agreement(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def smaller_size(student: Tensor, teacher: Tensor) -> tuple[int, int]:
-    """Tell the size at which two maps are compared by default.
+    """Return the size at which two maps are compared by default.
 
     Args:
         student: Maps or features, `(..., H, W)`.
         teacher: Maps or features, `(..., H', W')`.
 
     Returns:
-        Height and width of the one with fewer cells.
+        Height and width of the map with fewer cells.
 
     Example:
         >>> smaller_size(torch.zeros(1, 8, 8), torch.zeros(1, 4, 4))
@@ -209,7 +210,7 @@ def _logits(cells: Tensor, normalisation: Normalisation, temperature: float) -> 
 def _log_probabilities(maps: Tensor, normalisation: Normalisation, temperature: float) -> Tensor:
     cells = maps.flatten(1)
     if normalisation == "l2":
-        raise LgadError("the distance 'kl' compares distributions: take the normalisation 'l1', 'softmax' or 'zscore'")
+        raise LgadError("the distance 'kl' compares distributions: use the normalisation 'l1', 'softmax' or 'zscore'")
     if normalisation == "l1":
         return normalise_attention(maps, "l1").flatten(1).clamp_min(_TINY).log()
     return _logits(cells, normalisation, temperature).log_softmax(1)

@@ -1,4 +1,4 @@
-"""Attention maps as data: what a picture has shown, for others to show again."""
+"""Attention maps as data, so that other programs can show them."""
 
 import zipfile
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ class MapPair(NamedTuple):
     """The maps of one pair of layers.
 
     Attributes:
-        student: `(N, H, W)`, non-negative.
-        target: Likewise, maybe of another size.
+        student: The maps of the student, `(N, H, W)`, non-negative.
+        target: The maps of the target, `(N, H', W')`, non-negative.
     """
 
     student: NDArray[Any]
@@ -28,8 +28,8 @@ class StoredMaps(NamedTuple):
     """The maps of a few samples.
 
     Attributes:
-        images: `(N, height, width, 3)` uint8, red-green-blue: the samples, small.
-        pairs: By the name of the pair, the shallowest first.
+        images: The samples, in small: `(N, height, width, 3)`, uint8, RGB.
+        pairs: The maps by the name of the pair, the shallowest pair first.
     """
 
     images: NDArray[np.uint8]
@@ -37,11 +37,11 @@ class StoredMaps(NamedTuple):
 
 
 def write_maps(path: Path, maps: StoredMaps) -> None:
-    """Writes maps, whole or not at all; in half precision, which no eye tells from more.
+    """Writes maps to a file, in half precision. The file is never half written.
 
     Args:
         path: An `.npz` file.
-        maps: What to write.
+        maps: The maps.
     """
     arrays: dict[str, Any] = {"images": maps.images, "names": np.array(list(maps.pairs))}
     for number, pair in enumerate(maps.pairs.values()):
@@ -51,16 +51,16 @@ def write_maps(path: Path, maps: StoredMaps) -> None:
 
 
 def read_maps(path: Path) -> StoredMaps:
-    """Reads what `write_maps` has written.
+    """Reads a file of `write_maps`.
 
     Args:
         path: The file.
 
     Returns:
-        The maps, as float32; what is not finite in them is 0.
+        The maps in float32. Values that are not finite are set to 0.
 
     Raises:
-        LgadError: If the file is missing, damaged, or another one.
+        LgadError: If the file is missing, damaged, or of another kind.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:

@@ -1,4 +1,4 @@
-"""Checkpoint files that are whole, whatever happens while they are written."""
+"""Writes checkpoint files so that they are never half written."""
 
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,11 +13,10 @@ from lgad_lightning.longwork.whole_file import whole_file
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Lightning's way of writing checkpoints, but that a full disk leaves the file that was there before.
+    """Writes checkpoints like Lightning, but keeps the old file if writing fails.
 
-    Lightning's own writes to the system's temporary folder and then copies to the place wanted, so that a disk that is
-    full or a process that is killed meanwhile leaves a file cut off. Addresses such as `s3://...` are written as
-    Lightning writes them.
+    Lightning writes to the system's temporary folder and then copies the file. If the disk is full, or the process is
+    killed, an incomplete file is left. Addresses such as `s3://...` are written by Lightning as usual.
 
     Example:
         >>> import lightning as L
@@ -32,9 +31,9 @@ class WholeCheckpointIO(TorchCheckpointIO):
         try:
             with whole_file(Path(path)) as part:
                 torch.save(checkpoint, part)
-        except (OSError, RuntimeError) as error:  # torch's writer makes the latter of the former
+        except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError if the disk is full
             raise LgadError(
-                f"The checkpoint {path} cannot be written: {error}. What was saved before is kept; make space, or "
+                f"The checkpoint {path} cannot be written: {error}. Earlier checkpoints are kept. Free some space, or "
                 "give a folder that you may write to, and resume."
             ) from error
 

@@ -1,4 +1,4 @@
-"""Whether one way of training is better than another: figures of several seeds, compared seed by seed."""
+"""Compares ways of training (arms) seed by seed, to find out whether one is better."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from lgad_lightning.errors import LgadError
 
 
 class Summary(NamedTuple):
-    """Figures of one arm.
+    """A summary of the figures of one arm.
 
     Args:
-        mean: Their mean.
-        deviation: Their standard deviation (n - 1); NaN for one figure.
-        low: Lower end of the mean's interval; NaN for one figure.
-        high: Its upper end.
-        seeds: How many there are.
+        mean: The mean of the figures.
+        deviation: The standard deviation (n - 1). NaN for one figure.
+        low: The lower end of the interval of the mean. NaN for one figure.
+        high: The upper end of the interval. NaN for one figure.
+        seeds: The number of figures.
     """
 
     mean: float
@@ -28,14 +28,14 @@ class Summary(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One arm against another, paired by seed.
+    """The difference between two arms, paired by seed.
 
     Args:
-        mean: Mean of the differences; positive where the arm is higher.
-        low: Lower end of its interval; NaN for one pair.
-        high: Its upper end.
-        p: Two-sided p-value of the exact sign-flip test: how often differences of random sign are as large.
-        seeds: How many pairs there are.
+        mean: The mean of the differences. It is positive if the arm has higher figures than the baseline.
+        low: The lower end of the interval of the mean. NaN for one pair.
+        high: The upper end of the interval. NaN for one pair.
+        p: The two-sided p-value of the exact sign-flip test: how often the mean is as large if signs are random.
+        seeds: The number of pairs.
     """
 
     mean: float
@@ -46,26 +46,26 @@ class Difference(NamedTuple):
 
     @property
     def established(self) -> bool:
-        """Whether the interval excludes zero; without it nothing is called better."""
+        """Whether the interval excludes zero. Only then an arm is called better."""
         return self.low > 0 or self.high < 0
 
 
 def summarise(figures: Sequence[float], level: float = 0.95) -> Summary:
-    """Mean, standard deviation, and Student's interval of the mean.
+    """Computes mean, standard deviation, and Student's interval of the mean.
 
     Args:
-        figures: One for each seed.
-        level: How often such an interval holds the true mean.
+        figures: A figure for each seed.
+        level: The confidence level of the interval.
 
     Raises:
-        LgadError: If there are none, or one is not finite.
+        LgadError: If there are no figures, or if one is not finite.
 
     Example:
         >>> summarise([0.74, 0.77, 0.72]).mean.__round__(4)
         0.7433
     """
     if not figures or not all(math.isfinite(figure) for figure in figures):
-        raise LgadError(f"Only finite figures can be averaged, and at least one: {list(figures)}.")
+        raise LgadError(f"The mean needs at least one figure, and all must be finite: {list(figures)}.")
     values = np.asarray(figures, dtype=float)
     if len(values) == 1:
         return Summary(float(values[0]), math.nan, math.nan, math.nan, 1)
@@ -78,15 +78,15 @@ def summarise(figures: Sequence[float], level: float = 0.95) -> Summary:
 
 
 def compare(arm: Mapping[int, float], baseline: Mapping[int, float], level: float = 0.95) -> Difference:
-    """The difference of two arms over the seeds that both have.
+    """Computes the difference between two arms over the seeds that both have.
 
     Args:
         arm: A figure for each seed.
-        baseline: Likewise, of what it is compared with.
+        baseline: A figure for each seed of the arm to compare with.
         level: See `summarise`.
 
     Raises:
-        LgadError: If they have no seed in common, or a figure is not finite.
+        LgadError: If the arms have no seed in common, or if a figure is not finite.
 
     Example:
         >>> compare({1: 0.78, 2: 0.78, 3: 0.76}, {1: 0.74, 2: 0.77, 3: 0.72}).established
@@ -94,22 +94,22 @@ def compare(arm: Mapping[int, float], baseline: Mapping[int, float], level: floa
     """
     seeds = sorted(arm.keys() & baseline.keys())
     if not seeds:
-        raise LgadError("The two arms have no seed in common, so that they cannot be compared seed by seed.")
+        raise LgadError("The two arms have no seed in common, so they cannot be compared seed by seed.")
     differences = [arm[seed] - baseline[seed] for seed in seeds]
     mean, _, low, high, number = summarise(differences, level)
     return Difference(mean, low, high, _sign_flip_test(differences), number)
 
 
 def steps_until(steps: Sequence[int], figures: Sequence[float], goal: float) -> int | None:
-    """The first step at which a curve reaches a figure.
+    """Finds the first step at which a curve reaches a figure.
 
     Args:
-        steps: Optimiser steps, ascending.
-        figures: The figure at each; those that are not finite reach nothing.
+        steps: Optimiser steps in ascending order.
+        figures: The figure at each step. NaN does not reach the goal.
         goal: The figure to reach.
 
     Returns:
-        None if it never does.
+        The step, or None if the curve never reaches the goal.
     """
     return next((step for step, figure in zip(steps, figures, strict=True) if figure >= goal), None)
 

@@ -1,4 +1,4 @@
-"""Pictures out of tensors: photographs, label maps over them, attention maps, and a grid of all that."""
+"""Draws images, label maps, attention maps, and grids of them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _WIDTH, _GAP, _HEADER = 280, 6, 26
 _PAPER, _INK = (250, 250, 250), (40, 40, 48)
 _IGNORED = (150, 150, 150)
 COLOURS = np.array([(230, 85, 65), (60, 170, 110), (60, 120, 220), (240, 180, 50), (160, 95, 200), (60, 190, 200)])
-"""One (red, green, blue) for each class after the background, and round again."""
+"""A colour (red, green, blue) for each class after the background. After the last one, they repeat."""
 
 
 def draw_image(image: Tensor) -> Picture:
-    """Draw an image however it was normalised: its darkest and brightest percent become black and white.
+    """Draw an image. Its normalisation does not matter: the darkest percent becomes black, the brightest white.
 
     Args:
-        image: `(C, H, W)`, of which the first three channels are shown, or the only one.
+        image: `(C, H, W)`. The first three channels are shown, or the only one.
 
     Returns:
         A picture 280 pixels wide.
@@ -41,11 +41,11 @@ def draw_image(image: Tensor) -> Picture:
 
 
 def draw_label(image: Tensor, label: Tensor) -> Picture:
-    """Draw a label map in colours over the image in dark grey.
+    """Draw a label map in colours over the image, which is dark grey.
 
     Args:
         image: See `draw_image`.
-        label: Classes of the pixels, `(H, W)`; 0 is the background, 255 is ignored and drawn in light grey.
+        label: The class of each pixel, `(H, W)`. 0 is the background. 255 is ignored and drawn in light grey.
 
     Returns:
         A picture 280 pixels wide.
@@ -58,7 +58,7 @@ def draw_label(image: Tensor, label: Tensor) -> Picture:
 
 
 def draw_attention(attention: Tensor) -> Picture:
-    """Draw an attention map from dark to bright by the square root: one strong cell would leave the rest black.
+    """Draw the square root of an attention map, from dark to bright. Without the root, most cells would be black.
 
     Args:
         attention: A map, `(H, W)`, non-negative.
@@ -70,10 +70,10 @@ def draw_attention(attention: Tensor) -> Picture:
 
 
 def colour_attention(values: NDArray[Any]) -> Picture:
-    """Colour values from dark to bright, the lowest black and the highest yellow.
+    """Colour values from dark to bright: the lowest is black, the highest is yellow.
 
     Args:
-        values: `(H, W)`, finite; roots of an attention map.
+        values: `(H, W)`, finite, for example roots of an attention map.
 
     Returns:
         A picture of the same size.
@@ -85,10 +85,10 @@ def colour_attention(values: NDArray[Any]) -> Picture:
 
 
 def draw_grid(columns: dict[str, list[Picture]]) -> Picture:
-    """Put pictures in columns under their titles.
+    """Put pictures into columns with titles.
 
     Args:
-        columns: As many pictures, all of one size, for each title.
+        columns: A list of pictures for each title. All lists have the same length, all pictures the same size.
 
     Returns:
         One picture.
@@ -111,19 +111,19 @@ def draw_grid(columns: dict[str, list[Picture]]) -> Picture:
 
 
 def write_picture(path: str | Path, picture: Picture) -> None:
-    """Write a PNG file, whole or not at all.
+    """Write a PNG file. It is never half written.
 
     Args:
-        path: The file; its folder is made if need be.
-        picture: What to write.
+        path: The file. A missing folder is made.
+        picture: The picture.
     """
     with whole_file(Path(path)) as part:
         part.write_bytes(cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes())
 
 
 def _resized(planes: Tensor, mode: str) -> NDArray[Any]:
-    # Not by OpenCV: the threads that it would keep in this process hang a data worker that is forked later.
-    import torch.nn.functional as F  # slow, and not needed to colour what was drawn before
+    # Not with OpenCV: its threads stay in this process, and a data worker that is forked later would hang.
+    import torch.nn.functional as F  # slow to import, and not needed for `colour_attention`
 
     height, width = planes.shape[-2:]
     planes = planes.detach().float().cpu()[None]

@@ -1,4 +1,4 @@
-"""The outputs of named layers of a network, recorded for the length of a `with` block."""
+"""Records the outputs of named layers of a network during a `with` block."""
 
 import difflib
 import fnmatch
@@ -17,20 +17,20 @@ _WRAPPERS = re.compile(r"(^|\.)(_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapp
 
 
 class _AllRecorded(BaseException):
-    """Leaves a forward pass early; no `except Exception` in a network may stop it."""
+    """Leaves a forward pass early. An `except Exception` in a network must not catch it."""
 
     def __init__(self, recorded: "RecordedFeatures") -> None:
         self.recorded = recorded
 
 
 def named_layers(network: nn.Module) -> dict[str, nn.Module]:
-    """List all layers of a network, the network itself under the empty name.
+    """List all layers of a network. The empty name is the network itself.
 
     Args:
         network: The network.
 
     Returns:
-        The layers by the names that `layer_names` takes, in the order of the network's definition.
+        The layers by name, in the order of the definition of the network.
 
     Example:
         >>> list(named_layers(nn.Sequential(nn.ReLU())))
@@ -43,20 +43,20 @@ def named_layers(network: nn.Module) -> dict[str, nn.Module]:
 
 
 def layer_names(network: nn.Module, patterns: Sequence[str], owner: str = "the network") -> list[str]:
-    """Look the names of layers up.
+    """Find the names of layers by patterns.
 
     Args:
-        network: The network that holds them.
-        patterns: Names as `named_modules` gives them, without the parts that wrappers such as `torch.compile` and
-            Fabric add; `*` and `?` match within one part of a name (`encoder.stage*` finds `encoder.stage1`, but
-            nothing in it). The empty name is the network itself, with its whole output.
-        owner: What to call the network in error messages.
+        network: The network with the layers.
+        patterns: Names as in `named_modules`, without the parts that wrappers such as `torch.compile` and Fabric add.
+            `*` and `?` match within one part of a name: `encoder.stage*` finds `encoder.stage1`, but not the layers in
+            it. The empty name is the network itself, with its whole output.
+        owner: The name of the network in messages.
 
     Returns:
-        The names, in the order of `patterns`, and of the network's definition within one pattern.
+        The names in the order of `patterns`. The matches of one pattern are in the order of the network's definition.
 
     Raises:
-        LgadError: If a pattern matches no layer; the message lists the nearest names.
+        LgadError: If a pattern matches no layer. The message lists similar names.
 
     Example:
         >>> network = nn.ModuleDict({"stage1": nn.Identity(), "stage2": nn.Sequential(nn.ReLU())})
@@ -65,7 +65,7 @@ def layer_names(network: nn.Module, patterns: Sequence[str], owner: str = "the n
     """
     layers = named_layers(network)
     names = [name for name in layers if name]
-    patterns = [patterns] if isinstance(patterns, str) else patterns  # or its letters would be the names
+    patterns = [patterns] if isinstance(patterns, str) else patterns  # otherwise, each letter would be a name
     found: list[str] = []
     for pattern in patterns:
         matches = [pattern] if pattern in layers else [name for name in names if _matches(name, pattern)]
@@ -76,18 +76,18 @@ def layer_names(network: nn.Module, patterns: Sequence[str], owner: str = "the n
 
 
 def find_layers(network: nn.Module, patterns: Sequence[str], owner: str = "the network") -> dict[str, nn.Module]:
-    """Look layers up by name; see `layer_names`.
+    """Find layers by name; see `layer_names`.
 
     Args:
-        network: The network that holds them.
-        patterns: Their names.
-        owner: What to call the network in error messages.
+        network: The network with the layers.
+        patterns: Names or patterns.
+        owner: The name of the network in messages.
 
     Returns:
         The layers by name.
 
     Raises:
-        LgadError: If a pattern matches no layer; the message lists the nearest names.
+        LgadError: If a pattern matches no layer. The message lists similar names.
 
     Example:
         >>> find_layers(nn.Sequential(nn.ReLU(), nn.Sigmoid()), ["1"])
@@ -98,10 +98,10 @@ def find_layers(network: nn.Module, patterns: Sequence[str], owner: str = "the n
 
 
 class RecordedFeatures:
-    """The outputs of layers by name, which fill up while the block of `record_features` runs.
+    """The outputs of layers by name. They are filled in while the block of `record_features` runs.
 
     Args:
-        owner: What to call the network in error messages.
+        owner: The name of the network in messages.
     """
 
     def __init__(self, owner: str = "the network") -> None:
@@ -110,11 +110,11 @@ class RecordedFeatures:
         self._owner = owner
 
     def __getitem__(self, name: str) -> Any:
-        """The output of the layer of that name."""
+        """Returns the output of a layer."""
         return self.outputs[name]
 
     def maps(self, names: Sequence[str]) -> list[Tensor]:
-        """Put outputs in order, after checks.
+        """Check the outputs, and return them in order.
 
         Args:
             names: The wanted layers.
@@ -123,8 +123,8 @@ class RecordedFeatures:
             One tensor for each of the names, `(B, C, H, W)`, `(B, H, W, C)` or tokens `(B, N, C)`.
 
         Raises:
-            LgadError: If a layer did not run, put out something else, or something after it changed its output in
-                place (a network that is left early would not have); the message names it.
+            LgadError: If a layer did not run, if its output is not a tensor of this shape, or if a later layer changed
+                the output in place. The message names the layer.
         """
         return [self._map(name) for name in names]
 
@@ -134,13 +134,13 @@ class RecordedFeatures:
             raise LgadError(f"{layer} did not run: name a layer that the forward pass calls")
         output = self.outputs[name]
         if not isinstance(output, Tensor):
-            raise LgadError(f"{layer} puts out a {type(output).__name__}, not a tensor (B, C, H, W)")
+            raise LgadError(f"the output of {layer} is a {type(output).__name__}, not a tensor (B, C, H, W)")
         if output.ndim not in (3, 4):
-            raise LgadError(f"{layer} puts out a tensor of shape {tuple(output.shape)}, not (B, C, H, W)")
+            raise LgadError(f"the output of {layer} is a tensor of shape {tuple(output.shape)}, not (B, C, H, W)")
         if version_of(output) != self.versions[name]:
             raise LgadError(
-                f"the output of {layer} is changed in place by what follows it, nn.ReLU(inplace=True) perhaps: "
-                "name that layer, or make it inplace=False"
+                f"the output of {layer} is changed in place by the layer after it, for example nn.ReLU(inplace=True): "
+                "name that layer, or set inplace=False"
             )
         return output
 
@@ -158,7 +158,7 @@ class _Record:
             return
         output = _tensor_of(output)
         if _carries_gradient(self._recorded.outputs.get(self._name)) and not _carries_gradient(output):
-            return  # run once more for a metric or a pseudo label, say; what is trained is the other output
+            return  # it ran again, for example for a metric; the other output is trained
         self._recorded.outputs[self._name] = output
         if isinstance(output, Tensor):
             self._recorded.versions[self._name] = version_of(output)
@@ -173,15 +173,15 @@ class _Record:
 def record_features(
     layers: dict[str, nn.Module], early_exit: bool = False, owner: str = "the network"
 ) -> Iterator[RecordedFeatures]:
-    """Record what layers put out while the block runs; the hooks are gone after it, whatever happens in it.
+    """Record the outputs of layers while the block runs. The hooks are always removed at its end.
 
     Args:
         layers: The layers by name, as `find_layers` returns them.
-        early_exit: Whether the block is left as soon as every layer has run, and what follows in it is skipped.
-        owner: What to call the network in error messages.
+        early_exit: Whether to leave the block as soon as every layer has run. The rest of the block is skipped.
+        owner: The name of the network in messages.
 
     Yields:
-        The outputs by name. Where a layer runs repeatedly, it is the last output with gradient, if any has one.
+        The outputs by name. If a layer runs several times, the last output with gradient is kept, if there is one.
 
     Example:
         >>> import torch
@@ -206,7 +206,7 @@ def record_features(
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode for the length of a `with` block, and leave each layer as it was.
+    """Put a network into evaluation mode during a `with` block. Then restore the mode of each layer.
 
     Args:
         network: The network.
@@ -228,10 +228,10 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def depends_on(result: Tensor, features: Iterable[Tensor]) -> bool:
-    """Tell whether a tensor was computed from one of the features, by walking through its autograd graph.
+    """Check whether a tensor was computed from one of the features. This walks through its autograd graph.
 
     Args:
-        result: A loss, say.
+        result: A tensor, for example a loss.
         features: Outputs of layers.
 
     Returns:
@@ -261,7 +261,7 @@ def _carries_gradient(output: Any) -> bool:
 
 
 def _tensor_of(output: Any) -> Any:
-    """The tensor of an output that wraps one: `(x,)`, an object or mapping with `logits`, or a mapping with `out`."""
+    """The tensor in an output such as `(x,)`, an object or a mapping with `logits`, or a mapping with `out`."""
     if isinstance(output, tuple) and len(output) == 1:
         return output[0]
     candidates = [getattr(output, "logits", None)]

@@ -1,6 +1,6 @@
-"""Every place where this package knows more of torch, Lightning and litdata than they promise.
+"""All code that depends on what torch, Lightning and litdata do not promise.
 
-Each function is one such place. `tests/test_internals.py` fails when what it knows is no longer so.
+Each function is one such case. `tests/test_internals.py` fails if a library changes.
 """
 
 import os
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 def version_of(tensor: Tensor) -> int:
-    """Count the changes in place that a tensor and its views have seen; autograd counts them.
+    """Return how often a tensor or a view of it was changed in place, as autograd counts it.
 
     Args:
         tensor: Any tensor.
@@ -26,27 +26,27 @@ def version_of(tensor: Tensor) -> int:
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
-    """Take the network out of the wrapper that `Fabric.setup` puts around it, DDP's included.
+    """Return the network inside the wrapper of `Fabric.setup`, also with DDP.
 
     Args:
         network: Any network.
 
     Returns:
-        The one that was given to `Fabric.setup`, or `network` itself.
+        The network that was given to `Fabric.setup`, or `network` itself.
     """
     inner: nn.Module = network._modules.get("_original_module") or network
     return inner
 
 
 def is_compiled(module: nn.Module) -> bool:
-    """Tell whether `torch.compile` has compiled any part of a module, and so does not notice hooks that come or go.
+    """Check whether a part of a module is compiled. Compiled code does not notice new or removed hooks.
 
     Args:
         module: Any module.
 
     Returns:
-        Whether one is wrapped (`torch.compile(net)`), compiled in place (`net.compile()`), or was a LightningModule
-        that was given to `torch.compile`, which Lightning unwraps.
+        Whether a part is wrapped (`torch.compile(net)`) or compiled in place (`net.compile()`), or whether a whole
+        LightningModule was given to `torch.compile`, which Lightning unwraps.
     """
     return getattr(module, "_compiler_ctx", None) is not None or any(
         "_orig_mod" in inner._modules or inner._compiled_call_impl is not None for inner in module.modules()
@@ -54,19 +54,19 @@ def is_compiled(module: nn.Module) -> bool:
 
 
 def batches_done(trainer: Any) -> int:
-    """Count the batches of the epoch at hand that a training has done, those before it was resumed included.
+    """Count the finished batches of the current epoch, including those before the training was resumed.
 
     Args:
-        trainer: The trainer, in its fit.
+        trainer: The trainer, during a fit.
 
     Returns:
-        The count; 0 at the start of an epoch.
+        The count. It is 0 at the start of an epoch.
     """
     return int(trainer.fit_loop.epoch_loop.batch_progress.current.processed)
 
 
 def logs_this_batch(trainer: Any, automatic: bool, batch_idx: int) -> bool:
-    """Tell whether the trainer writes to its loggers after a training batch; it says so only within its loops.
+    """Check whether the trainer writes to its loggers after a training batch.
 
     Args:
         trainer: The trainer, before the batch.
@@ -74,10 +74,10 @@ def logs_this_batch(trainer: Any, automatic: bool, batch_idx: int) -> bool:
         batch_idx: The batch's number in its epoch.
 
     Returns:
-        Whether a step is completed by the batch, and is one that is logged.
+        Whether the batch completes a step, and this step is logged.
     """
     every: int = trainer.log_every_n_steps
-    # The steps that the trainer counts for its loggers: of optimisers, or of batches with manual optimisation.
+    # For its loggers, the trainer counts optimiser steps; with manual optimisation, it counts batches.
     steps = trainer.global_step if automatic else trainer.fit_loop.total_batch_idx
     completes_step = trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches == 0
     return every > 0 and completes_step and (steps + 1) % every == 0
@@ -85,21 +85,21 @@ def logs_this_batch(trainer: Any, automatic: bool, batch_idx: int) -> bool:
 
 @contextmanager
 def litdata_writer(litdata: Any, folder: Path, number: int, chunk_bytes: str) -> Iterator[Any]:
-    """Write one of several parts of a data set, as litdata's own parallel writers do; see `merge_litdata`.
+    """Write one of several parts of a data set, as the parallel writers of litdata do; see `merge_litdata`.
 
     Args:
         litdata: The package.
-        folder: Where all parts go.
-        number: Which of the parts it is, from 0.
-        chunk_bytes: Size of a chunk.
+        folder: The folder of all parts.
+        number: The number of the part, from 0.
+        chunk_bytes: The size of a chunk.
 
     Yields:
-        What items are assigned to by number, from 0.
+        The writer. Items are assigned to it by number, from 0.
     """
-    rank = "DATA_OPTIMIZER_GLOBAL_RANK"  # by this variable a writer learns which of several it is
+    rank = "DATA_OPTIMIZER_GLOBAL_RANK"  # this variable tells a writer its number
     os.environ[rank] = str(number)
     try:
-        # The queue keeps it from printing which types it has found.
+        # With the queue, it does not print the types that it has found.
         writer = litdata.streaming.Cache(str(folder), chunk_bytes=chunk_bytes, msg_queue=SimpleQueue())
         yield writer
         writer.done()
@@ -108,12 +108,12 @@ def litdata_writer(litdata: Any, folder: Path, number: int, chunk_bytes: str) ->
 
 
 def merge_litdata(litdata: Any, folder: Path, parts: int, chunk_bytes: str) -> None:
-    """Make one index of those of all parts.
+    """Merge the indices of all parts into one.
 
     Args:
         litdata: The package.
-        folder: Where they are.
-        parts: How many there are.
-        chunk_bytes: Size of a chunk.
+        folder: The folder of the parts.
+        parts: The number of parts.
+        chunk_bytes: The size of a chunk.
     """
     litdata.streaming.Cache(str(folder), chunk_bytes=chunk_bytes).merge(parts)

@@ -7,15 +7,15 @@ from lgad_lightning.networks import LaneOutput
 
 
 def segmentation_loss(logits: Tensor, label: Tensor, background_weight: float = 0.4) -> Tensor:
-    """Cross-entropy in which a background pixel counts less than a lane pixel (SCNN's protocol).
+    """Compute the cross-entropy. A background pixel counts less than a lane pixel, as in SCNN.
 
     Args:
         logits: Scores of the classes, `(B, K, H, W)`.
         label: Label map, `(B, H, W)`, int64, values 0..K-1 or 255 (ignore).
-        background_weight: Weight of a background pixel; lane pixels weigh 1.
+        background_weight: Weight of a background pixel. A lane pixel has weight 1.
 
     Returns:
-        The weighted mean over the pixels that are not ignored, in float32; 0 if there is none.
+        The weighted mean over the pixels that are not ignored, in float32. It is 0 if there are none.
 
     Example:
         >>> segmentation_loss(torch.zeros(1, 2, 1, 3), torch.tensor([[[0, 1, 255]]]))
@@ -25,19 +25,19 @@ def segmentation_loss(logits: Tensor, label: Tensor, background_weight: float = 
     weight[0] = background_weight
     total = F.cross_entropy(logits.float(), label, weight, ignore_index=IGNORE_INDEX, reduction="sum")
     weights: Tensor = (label != IGNORE_INDEX).sum() - (1 - background_weight) * (label == 0).sum()
-    return total / weights.clamp(min=torch.finfo(torch.float32).tiny)  # nothing but ignored pixels: 0 / tiny = 0
+    return total / weights.clamp(min=torch.finfo(torch.float32).tiny)  # only ignored pixels: 0 / tiny = 0
 
 
 def soft_iou_loss(logits: Tensor, label: Tensor) -> Tensor:
-    """One minus the soft intersection over union of the lane classes (Hou et al., ICCV 2019).
+    """Compute one minus the soft intersection over union of the lane classes (Hou et al., ICCV 2019).
 
     Args:
         logits: Scores of the classes, `(B, K, H, W)`.
         label: Label map, `(B, H, W)`, int64, values 0..K-1 or 255 (ignore).
 
     Returns:
-        The mean over the lane classes present in the batch, in [0, 1], float32; 0 if there is none. Ignored pixels
-        do not count, whatever is predicted there.
+        The mean over the lane classes that are in the batch, from 0 to 1, in float32. It is 0 if there are none.
+        Ignored pixels do not count.
 
     Example:
         >>> perfect = torch.tensor([[[[9.0, -9.0]], [[-9.0, 9.0]]]])
@@ -57,11 +57,11 @@ def soft_iou_loss(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def existence_loss(logits: Tensor, existence: Tensor) -> Tensor:
-    """Binary cross-entropy of the lane slots.
+    """Compute the binary cross-entropy of the lane slots.
 
     Args:
         logits: Scores of the lane slots before the sigmoid, `(B, K - 1)`.
-        existence: 1 where the slot holds a lane, else 0, `(B, K - 1)`.
+        existence: 1 if the slot has a lane, otherwise 0, `(B, K - 1)`.
 
     Returns:
         The mean over images and slots, in float32.
@@ -74,7 +74,7 @@ def existence_loss(logits: Tensor, existence: Tensor) -> Tensor:
 
 
 class LaneLoss(nn.Module):
-    """The loss of lane segmentation: cross-entropy, soft IoU of the lanes and existence of the lanes.
+    """The loss of lane segmentation: a weighted sum of cross-entropy, soft IoU and existence loss.
 
     Args:
         background_weight: Weight of the background in the cross-entropy.
@@ -95,15 +95,15 @@ class LaneLoss(nn.Module):
         self.existence_weight = existence_weight
 
     def forward(self, output: LaneOutput, label: Tensor, existence: Tensor) -> dict[str, Tensor]:
-        """Compute the terms, unweighted, and their weighted sum.
+        """Compute the terms without weights, and their weighted sum.
 
         Args:
-            output: What the network returned.
+            output: The output of the network.
             label: Label map, `(B, H, W)`, int64, values 0..K-1 or 255 (ignore).
-            existence: 1 where a slot holds a lane, else 0, `(B, K - 1)`; unused if the network has no such head.
+            existence: 1 if a slot has a lane, otherwise 0, `(B, K - 1)`. Not used if the network has no such head.
 
         Returns:
-            `segmentation`, `iou`, `existence` (left out if the network has no such head) and `loss`, their sum.
+            `segmentation`, `iou`, `existence` (only if the network has such a head) and `loss`, the weighted sum.
         """
         terms = {
             "segmentation": segmentation_loss(output.logits, label, self.background_weight),

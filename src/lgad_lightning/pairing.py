@@ -1,4 +1,4 @@
-"""Which layer of a student learns from which layer of a teacher."""
+"""Decides which layer of a student learns from which layer of a teacher."""
 
 import re
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ def pair_layers(
 
     Args:
         student: The student.
-        student_layers: Names or patterns of its layers; `None` pairs the outermost layers that are numbered stages
-            (named like `stage2`, `layer2`, `block2`, `stages.2`) with those of the same number in the teacher; of one
-            that ends in a `LayerNorm`, what comes before it.
+        student_layers: Names or patterns of its layers. With `None`, the outermost numbered stages (named like
+            `stage2`, `layer2`, `block2`, `stages.2`) are paired with those of the same number in the teacher. If a
+            stage ends in a `LayerNorm`, the layer before the norm is taken.
         teacher: The teacher.
-        teacher_layers: Names or patterns of its layers, as many; `None` means the same names.
+        teacher_layers: Names or patterns of its layers, one for each layer of the student. `None`: the same names.
 
     Returns:
-        Names of the student's and the teacher's layers, pair by pair.
+        For each pair, the names of the student's and the teacher's layer.
 
     Raises:
-        LgadError: If a name is unknown (the message lists the nearest ones), the two sides do not match up, or the
-            numbered layers are those of a whole network with its decoder and logits.
+        LgadError: If a name is unknown (the message lists similar names), if the two lists do not match, or if the
+            numbered layers belong to a whole network with decoder and logits.
 
     Example:
         >>> student = nn.ModuleDict({"net": nn.ModuleDict({"layer1": nn.ReLU(), "layer2": nn.ReLU()})})
@@ -42,32 +42,36 @@ def pair_layers(
     """
     if student_layers is None:
         if teacher_layers is not None:
-            raise LgadError("teacher_layers without student_layers: name both, or neither to pair the stages by number")
+            raise LgadError(
+                "teacher_layers is set without student_layers: set both, or none to pair the stages by number"
+            )
         of_student, of_teacher = _stages(student, "the student"), _stages(teacher, "the teacher")
         pairs = [(of_student[number], of_teacher[number]) for number in of_student if number in of_teacher]
         if not pairs:
-            raise LgadError(f"no stages to pair by number: student {of_student}, teacher {of_teacher}: name the layers")
+            raise LgadError(
+                f"no stages to pair by number (student {of_student}, teacher {of_teacher}): name the layers"
+            )
         return pairs
     student_names = layer_names(student, student_layers, "the student")
     teacher_names = layer_names(teacher, student_names if teacher_layers is None else teacher_layers, "the teacher")
     if len(student_names) != len(teacher_names) or not student_names:
         raise LgadError(
-            f"student_layers are {student_names} and teacher_layers {teacher_names}: one of the teacher's for each"
+            f"student_layers are {student_names}, but teacher_layers are {teacher_names}: give one for each"
         )
     return list(zip(student_names, teacher_names, strict=True))
 
 
 def layer_before_norm(name: str, layer: nn.Module) -> str:
-    """Name the layer whose output is that of another one before its last norm over the channels.
+    """Find the last layer before the `LayerNorm` that ends a layer.
 
-    Behind a `LayerNorm` all cells have the same sum of squares: an attention map of them says nothing.
+    After a `LayerNorm`, all cells have the same sum of squares, so an attention map shows nothing.
 
     Args:
-        name: The layer's name.
-        layer: The layer; of a list, which never runs itself, the last one is meant.
+        name: The name of the layer.
+        layer: The layer. Of a list, which never runs itself, the last layer is taken.
 
     Returns:
-        The name of the last layer in it before its norm, or `name` where it does not end in one.
+        The name of the last layer before the norm, or `name` if the layer does not end in a norm.
 
     Example:
         >>> layer_before_norm("stage1", nn.Sequential(nn.Conv2d(3, 8, 1), nn.LayerNorm(8)))
@@ -84,13 +88,13 @@ def layer_before_norm(name: str, layer: nn.Module) -> str:
 
 
 def ending_norm(layer: nn.Module) -> nn.LayerNorm | None:
-    """Find the `LayerNorm` that a layer ends in, by the order of its definition.
+    """Find the `LayerNorm` that ends a layer, by the order of its definition.
 
     Args:
         layer: The layer.
 
     Returns:
-        The norm, None if it ends in something else.
+        The norm. None if the layer ends in something else.
 
     Example:
         >>> ending_norm(nn.Sequential(nn.Conv2d(3, 8, 1), nn.LayerNorm(8)))  # doctest: +ELLIPSIS
@@ -115,8 +119,8 @@ def _stages(network: nn.Module, owner: str) -> dict[int, str]:
     bare = [isinstance(layers[name], nn.Conv2d) for name in stages.values()]
     if isinstance(layers[last], nn.Conv2d) and (not all(bare) or (len(bare) > 1 and _is_pointwise(layers[last]))):
         raise LgadError(
-            f"the numbered layers of {owner} are no stages of an encoder: {last} is a bare convolution, the logits by"
-            f" the look of it. Name those to distil, out of {', '.join(stages.values())}"
+            f"the numbered layers of {owner} are not stages of an encoder: {last} is a single convolution, probably"
+            f" the logits. Name the layers to distil. There are {', '.join(stages.values())}"
         )
     return {number: layer_before_norm(name, layers[name]) for number, name in stages.items()}
 

@@ -1,4 +1,4 @@
-"""Objects that can be made again from plain values: what lets a checkpoint be enough."""
+"""Objects that can be built again from plain values. With them, a checkpoint is enough to use a student."""
 
 import importlib
 import inspect
@@ -13,10 +13,10 @@ PACKAGE = __name__.partition(".")[0]
 
 
 class Rebuildable:
-    """Remembers the arguments that an object was made with.
+    """Remembers the arguments that an object was built with.
 
-    A network of one's own that is to be loaded from its checkpoint without being built by hand derives from it, before
-    `nn.Module`. The arguments must be plain: numbers, texts, booleans, None, lists and dictionaries of these, and other
+    Derive your own network from this class, before `nn.Module`. Then it can be loaded from its checkpoint alone. The
+    arguments must be plain values: numbers, strings, booleans, None, lists and dictionaries of these, and other
     rebuildable objects.
 
     Example:
@@ -28,13 +28,13 @@ class Rebuildable:
 
     made_with: dict[str, Any]
     rebuilt_with: ClassVar[dict[str, Any]] = {}
-    """Arguments that differ when the object is made again, such as not to fetch weights that are then replaced."""
+    """Arguments to change when the object is built again. For example, pretrained weights need not be loaded."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Notes the arguments by name, defaults included."""
+        """Stores the arguments by name, with the defaults."""
         made = super().__new__(cls)
         signature = inspect.signature(cls.__init__)
-        with suppress(TypeError):  # a copy or an unpickled object, which brings its own; or a mistake told by __init__
+        with suppress(TypeError):  # a copy or an unpickled object has its own; or __init__ reports a mistake
             bound = signature.bind(made, *args, **kwargs)
             bound.apply_defaults()
             values = dict(list(bound.arguments.items())[1:])
@@ -46,25 +46,26 @@ class Rebuildable:
 
 
 def remember(thing: Any, kind: Any, arguments: Mapping[str, Any]) -> None:
-    """Notes the arguments that a configuration has made an object with, for one that does not note them itself.
+    """Stores the arguments that a configuration built an object with, if the object does not store them itself.
 
     Args:
         thing: The object.
-        kind: What was called to make it. Nothing is noted for a function: the class alone would give something else.
-        arguments: What it was called with.
+        kind: The class or function that built it. For a function nothing is stored, because the class alone would give
+            another object.
+        arguments: The arguments of the call.
     """
     if type(thing) is kind and not hasattr(thing, "made_with"):
         thing.made_with = dict(arguments)
 
 
 def describe(thing: object) -> dict[str, Any] | None:
-    """Class and arguments of an object as plain values.
+    """Describes class and arguments of an object as plain values.
 
     Args:
-        thing: A `Rebuildable`, or another object whose `made_with` says its arguments.
+        thing: A `Rebuildable`, or another object with its arguments in `made_with`.
 
     Returns:
-        `{"class": "package.module.Name", "arguments": {...}}`; None if the arguments are not known or not plain.
+        `{"class": "package.module.Name", "arguments": {...}}`, or None if the arguments are not known or not plain.
     """
     arguments = getattr(thing, "made_with", None)
     if arguments is None:
@@ -77,38 +78,38 @@ def describe(thing: object) -> dict[str, Any] | None:
 
 
 def rebuild(description: Mapping[str, Any], base: type | tuple[type, ...]) -> Any:
-    """Makes an object again.
+    """Builds an object from its description.
 
-    No code is run that the user has not chosen: the class is one of this package, or one of a module that has been
-    imported already.
+    Only code that the user has chosen is run: the class belongs to this package, or to a module that was imported
+    before.
 
     Args:
-        description: What `describe` gave.
-        base: What the class must be a subclass of.
+        description: What `describe` returned.
+        base: The class must be a subclass of this one.
 
     Raises:
-        LgadError: If there is no such class, or it refuses the arguments.
+        LgadError: If there is no such class, or if it refuses the arguments.
     """
     path = description["class"]
     kind = find_class(path)
     if not (isinstance(kind, type) and issubclass(kind, base)):
-        raise LgadError(f"{path} is no {base.__name__ if isinstance(base, type) else 'class of the kind wanted'}.")
+        raise LgadError(f"{path} is not a {base.__name__ if isinstance(base, type) else 'class of the right kind'}.")
     arguments = {name: _unplain(value) for name, value in description["arguments"].items()}
     arguments |= getattr(kind, "rebuilt_with", {})
     try:
         return kind(**arguments)
     except (TypeError, ValueError) as error:
-        raise LgadError(f"{path} cannot be made with the arguments {arguments}: {error}.") from error
+        raise LgadError(f"{path} cannot be built with the arguments {arguments}: {error}.") from error
 
 
 def find_class(path: str) -> Any:
-    """The class of a dotted path, from this package or from what has been imported already.
+    """Finds a class by its path, in this package or in a module that was imported before.
 
     Args:
-        path: Such as `lgad_lightning.networks.erfnet.ERFNet`.
+        path: The path, such as `lgad_lightning.networks.erfnet.ERFNet`.
 
     Raises:
-        LgadError: If it cannot be found there; says what to import.
+        LgadError: If the class is not found. The message says what to import.
     """
     parts = path.split(".")
     for end in range(len(parts) - 1, 0, -1):
@@ -133,7 +134,7 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if (description := describe(value)) is not None:
         return {"__class__": description["class"], "__arguments__": description["arguments"]}
-    raise TypeError(f"{value!r} is no plain value")
+    raise TypeError(f"{value!r} is not a plain value")
 
 
 def _unplain(value: Any) -> Any:

@@ -78,7 +78,7 @@ CLASSES = torch.tensor([0, 1])
         {"pixel_values": IMAGE, "labels": LABEL},
     ],
 )
-def test_candidates_are_looked_at_by_shape_and_type(batch: Any):
+def test_the_label_is_found_by_shape_and_type(batch: Any):
     assert torch.equal(label_of(batch).long(), LABEL)
     assert torch.equal(image_of(batch), IMAGE[:, : image_of(batch).shape[1]])
 
@@ -105,7 +105,7 @@ def test_the_place_can_be_given(where: Any):
         ({"lanes": CLASSES}, "lanes", r"the labels have the shape \(2,\) where"),
     ],
 )
-def test_what_cannot_be_told_is_refused_with_what_there_is(batch: Any, where: Any, said: str):
+def test_an_unclear_batch_is_refused_with_its_contents(batch: Any, where: Any, said: str):
     with pytest.raises(LgadError, match=said):
         label_of(batch, where)
 

@@ -6,18 +6,18 @@ from lgad_lightning.errors import LgadError
 
 
 @pytest.mark.parametrize(("monitor", "mode"), [("val/loss", "min"), ("val/fp", "min"), ("val/f1", "max")])
-def test_what_is_better_follows_from_the_figure(tmp_path, monitor, mode):
+def test_the_mode_follows_from_the_monitored_figure(tmp_path, monitor, mode):
     callback = best_checkpoint(str(tmp_path), monitor)
     assert (callback.monitor, callback.mode) == (monitor, mode)
 
 
 @pytest.mark.parametrize("monitor", ["val/nope", "train/loss", "loss", ""])
 def test_unknown_figures_are_refused(tmp_path, monitor):
-    with pytest.raises(LgadError, match="no figure of the validation"):
+    with pytest.raises(LgadError, match="not a figure of the validation"):
         best_checkpoint(str(tmp_path), monitor)
 
 
-def test_what_is_remembered_moves_along(tmp_path):
+def test_a_moved_folder_keeps_its_best_checkpoint(tmp_path):
     here, there = (RunCheckpoint(tmp_path / name, monitor="val/f1", mode="max") for name in ("here", "there"))
     best, last = str(tmp_path / "here" / "best.ckpt"), str(tmp_path / "here" / "last.ckpt")
     here.best_model_path = here.kth_best_model_path = best

@@ -58,7 +58,7 @@ def test_a_joint_teacher_is_the_same_in_all_processes(results: Any):
     assert torch.allclose(first, torch.nn.utils.parameters_to_vector(teacher.parameters()), atol=1e-6)
 
 
-def test_what_a_loss_trains_for_itself_is_the_same_in_all_processes(results: Any):
+def test_trainable_modules_are_the_same_in_all_processes(results: Any):
     first, second = results["fitnets"]
     assert torch.equal(first, second)
     net, teacher = make_pair()

@@ -93,7 +93,7 @@ def test_self_attention_teaches_the_shallower_stage_alone():
 
 
 def test_self_attention_needs_two_stages():
-    with pytest.raises(LgadError, match="no deeper one to learn from"):
+    with pytest.raises(LgadError, match="no deeper layer after it"):
         first_loss(SelfAttentionDistillation(LAYERS[:1]), make_pair()[0])
 
 

@@ -116,7 +116,7 @@ def test_tokens_that_fit_no_grid_are_refused_by_name_until_it_is_given():
     net, teacher = make_pair()
     net.encoder.stage2 = nn.Sequential(Registers(net.encoder.stage2), Back())
     names = [LAYERS[1] + ".0"], TEACHER_LAYERS[1:]
-    with pytest.raises(LgadError, match=r"'net\.encoder\.stage2\.0' of the student puts out \(2, 37, 4\).*layout="):
+    with pytest.raises(LgadError, match=r"'net\.encoder\.stage2\.0' of the student is \(2, 37, 4\).*layout="):
         fit(LabelGuidedAttentionDistillation(teacher, *names), deepcopy(net))
     fit(LabelGuidedAttentionDistillation(teacher, *names, layout=(4, 8)), net)
 
@@ -149,7 +149,7 @@ def test_the_gradient_ratio_is_that_below_the_norm_and_the_warning_names_the_lay
     net, teacher = make_pair()
     net.encoder.stage2 = Normed(net.encoder.stage2[:2])  # without the ReLU no cell is all zeros
     callback = LabelGuidedAttentionDistillation(teacher, LAYERS[1:], TEACHER_LAYERS[1:], weight=5.0)
-    with pytest.warns(UserWarning, match=r"before its norm, 'net\.encoder\.stage2\.layer', in student_layers"):
+    with pytest.warns(UserWarning, match=r"before the norm, 'net\.encoder\.stage2\.layer', in student_layers"):
         _, figures = fit(callback, net, log_every_n_steps=1, limit_train_batches=1)
     assert figures["lgad/gradient_ratio/net.encoder.stage2"] < 1e-2  # it would be about 1 at the norm
 
@@ -237,7 +237,7 @@ def test_pairs_with_a_decoder_are_refused_with_the_list():
 def test_pairs_of_far_different_sizes_are_refused():
     net, teacher = make_pair()
     teacher.encoder.stage2 = nn.Sequential(nn.Conv2d(6, 6, 3, 2, 1), nn.AdaptiveAvgPool2d(1))
-    with pytest.raises(LgadError, match=r"net\.encoder\.stage2 and encoder\.stage2 are of far different sizes.*6x1x1"):
+    with pytest.raises(LgadError, match=r"net\.encoder\.stage2 and encoder\.stage2 have very different sizes.*6x1x1"):
         fit(LabelGuidedAttentionDistillation(teacher, student_layers=None), net)
 
 

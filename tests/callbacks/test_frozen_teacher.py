@@ -87,7 +87,7 @@ def test_folding_leaves_the_original_alone(image: Tensor):
     assert all(torch.equal(state[key], value) for key, value in network.state_dict().items())
 
 
-def test_what_cannot_be_folded_is_not(image: Tensor):
+def test_networks_that_cannot_be_folded_stay_unchanged(image: Tensor):
     skipping = trained(skip=True)  # the convolution's output is used twice
     assert fold_batch_norm(skipping, ["stage2"], image) is skipping
     shared = trained()

@@ -37,7 +37,7 @@ def vector(network: nn.Module) -> Tensor:
 
 
 @pytest.mark.parametrize("start", [0, 2])
-def test_both_train_as_if_written_out(start: int):
+def test_both_train_as_in_a_plain_pytorch_loop(start: int):
     net, teacher = make_pair()
     student_copy, teacher_copy = deepcopy(net), deepcopy(teacher)
     recorder, optimizer = Recorder(student_copy.parameters()), torch.optim.Adam(teacher_copy.parameters(), lr=1e-2)
@@ -99,7 +99,7 @@ def test_the_teacher_steps_whenever_the_student_does(kind: Any, options: Any, ex
         assert torch.allclose(found, wanted, atol=5e-3 if mixed else 1e-6)
 
 
-def test_the_teachers_loss_is_none_of_the_students():
+def test_the_teachers_loss_gives_the_student_no_gradient():
     net, teacher = make_pair()
     losses = []
 

@@ -268,7 +268,7 @@ def test_ignored_pixels_are_in_no_region():
     assert relative_error(*gradients) == 0
 
 
-def test_one_image_has_nothing_to_be_similar_to():
+def test_a_batch_of_one_image_is_refused():
     image, label = make_batches(1)[0]
     callback = seeded(SimilarityPreservingDistillation, student_layers=LAYERS, teacher_layers=TEACHER_LAYERS)
     with pytest.raises(LgadError, match="give batches of two or more"):

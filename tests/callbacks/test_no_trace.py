@@ -121,7 +121,7 @@ def test_hooks_fire_in_training_steps_only():
     assert callback.calls == 4
 
 
-def test_teacher_rests_while_the_weight_is_zero():
+def test_the_teacher_does_not_run_while_the_weight_is_zero():
     net, teacher = make_pair()
     callback = Spy(teacher, start=2, end=3)
     make_trainer(callback).fit(Module(net), loader(make_batches()))

@@ -119,7 +119,7 @@ def test_a_module_without_forward_is_refused(tmp_path: Path):
         def training_step(self, batch: Any, batch_idx: int) -> Any:
             pytest.fail("ran")
 
-    with pytest.raises(LgadError, match=r"give Formless a forward\(images\)"):
+    with pytest.raises(LgadError, match=r"add a forward\(images\)"):
         make_trainer(AttentionPictures(), default_root_dir=tmp_path).fit(Formless(), loader(make_batches()))
 
 
@@ -155,7 +155,7 @@ def test_loggers_get_images_when_asked(asked: bool, tmp_path: Path):
     assert sent == ([("pictures", 3, 4)] if asked else [])
 
 
-def test_distillation_is_unhurt_by_a_picture_in_between(tmp_path: Path):
+def test_a_picture_between_steps_does_not_change_the_distillation(tmp_path: Path):
     net, teacher = make_pair()
     wanted = explicit_gradients(net, teacher, make_batches())
     module = Module(net)

@@ -103,7 +103,7 @@ def test_a_folder_of_others_is_refused_and_one_of_predictions_is_replaced(tmp_pa
     notes = tmp_path / "predictions" / "notes.txt"
     notes.parent.mkdir()
     notes.write_text("mine")
-    with pytest.raises(LgadError, match="none of them is to be replaced"):
+    with pytest.raises(LgadError, match="They are not replaced"):
         trainer(tmp_path, format).test(student(CULaneF1()), batches(), verbose=False)
     assert [path.name for path in notes.parent.iterdir()] == ["notes.txt"]
     notes.unlink()

@@ -34,7 +34,7 @@ def returning(function: Any) -> Returning:
 
 
 @pytest.mark.parametrize("kind", [LabelGuidedAttentionDistillation, AttentionTransfer])
-def test_a_path_is_no_teacher(kind: Any):
+def test_a_path_as_teacher_is_refused(kind: Any):
     with pytest.raises(LgadError, match=r"teacher='teacher.ckpt' .* is a str, not a network.*load_teacher\(path"):
         kind("teacher.ckpt")
 
@@ -76,7 +76,7 @@ def test_two_of_one_name_are_refused():
 
 
 @pytest.mark.parametrize("when", [{"start": 0.5}, {"end": 2}, {"start": 1, "ramp": 1}])
-def test_early_stopping_on_what_is_not_there_throughout_is_refused(when: dict[str, Any]):
+def test_early_stopping_on_a_figure_that_is_sometimes_missing_is_refused(when: dict[str, Any]):
     stopping = EarlyStopping("label_attention/loss", check_on_train_epoch_end=True)
     with pytest.raises(LgadError, match="EarlyStopping monitors 'label_attention/loss', which is NaN while"):
         fit(LabelAttention(LAYERS, **when), stopping)
@@ -112,7 +112,7 @@ def test_a_module_of_pytorch_lightning_trains_under_its_own_trainer():
 def test_a_module_that_nothing_trains_is_warned_of(recwarn: pytest.WarningsRecorder):
     callback = returning(lambda student, teacher: student[0].mean())
     callback.adapter = nn.Conv2d(4, 6, 1)
-    with pytest.warns(UserWarning, match=r"nothing trains Returning\.adapter: return it from trainable_modules"):
+    with pytest.warns(UserWarning, match=r"Returning\.adapter is not trained: return it from trainable_modules"):
         fit(callback)
     callback.adapter.requires_grad_(False)
     recwarn.clear()

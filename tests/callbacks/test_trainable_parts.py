@@ -108,7 +108,7 @@ def train(callback: FitNets, module: Module, **options: Any) -> tuple[Tensor, Te
     ],
     ids=["plain", "accumulation", "clipping", "late", "manual"],
 )
-def test_both_train_as_if_written_out(ours: Any, written_out: Any, kind: Any):
+def test_both_train_as_in_a_plain_pytorch_loop(ours: Any, written_out: Any, kind: Any):
     callback = fitnets(start=written_out.get("start", 0))
     found = train(callback, kind(make_pair()[0]), **ours)
     for one, other in zip(found, explicit(**written_out), strict=True):
@@ -156,7 +156,7 @@ def test_a_resumed_run_is_the_same_and_the_checkpoint_is_the_plain_students(tmp_
     make_trainer(max_epochs=2).fit(plain, loader(make_batches()), ckpt_path=tmp_path / "part" / "last.ckpt")
 
 
-def test_nothing_of_it_is_in_the_student():
+def test_trainable_modules_are_not_in_the_student():
     module, callback = Student(make_pair()[0]), fitnets()
     keys = list(module.state_dict())
     train(callback, module)

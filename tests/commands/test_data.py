@@ -241,7 +241,7 @@ def test_an_interrupted_check_goes_on(tmp_path: Path, number: signal.Signals) ->
     if number == signal.SIGINT:
         assert "the same command goes on from here" in message
     rest = subprocess.run(command, capture_output=True, env=environment, text=True, check=True)
-    assert re.search(r"going on after \d+ of 410", rest.stderr)
+    assert re.search(r"continuing after \d+ of 410", rest.stderr)
     assert json.loads(out.read_text())["splits"]["train"]["images"] == 400
     assert not list(tmp_path.glob("cache/unfinished/*.pt"))
 

@@ -274,7 +274,7 @@ def test_sources_that_are_none(
 def test_models_that_are_none(tmp_path: Path, content: bytes) -> None:
     write_roads(tmp_path / "frames", 1)
     (tmp_path / "model.ckpt").write_bytes(content)
-    assert "is no checkpoint" in fails("model.ckpt", "frames")
+    assert "is not a checkpoint" in fails("model.ckpt", "frames")
     assert "There is no checkpoint" in fails("nope.ckpt", "frames")
     assert not Path("predictions").exists()
 

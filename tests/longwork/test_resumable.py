@@ -62,12 +62,12 @@ def test_an_interrupted_call_goes_on(files: list[Path], caplog: pytest.LogCaptur
         state = work(files, lambda path: 100 + read(path))
     assert state["seen"] == [0, 1, 2, 3, 4, 5, 106, 107, 108, 109]
     assert state["sum"] == sum(state["seen"])
-    assert "going on after 6 of 10" in caplog.text
+    assert "continuing after 6 of 10" in caplog.text
     assert work(files)["seen"] == list(range(10))  # after the end, all begins anew
 
 
 @pytest.mark.parametrize("change", ["content", "removal", "order"])
-def test_what_has_changed_is_not_gone_on_with(files: list[Path], change: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_changed_files_start_the_work_again(files: list[Path], change: str, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(KeyboardInterrupt):
         work(files, interrupted_at(6))
     if change == "content":
@@ -77,7 +77,7 @@ def test_what_has_changed_is_not_gone_on_with(files: list[Path], change: str, ca
     else:
         files.reverse()
     assert work(files)["seen"] == [read(path) for path in files]
-    assert "beginning anew" in caplog.text
+    assert "starting again" in caplog.text
 
 
 def test_another_key_is_other_work(files: list[Path]) -> None:
@@ -105,7 +105,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_resuming(
     assert caplog.text.count("cannot be kept") == 1
 
 
-def test_an_interruption_in_the_midst_of_adding_counts_nothing_twice(files: list[Path]) -> None:
+def test_an_interruption_while_adding_counts_nothing_twice(files: list[Path]) -> None:
     def add_and_stop(state: dict[str, Any], number: int) -> None:
         add(state, number)
         if number == 4:

@@ -76,7 +76,7 @@ def test_a_checkpoint_is_enough(data: SyntheticLaneDataModule, tmp_path: Path, m
     assert trainer.test(loaded, data, verbose=False)[0]["test/f1"] >= 0
 
 
-def test_what_cannot_be_made_again_is_asked_for(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
+def test_parts_that_cannot_be_built_must_be_given(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
     student = LaneStudent(Plain(width=6))
     path = fit(student, data, tmp_path)
     with pytest.raises(LgadError, match=r"The network of .*Plain.*network=\.\.\."):
@@ -97,8 +97,8 @@ def test_a_class_that_was_not_imported_is_named_and_not_run(
     for name, message in (
         ("malicious.Net", "import it first"),
         ("gone.away.Net", "import it first"),
-        ("os.system", "is no Module"),
-        ("lgad_lightning.data.CULaneDataModule", "is no Module"),
+        ("os.system", "is not a Module"),
+        ("lgad_lightning.data.CULaneDataModule", "is not a Module"),
     ):
         content["lgad_student"]["network"]["class"] = name
         torch.save(content, path)
@@ -108,15 +108,15 @@ def test_a_class_that_was_not_imported_is_named_and_not_run(
 
 
 @pytest.mark.parametrize("content", [[1], {"a": 1}, {"state_dict": {"x": 1}}, {"state_dict": 3}])
-def test_other_files_are_told(tmp_path: Path, content: Any) -> None:
+def test_files_that_are_not_checkpoints_are_refused(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "x.ckpt"
     with pytest.raises(LgadError, match="no checkpoint"):
         load_student(path)
     torch.save(content, path)
-    with pytest.raises(LgadError, match="is no checkpoint of"):
+    with pytest.raises(LgadError, match="is not a checkpoint of"):
         load_student(path)
     path.write_bytes(pickle.dumps(content))
-    with pytest.raises(LgadError, match="is no checkpoint of"):
+    with pytest.raises(LgadError, match="is not a checkpoint of"):
         load_student(path)
 
 
@@ -142,7 +142,7 @@ def test_decoder_and_metric_come_from_the_data(data: SyntheticLaneDataModule, tm
 
 
 def test_a_metric_of_another_protocol_is_refused_before_training(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
-    with pytest.raises(LgadError, match=r"protocol of culane, which TuSimpleAccuracy is not part of"):
+    with pytest.raises(LgadError, match=r"protocol of culane, and TuSimpleAccuracy belongs to another"):
         fit(LaneStudent(small(), metric=TuSimpleAccuracy()), data, tmp_path)
 
 

@@ -39,7 +39,7 @@ def test_a_saved_student_comes_back(tmp_path: Path) -> None:
 
 def test_a_folder_of_others_is_kept(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"mine": 1}')
-    with pytest.raises(LgadError, match="none is to be replaced"):
+    with pytest.raises(LgadError, match="They are not replaced"):
         student().save_pretrained(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
     with pytest.raises(LgadError, match="is a file"):
@@ -51,7 +51,7 @@ def test_a_network_that_cannot_be_written_down_is_refused(tmp_path: Path) -> Non
         num_classes = 5
 
     made = LaneStudent(Plain(3, 5, 1), CULaneDecoder(), preprocessing=Preprocessing(SIZE))
-    with pytest.raises(LgadError, match="network cannot be written down"):
+    with pytest.raises(LgadError, match="network cannot be described"):
         made.save_pretrained(tmp_path / "student")
     assert not (tmp_path / "student").exists()
 

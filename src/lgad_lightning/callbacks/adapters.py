@@ -1,19 +1,19 @@
-"""What lies between features of unequal channels or sizes."""
+"""Makes features with unequal channels or sizes comparable."""
 
 from torch import Size, Tensor, nn
 from torch.nn import functional as F
 
 
 def channel_adapters(student_shapes: list[Size], teacher_shapes: list[Size], always: bool = False) -> nn.ModuleList:
-    """Make 1x1 convolutions that bring the student's channels to the teacher's number.
+    """Make 1x1 convolutions that bring the student's features to the teacher's number of channels.
 
     Args:
         student_shapes: Shapes `(B, C, H, W)` of the student's features.
-        teacher_shapes: Shapes `(B, C', H', W')` of the teacher's.
-        always: Whether also where the numbers are equal, which otherwise need none.
+        teacher_shapes: Shapes `(B, C', H', W')` of the teacher's features.
+        always: Whether to make a convolution even if both numbers of channels are equal.
 
     Returns:
-        One module for each pair.
+        One module for each pair. It is `nn.Identity` if no convolution is needed.
 
     Example:
         >>> len(channel_adapters([Size((1, 4, 8, 8))], [Size((1, 6, 8, 8))]))
@@ -26,14 +26,14 @@ def channel_adapters(student_shapes: list[Size], teacher_shapes: list[Size], alw
 
 
 def resized_to(features: Tensor, like: Tensor) -> Tensor:
-    """Resample features bilinearly to the height and width of others.
+    """Resize features bilinearly to the height and width of another tensor.
 
     Args:
         features: `(B, C, H, W)`.
         like: `(..., H', W')`.
 
     Returns:
-        `(B, C, H', W')`; the very tensor that came in where the size is already right.
+        `(B, C, H', W')`. If the size is already right, the same tensor is returned.
 
     Example:
         >>> import torch

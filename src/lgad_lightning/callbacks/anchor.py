@@ -11,16 +11,16 @@ from lgad_lightning.features import depends_on
 
 
 def anchor(loss: Tensor, features: Sequence[Tensor]) -> Tensor:
-    """Tie a loss to features that it was not computed from, whose gradient is then zero instead of none.
+    """Connect a loss with features that it does not depend on, so that their gradient is zero instead of None.
 
-    DDP waits for a gradient of every parameter, and says of those without one that they were not used.
+    DDP waits for a gradient of every parameter, and raises an error if one does not come.
 
     Args:
         loss: The loss of one process.
         features: Outputs of layers.
 
     Returns:
-        The same value; the very tensor that came in where it depends on all of the features that carry gradient.
+        The same value. If the loss already depends on all features with gradient, the same tensor is returned.
 
     Example:
         >>> weight = torch.ones(2, requires_grad=True)

@@ -24,23 +24,24 @@ _FLAT = 0.01  # standard deviation of a map's cells over their mean
 
 
 class AttentionTransfer(FeatureDistillation):
-    """The student's attention maps are drawn to those of a teacher that sees the same images, a larger network say.
+    """The student's attention maps imitate those of a teacher that sees the same images, for example a larger network.
 
-    The default is Zagoruyko & Komodakis' form (ICLR 2017), the one that was measured to work: maps of summed squares,
-    each of unit Euclidean norm, their squared distance summed over the map, averaged over the batch and added up over
-    the pairs. The literal form of SAD and LGAD is `normalisation="softmax"`.
+    The default is the form of Zagoruyko & Komodakis (ICLR 2017): a map is the sum of squares over the channels, divided
+    by its Euclidean norm. The squared differences of two maps are summed over the map and averaged over the batch. The
+    losses of the pairs are added. The form of the papers on SAD and LGAD is `normalisation="softmax"`.
 
     Args:
         teacher: See `FeatureDistillation`.
         student_layers: See `FeatureDistillation`.
         teacher_layers: See `FeatureDistillation`.
-        weight: Factor of the loss; with the defaults the loss lies between 0 and 2 for each pair, so 0.1 to 1 is usual.
+        weight: Factor of the loss. With the defaults, the loss of each pair is between 0 and 2; 0.1 to 1 is usual.
         power: See `attention_map`.
         reduction: See `attention_map`.
         normalisation: See `normalise_attention`.
         distance: See `attention_distance`.
         temperature: See `normalise_attention`.
-        size: Height and width at which maps are compared, the label's for instance; by default the smaller map's.
+        size: Height and width at which maps are compared, for example those of the label. By default, those of the
+            smaller map.
         **kwargs: The other arguments of `FeatureDistillation`.
 
     Example:
@@ -73,11 +74,11 @@ class AttentionTransfer(FeatureDistillation):
         self.distance = distance
         self.temperature = temperature
         self.size = None if size is None else (size[0], size[1])
-        self._distances([torch.ones(1, 1, 2, 2)], [torch.ones(1, 1, 2, 2)])  # a form that does not exist fails here
+        self._distances([torch.ones(1, 1, 2, 2)], [torch.ones(1, 1, 2, 2)])  # an unknown form fails here
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        """Add up the distances of the pairs' attention maps.
+        """Add the distances between the attention maps of all pairs.
 
         Args:
             student_features: See `FeatureDistillation.compute_loss`.
@@ -101,7 +102,7 @@ class AttentionTransfer(FeatureDistillation):
     def facts(
         self, inputs: tuple[Any, ...], student_features: list[Tensor], teacher_features: list[Tensor]
     ) -> list[str]:
-        """Say at what resolution the maps are compared.
+        """Say at which resolution the maps are compared.
 
         Args:
             inputs: See `FeatureDistillation.facts`.
@@ -118,7 +119,7 @@ class AttentionTransfer(FeatureDistillation):
     @override
     @torch.no_grad()
     def figures(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> dict[str, Tensor]:
-        """Give each pair's loss, the perplexity of its maps and their agreement, and warn of maps that teach nothing.
+        """Return loss, perplexity and agreement of each pair, and warn if a map teaches nothing.
 
         Args:
             student_features: See `FeatureDistillation.figures`.
@@ -140,16 +141,16 @@ class AttentionTransfer(FeatureDistillation):
                     fit.warn_once(
                         f"flat {side} {label}",
                         f"{type(self).__name__}: at {label} the {side}'s attention is the same on all {maps[0].numel()}"
-                        " cells, so it says nothing and nothing can be learnt from it. A layer that ends in a norm over"
-                        " the channels (LayerNorm) puts out such maps: name the layer before its norm"
-                        f"{self._before_norm(label, side)} in {side}_layers. So does a transformer that has not been"
-                        " trained: this goes by itself, sooner with pretrained weights",
+                        " cells, so nothing can be learnt from it. If the layer ends in a norm over the channels"
+                        f" (LayerNorm), name the layer before the norm{self._before_norm(label, side)} in"
+                        f" {side}_layers. If it is a transformer that has not been trained, this ends during the"
+                        " training, earlier with pretrained weights",
                     )
                 if spread < _SATURATED:
                     fit.warn_once(
                         "saturated",
                         f"{type(self).__name__}: at {label} the {side}'s attention is all on {spread:.1f} of"
-                        f" {maps[0].numel()} cells, and nothing useful can be learnt from it: {self._remedy()}",
+                        f" {maps[0].numel()} cells, so nothing useful can be learnt from it: {self._remedy()}",
                     )
         return figures
 
@@ -160,7 +161,7 @@ class AttentionTransfer(FeatureDistillation):
 
     def _remedy(self) -> str:
         if self.normalisation == "softmax":
-            return "normalisation='softmax' saturates, take 'l2' or 'zscore', or raise the temperature"
+            return "normalisation='softmax' saturates; use 'l2' or 'zscore', or raise the temperature"
         if self.normalisation == "zscore":
-            return "raise the temperature, or take normalisation='l2'"
+            return "raise the temperature, or use normalisation='l2'"
         return "name another layer in student_layers and teacher_layers, or lower the power"

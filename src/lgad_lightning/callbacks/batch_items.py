@@ -1,4 +1,4 @@
-"""Where the parts of a batch are: the convention behind every `teacher_inputs`."""
+"""Finds the images and the label maps in a batch. The distillation callbacks use these functions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,24 +8,26 @@ from torch import Tensor
 from lgad_lightning.errors import LgadError
 
 Where = str | int | Callable[[Any], Tensor]
-"""A key of the batch, a position in it, or a function of it."""
+"""A key of the batch, a position in the batch, or a function of the batch."""
 
 _LABEL_KEYS = ("label", "mask", "labels")
 _IMAGE_KEYS = ("image", "pixel_values", "images")
 
 
 def image_of(batch: Any, where: Where | None = None) -> Tensor:
-    """Find the images: `image` in a mapping, the first tensor `(B, C, H, W)` in a tuple or list, or the batch itself.
+    """Find the images: the key `image`, the first tensor `(B, C, H, W)` of a tuple or list, or the batch itself.
+
+    In a mapping, the keys `pixel_values` and `images` are also tried.
 
     Args:
-        batch: What `training_step` is given.
-        where: Where they are; by default at the usual places.
+        batch: The batch that `training_step` gets.
+        where: Where the images are. By default, the usual places are searched.
 
     Returns:
-        The images, `(B, 3, H, W)` in the usual case.
+        The images, usually `(B, 3, H, W)`.
 
     Raises:
-        LgadError: If there are none.
+        LgadError: If there are no images.
 
     Example:
         >>> import torch
@@ -43,19 +45,19 @@ def image_of(batch: Any, where: Where | None = None) -> Tensor:
 
 
 def label_of(batch: Any, where: Where | None = None) -> Tensor:
-    """Find the label maps: `label` or `mask` in a mapping, second in a tuple or list, by preference of whole numbers.
+    """Find the label maps: the keys `label`, `mask` or `labels`, or the second item of a tuple or list.
 
-    What has not the shape of label maps (numbers of classes, names, images) is passed over.
+    Items without the shape of label maps (numbers, names, images) are ignored. Tensors of whole numbers are preferred.
 
     Args:
-        batch: What `training_step` is given.
-        where: Where they are; by default at the usual places.
+        batch: The batch that `training_step` gets.
+        where: Where the label maps are. By default, the usual places are searched.
 
     Returns:
-        The label maps, `(B, H, W)` also where the batch has them as `(B, 1, H, W)`.
+        The label maps, `(B, H, W)`. If the batch has them as `(B, 1, H, W)`, they are returned as `(B, H, W)`.
 
     Raises:
-        LgadError: If there is nothing of their shape, several of it, or only one-hot planes.
+        LgadError: If no tensor has this shape, if several have it, or if there are only one-hot planes.
 
     Example:
         >>> import torch
@@ -68,7 +70,7 @@ def label_of(batch: Any, where: Where | None = None) -> Tensor:
     candidates = [item for item in tensors if _is_map(item)]
     candidates = [item for item in candidates if not item.is_floating_point()] or candidates
     if isinstance(batch, Sequence) and len(candidates) > 1:
-        # The first may be grey images.
+        # The first one may be grey images.
         second = [item for item in candidates if item is batch[1]]
         if not second:
             raise LgadError(f"several label maps in a batch of {describe(batch)}: {_say_where('label', batch)}")
@@ -82,14 +84,14 @@ def label_of(batch: Any, where: Where | None = None) -> Tensor:
 
 
 def size_of(batch: Any, image: Where | None = None) -> tuple[int, int] | None:
-    """Tell the size of a batch's images.
+    """Return the size of the images in a batch.
 
     Args:
-        batch: What `training_step` is given.
-        image: Where they are, if not at the usual places.
+        batch: The batch that `training_step` gets.
+        image: Where the images are, if not at the usual places.
 
     Returns:
-        Height and width, or None if there are no images to be found.
+        Height and width, or None if no images are found.
 
     Example:
         >>> import torch
@@ -104,13 +106,13 @@ def size_of(batch: Any, image: Where | None = None) -> tuple[int, int] | None:
 
 
 def describe(batch: Any) -> str:
-    """Say what a batch holds.
+    """Describe the contents of a batch.
 
     Args:
-        batch: Anything.
+        batch: Any object.
 
     Returns:
-        Type and shape of each element.
+        The type and shape of each element.
 
     Example:
         >>> import torch
@@ -161,13 +163,13 @@ def _without_plane(label: Tensor, batch: Any) -> Tensor:
     raise LgadError(
         f"the labels have the shape {tuple(label.shape)}{planes} where (B, H, W) or (B, 1, H, W) with the numbers of"
         f" the classes is wanted, in a batch of {describe(batch)}: give the callback label=, or override"
-        " teacher_inputs(batch); for planes, a function of the batch that returns their argmax(1)"
+        " teacher_inputs(batch). For planes, label= is a function of the batch that returns their argmax(1)"
     )
 
 
 def _say_where(what: str, batch: Any) -> str:
     example = {"image": 0, "label": 1}[what] if isinstance(batch, tuple | list) else f"{what!r}"
     return (
-        f"give the callback {what}=, the key, position or function of the batch where they are ({what}={example}, say),"
-        " or override teacher_inputs(batch)"
+        f"give the callback {what}=, the key, position or function of the batch where they are (for example"
+        f" {what}={example}), or override teacher_inputs(batch)"
     )

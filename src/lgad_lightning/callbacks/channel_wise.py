@@ -11,23 +11,24 @@ from lgad_lightning.callbacks.distillation import FeatureDistillation
 
 
 class ChannelWiseDistillation(FeatureDistillation):
-    """Channel-wise distillation (Shu et al., ICCV 2021): where in the image does each channel respond?
+    """Channel-wise distillation (Shu et al., ICCV 2021) compares where in the image each channel is active.
 
-    Each channel's map is a distribution over the image, by a softmax; the loss is the Kullback-Leibler divergence of
-    the student's from the teacher's, averaged over channels and batch, times the squared temperature. It takes inner
-    features or logits. Unequal numbers of channels are adapted by 1x1 convolutions that are trained with the student.
+    A softmax makes the map of each channel a distribution over the image. The loss is the Kullback-Leibler divergence
+    between the distributions of teacher and student, averaged over channels and batch, times the squared temperature.
+    It works with inner features or logits. If the numbers of channels differ, 1x1 convolutions are trained with the
+    student.
 
     Args:
         teacher: See `FeatureDistillation`.
-        student_layers: See `FeatureDistillation`; the network's own name for its logits.
+        student_layers: See `FeatureDistillation`. To distil logits, give the name of the network.
         teacher_layers: See `FeatureDistillation`.
-        weight: Factor of the loss; the paper takes 50 on features and 3 on logits.
+        weight: Factor of the loss. The paper uses 50 for features and 3 for logits.
         temperature: Divides the activations before the softmax.
         **kwargs: The other arguments of `FeatureDistillation`.
 
     Example:
         >>> callback = ChannelWiseDistillation(nn.Conv2d(3, 8, 1), ["net.layer3"], ["stage3"], temperature=4.0)
-        >>> callback.trainable_modules([Size([2, 64, 18, 50])], [Size([2, 128, 36, 100])])  # what it trains besides
+        >>> callback.trainable_modules([Size([2, 64, 18, 50])], [Size([2, 128, 36, 100])])  # trained beside the student
         ModuleList(
           (0): Conv2d(64, 128, kernel_size=(1, 1), stride=(1, 1))
         )
@@ -49,7 +50,7 @@ class ChannelWiseDistillation(FeatureDistillation):
 
     @override
     def trainable_modules(self, student_shapes: list[Size], teacher_shapes: list[Size]) -> nn.Module:
-        """Make a 1x1 convolution for each pair of unequal channels.
+        """Make a 1x1 convolution for each pair with unequal numbers of channels.
 
         Args:
             student_shapes: See `FeatureDistillation.trainable_modules`.
@@ -62,7 +63,7 @@ class ChannelWiseDistillation(FeatureDistillation):
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        """Add up the divergences of the pairs.
+        """Add the divergences of all pairs.
 
         Args:
             student_features: See `FeatureDistillation.compute_loss`.

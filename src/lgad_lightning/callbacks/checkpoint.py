@@ -15,14 +15,14 @@ _PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
 
 class RunCheckpoint(ModelCheckpoint):
-    """A `ModelCheckpoint` whose run may be moved or copied: what it remembers are names within its folder.
+    """A `ModelCheckpoint` for runs that may be moved or copied: it stores names of files, not absolute paths.
 
-    Lightning's own remembers absolute paths. Resumed elsewhere it forgets which checkpoint was best, or tests the one
-    in the old place.
+    Lightning's `ModelCheckpoint` stores absolute paths. If a run continues in another folder, it does not know which
+    checkpoint was best, or it tests the checkpoint in the old folder.
 
     Args:
-        args: As for `ModelCheckpoint`.
-        kwargs: As for `ModelCheckpoint`.
+        args: The arguments of `ModelCheckpoint`.
+        kwargs: The keyword arguments of `ModelCheckpoint`.
 
     Example:
         >>> RunCheckpoint("checkpoints", monitor="val/f1", mode="max").mode
@@ -43,14 +43,14 @@ class RunCheckpoint(ModelCheckpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         folder = Path(self.dirpath or ".")
         state = state_dict | {"dirpath": self.dirpath}
-        # Earlier checkpoints hold whole paths; their names are what counts.
+        # Older checkpoints hold whole paths; only the names of the files count.
         state |= {key: str(folder / Path(state[key]).name) if state[key] else "" for key in _PATHS}
         scores = {str(folder / Path(path).name): score for path, score in state["best_k_models"].items()}
         super().load_state_dict(state | {"best_k_models": scores})
 
 
 def is_better_high(monitor: str) -> bool:
-    """Whether a higher figure is a better one.
+    """Whether a higher value of a figure is better.
 
     Args:
         monitor: A figure that `LaneStudent` logs in validation, such as `val/f1`.
@@ -65,17 +65,17 @@ def is_better_high(monitor: str) -> bool:
     split, _, figure = monitor.partition("/")
     if split != "val" or figure not in LOWER + HIGHER:
         known = ", ".join(f"val/{name}" for name in HIGHER + LOWER)
-        raise LgadError(f"monitor={monitor} is no figure of the validation: choose one of {known}.")
+        raise LgadError(f"monitor={monitor} is not a figure of the validation: choose one of {known}.")
     return figure in HIGHER
 
 
 def best_checkpoint(dirpath: str, monitor: str) -> RunCheckpoint:
-    """The callback that keeps `best.ckpt`, by a figure of the validation.
+    """Make the callback that keeps `best.ckpt`, the best checkpoint by a figure of the validation.
 
     Args:
         dirpath: Folder of the checkpoint.
-        monitor: A figure that `LaneStudent` logs in validation, such as `val/f1` or `val/loss`; whether a higher or a
-            lower one is better follows from it.
+        monitor: A figure that `LaneStudent` logs in validation, such as `val/f1` or `val/loss`. For losses, `val/fp`
+            and `val/fn`, lower is better; for the others, higher.
 
     Raises:
         LgadError: If no such figure is logged.

@@ -1,4 +1,4 @@
-"""Whether the distillation pulls at the student with a sensible force."""
+"""Measures how strong the distillation is compared with the task."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,17 +9,17 @@ from lgad_lightning.pairing import ending_norm
 
 
 class GradientRatios:
-    """The distillation's gradient over the task's at features of the student, measured in the backward pass itself.
+    """The norm of the distillation's gradient divided by that of the task's gradient, at features of the student.
 
     Args:
         labels: Names for the features.
         features: Outputs `(B, C, H, W)` of the student's layers, in the graph of the loss.
-        compared: Views of the same features that only the distillation loss was computed from.
-        layers: The student's layers. Of one that ends in a `LayerNorm`, what counts are the gradients below it, before
-            its division by the standard deviation: it lets through nothing that would change a cell's sum of squares.
+        compared: Views of the same features. Only the distillation loss is computed from these views.
+        layers: The student's layers. If a layer ends in a `LayerNorm`, the gradients before the norm are compared: the
+            norm removes all that would change the sum of squares of a cell.
 
-    After the backward pass `ratios` holds a norm ratio for each label. Where a shallower layer precedes a deeper one,
-    what the deeper one's distillation sends back through it counts as the task's.
+    The gradients are measured in the backward pass of the training. After it, `ratios` holds the ratio for each label.
+    The gradient that comes back from the distillation of a deeper layer counts as a gradient of the task.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class GradientRatios:
                 feature.register_hook(partial(self._compare, label, below))  # type: ignore[no-untyped-call]
 
     def _compare(self, label: str, below: Callable[[Tensor], Tensor], total: Tensor) -> None:
-        distillation = self._distillation.pop(label, None)  # none in a backward pass of the task's loss alone
+        distillation = self._distillation.pop(label, None)  # None if only the loss of the task is in this backward pass
         if distillation is not None:
             task = total.float() - distillation.float()
             self.ratios[label] = below(distillation.float()).norm() / below(task).norm()
 
 
 def _below(norm: nn.LayerNorm | None, output: Tensor, gradient: Tensor) -> Tensor:
-    """The part of a gradient at the output of a norm over the channels that passes it; any other as it is."""
+    """The part of a gradient that passes a norm over the channels. Without such a norm, the gradient itself."""
     if norm is None or norm.normalized_shape != (output.shape[1],):
         return gradient
     gain = 1.0 if norm.weight is None else norm.weight.detach().float().view(-1, 1, 1)

@@ -1,4 +1,4 @@
-"""The base of the distillation callbacks: how a loss on inner layers joins any LightningModule's training step."""
+"""The base of the distillation callbacks: adds a loss on inner layers to a LightningModule's training step."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,31 +27,31 @@ from lgad_lightning.pairing import pair_layers
 class FeatureDistillation(LearnedLoss):
     """Adds a weighted loss between layers of the student and of a frozen teacher to every training step.
 
-    A subclass overrides `compute_loss` and, where it must, `teacher_inputs`, `weight_at` and `trainable_modules`; one
-    with a teacher of another kind `layer_pairs` and `target_features` too. The checkpoint holds nothing of the callback
-    but trainable modules, and neither the module nor the teacher is another one after the fit.
+    A subclass overrides `compute_loss` and, if needed, `teacher_inputs`, `weight_at` and `trainable_modules`. With
+    another kind of teacher, it also overrides `layer_pairs` and `target_features`. The callback saves nothing in the
+    checkpoint except trainable modules. After the fit, nothing of it is left in the module or the teacher.
 
-    With manual optimisation the loss joins the first `manual_backward` that goes through the student's layers, once
-    for each of their forward passes.
+    With manual optimisation, the loss is added in the first `manual_backward` that goes through the student's layers,
+    once for each forward pass.
 
     Args:
-        teacher: The trained teacher. The callback works on a copy of it; the object itself stays as it is.
-        student_layers: Names of the student's layers, as the LightningModule's `named_modules` gives them; `*` stands
-            for a part of a name. By default the numbered stages that student and teacher have in common are paired.
-        teacher_layers: The teacher's layers, one for each of the student's; by default those of the same names.
+        teacher: The trained teacher. The callback uses a copy of it, so the object itself does not change.
+        student_layers: Names of the student's layers, as in `named_modules` of the LightningModule; `*` stands for any
+            part of a name. By default, the numbered stages that student and teacher have in common are paired.
+        teacher_layers: The teacher's layers, one for each layer of the student. By default, the same names are used.
         weight: Factor of the distillation loss.
-        start: When the weight leaves 0: a value of `trainer.global_step` (int) or a fraction of the training (float).
-        ramp: How long the weight takes to rise from 0 after `start`, and to fall to 0 before `end`; as `start`.
-        end: When the weight is 0 again, as `start`; by default never.
-        name: What the logged figures' names begin with, `default_name` unless given; two callbacks of one class need
-            two names.
-        bf16_teacher: Whether the teacher runs in bfloat16 whatever the trainer's precision.
+        start: When the loss begins: a value of `trainer.global_step` (int) or a fraction of the training (float).
+        ramp: How long the weight takes to rise from 0 after `start`, and to fall to 0 before `end`; given as `start`.
+        end: When the weight is 0 again; given as `start`. By default never.
+        name: The first part of the names in the log. By default `default_name`. Two callbacks of one class need
+            different names.
+        bf16_teacher: Whether the teacher runs in bfloat16, whatever the precision of the trainer is.
         compile_teacher: Whether the teacher runs through `torch.compile`.
-        image: Where the images are in a batch: a key, a position, or a function of it; see `image_of`.
-        label: Where the label maps are, likewise; see `label_of`.
-        layout: Where the channels of the student's layers are: `nchw`, `nhwc`, or height and width of the map that
-            tokens `(B, N, C)` make; by default seen by the input's size.
-        teacher_layout: The same of the teacher's layers.
+        image: Where the images are in a batch: a key, a position, or a function of the batch; see `image_of`.
+        label: Where the label maps are in a batch; see `label_of`.
+        layout: The layout of the student's features: `nchw`, `nhwc`, or, for tokens `(B, N, C)`, the height and width
+            of their grid. By default, it is found by the size of the input.
+        teacher_layout: The layout of the teacher's features.
 
     Example:
         >>> class MeanSquares(FeatureDistillation):
@@ -64,8 +64,8 @@ class FeatureDistillation(LearnedLoss):
     """
 
     default_name = "distillation"
-    looks = 3  # how many batches `check_inputs` is given
-    teaches_itself = False  # whether the second layers of the pairs are the student's too
+    looks = 3  # the number of batches that `check_inputs` sees
+    teaches_itself = False  # whether the second layer of each pair is a layer of the student, too
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class FeatureDistillation(LearnedLoss):
 
         Args:
             student_features: Outputs `(B, C, H, W)` of `student_layers`, in that order, with gradient.
-            teacher_features: Outputs `(B, C', H', W')` of `teacher_layers`, without.
+            teacher_features: Outputs `(B, C', H', W')` of `teacher_layers`, without gradient.
 
         Returns:
             The loss before weighting, a scalar.
@@ -116,10 +116,10 @@ class FeatureDistillation(LearnedLoss):
         raise NotImplementedError(f"{type(self).__name__} must override compute_loss")
 
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
-        """Say what the teacher is called with: by default the images.
+        """Return the inputs of the teacher: by default, the images.
 
         Args:
-            batch: What `training_step` is given, after its transfer to the device.
+            batch: The batch that `training_step` gets, on the device.
 
         Returns:
             The positional arguments of the teacher's `forward`.
@@ -127,38 +127,38 @@ class FeatureDistillation(LearnedLoss):
         return (image_of(batch, self.image),)
 
     def weight_at(self, step: int) -> float:
-        """Give the loss's factor: `weight` from `start` to `end`, with linear ramps at both.
+        """Return the factor of the loss: `weight` from `start` to `end`, with linear ramps at both ends.
 
         Args:
-            step: `trainer.global_step`, the number of optimiser steps taken.
+            step: `trainer.global_step`, the number of optimiser steps so far.
 
         Returns:
-            The factor; at 0 the teacher does not run, but for the first batch.
+            The factor. While it is 0, the teacher runs only for the first batch.
         """
         times = (in_steps(when, lambda: self.running.module.trainer) for when in (self.start, self.ramp, self.end))
         return scheduled_weight(step, self.weight, *times)
 
     def check_inputs(self, inputs: tuple[Any, ...]) -> None:
-        """Look at what the teacher is called with in the first batches, where the time that takes does not matter.
+        """Check the inputs of the teacher in the first batches. The default checks nothing.
 
         Args:
             inputs: What `teacher_inputs` returned.
 
         Raises:
-            LgadError: If it cannot be right; by default nothing is looked at.
+            LgadError: If the inputs cannot be right.
         """
 
     def layer_pairs(self, module: nn.Module) -> list[tuple[str, str]]:
-        """Decide which layers learn from which.
+        """Decide which layer of the student learns from which layer of the teacher.
 
         Args:
             module: The student.
 
         Returns:
-            Names of a layer of the student's and of one of the teacher's, pair by pair.
+            For each pair, the name of the student's layer and the name of the teacher's layer.
 
         Raises:
-            LgadError: If a name is unknown (the message lists the nearest ones), or the two sides do not match up.
+            LgadError: If a name is unknown (the message lists similar names), or if the two lists do not match.
         """
         if self.teacher is None:
             raise LgadError(f"{type(self).__name__} needs a teacher: give it a trained network")
@@ -167,15 +167,15 @@ class FeatureDistillation(LearnedLoss):
     def target_features(
         self, fit: RunningFit, inputs: tuple[Any, ...], student_features: Mapping[str, Tensor]
     ) -> list[Tensor]:
-        """Make what the student's features are compared with: by default, run the copy of the teacher.
+        """Compute the features that the student's features are compared with. The default runs the copy of the teacher.
 
         Args:
-            fit: Holds the pairs, and the copy.
+            fit: Holds the pairs and the copy of the teacher.
             inputs: What `teacher_inputs` returned.
-            student_features: All that was recorded of the student, `(B, C, H, W)` by the name of the layer.
+            student_features: All recorded features of the student, `(B, C, H, W)`, by the name of the layer.
 
         Returns:
-            One `(B, C', H', W')` for each pair, without gradient.
+            One tensor `(B, C', H', W')` for each pair, without gradient.
         """
         if fit.teacher is None:
             assert self.teacher is not None
@@ -184,21 +184,21 @@ class FeatureDistillation(LearnedLoss):
         return fit.teacher(*inputs)
 
     def figures(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> dict[str, Tensor]:
-        """Give what more there is to log in the steps that the trainer logs.
+        """Compute more figures for the log. This is called in the steps that the loggers write.
 
         Args:
             student_features: See `compute_loss`.
             teacher_features: See `compute_loss`.
 
         Returns:
-            Figures by name; by default none.
+            Figures by name. By default none.
         """
         return {}
 
     def facts(
         self, inputs: tuple[Any, ...], student_features: list[Tensor], teacher_features: list[Tensor]
     ) -> list[str]:
-        """Say what more there is to tell at the start of a fit, beside pairs and weight.
+        """Return more facts for the line at the start of a fit, which names the pairs and the weight.
 
         Args:
             inputs: What `teacher_inputs` returned for the first batch.
@@ -206,15 +206,15 @@ class FeatureDistillation(LearnedLoss):
             teacher_features: See `compute_loss`.
 
         Returns:
-            Parts of a sentence; by default none.
+            Parts of a sentence. By default none.
         """
         return []
 
     def check_layers(self, module: L.LightningModule) -> None:
-        """Look the layers up as a fit would, before anything long that comes ahead of it.
+        """Check the names of the layers as a fit does. Use this before a long step that comes before the fit.
 
         Args:
-            module: The student; it stays as it is.
+            module: The student. It is not changed.
 
         Raises:
             LgadError: See `layer_pairs`.
@@ -223,9 +223,9 @@ class FeatureDistillation(LearnedLoss):
 
     @property
     def running(self) -> RunningFit:
-        """The fit that is running."""
+        """The state of the current fit."""
         if self._fit is None:
-            raise RuntimeError(f"{type(self).__name__} is only at work during Trainer.fit")
+            raise RuntimeError(f"{type(self).__name__} works only during Trainer.fit")
         return self._fit
 
     @override
@@ -235,7 +235,7 @@ class FeatureDistillation(LearnedLoss):
         check_set_up(self, trainer, pl_module)
         self._detach()
         self._trainable = self._saved = None
-        # Here and not in on_fit_start, where a learning-rate finder already trains.
+        # Not in on_fit_start: a learning-rate finder trains before it.
         self._fit = RunningFit(pl_module, JoinedStep(pl_module, self._prepare, self._distilled))
 
     @override
@@ -262,7 +262,7 @@ class FeatureDistillation(LearnedLoss):
         self._detach()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_fit": None, "_trainable": None}  # a copy made meanwhile is not at work
+        return {**vars(self), "_fit": None, "_trainable": None}  # a copy that is made during a fit is not active
 
     def _detach(self) -> None:
         if self._fit is not None:
@@ -271,7 +271,7 @@ class FeatureDistillation(LearnedLoss):
         self._rest()
 
     def _ready(self) -> RunningFit:
-        """The running fit with its layers, which the module may have made as late as in `configure_model`."""
+        """The current fit with its layers. Some modules create them only in `configure_model`."""
         fit = self.running
         if not fit.pairs:
             fit.look_up(self.layer_pairs(fit.module), self.teaches_itself)
@@ -300,10 +300,10 @@ class FeatureDistillation(LearnedLoss):
             fit.figures["weight"] = weight
         if weight == 0:
             fit.log(f"{self.name}/loss", float("nan"))
-            # DDP wants gradients also of layers that only the distillation uses.
+            # DDP needs a gradient also for layers that only the distillation uses.
             return task if fit.module.trainer.world_size == 1 else anchor(task, list(features.values()))
         teacher = self.target_features(fit, inputs, features)
-        compared = [output.view_as(output) for output in student]  # by which the loss's own gradient is measured
+        compared = [output.view_as(output) for output in student]  # views, to measure the gradient of this loss alone
         loss = self._learning(lambda: checked_loss(self, fit.labels, compared, teacher))
         fit.log(f"{self.name}/loss", loss.detach())
         if fit.logs_figures:
@@ -312,7 +312,7 @@ class FeatureDistillation(LearnedLoss):
         return task + weight * loss
 
     def _rehearse(self, inputs: tuple[Any, ...], features: dict[str, Tensor]) -> None:
-        """Look at the first batch: whether the pairs can be right, and what there is to train."""
+        """Check the pairs on the first batch, and make the trainable modules."""
         fit = self.running
         student, teacher = [features[name] for name, _ in fit.pairs], self.target_features(fit, inputs, features)
         fit.rehearsed = True

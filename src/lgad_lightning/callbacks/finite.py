@@ -8,12 +8,12 @@ from lgad_lightning.errors import LgadError
 
 
 class FiniteLoss(L.Callback):
-    """Ends a training at its first loss that is not finite, before anything of it is saved.
+    """Ends a training at the first loss that is not finite (NaN or infinite), before a checkpoint of it is saved.
 
-    It looks at each training step's loss and, after each validation, at `val/loss`.
+    It checks the loss of each training step, and `val/loss` after each validation.
 
     Raises:
-        LgadError: Naming step and terms.
+        LgadError: If a loss is not finite. The message names the step and the terms of the loss.
 
     Example:
         >>> trainer = L.Trainer(callbacks=[FiniteLoss()], logger=False)
@@ -22,13 +22,13 @@ class FiniteLoss(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Looks at the loss of a step."""
+        """Checks the loss of a training step."""
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if isinstance(loss, Tensor) and not torch.isfinite(loss).all():
             self._stop(trainer, "train")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Looks at the loss of a validation, which a last step that went wrong shows in."""
+        """Checks the loss of the validation. It shows also if the last step went wrong."""
         loss = trainer.callback_metrics.get("val/loss")
         if loss is not None and not trainer.sanity_checking and not torch.isfinite(loss).all():
             self._stop(trainer, "val")
@@ -36,7 +36,7 @@ class FiniteLoss(L.Callback):
     def _stop(self, trainer: L.Trainer, split: str) -> None:
         figures = trainer.callback_metrics.items()
         wrong = [name for name, value in figures if name.startswith(f"{split}/") and not torch.isfinite(value).all()]
-        # The step's own terms are logged without the distillation, which a callback adds.
+        # The step logs its terms without the distillation loss, which a callback adds later.
         terms = [name for name in wrong if name != f"{split}/loss"] or wrong or ["the distillation loss"]
         raise LgadError(
             f"The loss is no longer finite after optimiser step {trainer.global_step}: {', '.join(terms)}. The "

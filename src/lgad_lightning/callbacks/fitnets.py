@@ -8,17 +8,17 @@ from lgad_lightning.callbacks.distillation import FeatureDistillation
 
 
 class FitNets(FeatureDistillation):
-    """FitNets (Romero et al., ICLR 2015): the student's features, adapted, match the teacher's.
+    """FitNets (Romero et al., ICLR 2015): the student's features imitate the teacher's features.
 
-    A 1x1 convolution for each pair is trained with the student and thrown away with the teacher. Where the two sides
-    differ in size, the teacher's features are resized.
+    For each pair, a 1x1 convolution adapts the student's features. It is trained with the student, but is not part of
+    it. If the sizes differ, the teacher's features are resized.
 
     Args:
-        teacher: See `FeatureDistillation`, as for all other arguments.
+        teacher: See `FeatureDistillation`. All other arguments are also described there.
 
     Example:
         >>> callback = FitNets(nn.Conv2d(3, 8, 1), ["net.layer2"], ["stage2"])
-        >>> callback.trainable_modules([Size([2, 32, 36, 100])], [Size([2, 64, 36, 100])])  # what it trains besides
+        >>> callback.trainable_modules([Size([2, 32, 36, 100])], [Size([2, 64, 36, 100])])  # trained beside the student
         ModuleList(
           (0): Conv2d(32, 64, kernel_size=(1, 1), stride=(1, 1))
         )
@@ -41,7 +41,7 @@ class FitNets(FeatureDistillation):
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        """Add up the mean squared differences of the pairs.
+        """Add the mean squared differences of all pairs.
 
         Args:
             student_features: See `FeatureDistillation.compute_loss`.

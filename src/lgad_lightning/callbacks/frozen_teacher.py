@@ -1,4 +1,4 @@
-"""A teacher that only has to be looked at: its wanted features for the least work."""
+"""Runs a frozen teacher, and only as far as its wanted layers."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _BatchNorm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class FrozenTeacher:
-    """Runs a network in evaluation mode without gradients, up to the last of the layers that are wanted.
+    """Runs a network in evaluation mode without gradients, up to the last wanted layer.
 
     Args:
-        network: The network; it is changed (batch norm folded at the first call, channels-last), so pass a copy.
+        network: The network. It is changed (channels-last memory, frozen), so pass a copy if you still need it.
         layers: Names of the layers whose outputs are wanted.
-        autocast: Type to run it in under autocast; by default as the surroundings have it.
+        autocast: The type for autocast. By default, the autocast that is active is used.
         compiled: Whether to run it through `torch.compile`.
-        layout: Where the channels of the wanted features are; by default seen by the input's size.
+        layout: The layout of the wanted features. By default, it is found by the size of the input.
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 2, 1))
@@ -59,10 +59,10 @@ class FrozenTeacher:
         """Run the network as far as needed.
 
         Args:
-            *inputs: What the network is called with; floating tensors are brought to the type of its parameters.
+            *inputs: The arguments of the network. Floating-point tensors are converted to the type of its parameters.
 
         Returns:
-            The wanted features, each `(B, C, H, W)`, in the order of `layers`.
+            The wanted features, `(B, C, H, W)` each, in the order of `layers`.
         """
         dtype = next((parameter.dtype for parameter in self._network.parameters()), torch.float32)
         inputs = tuple(x.to(dtype) if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs)
@@ -95,16 +95,16 @@ def working_copy(
     compiled: bool,
     layout: Layout | None,
 ) -> FrozenTeacher:
-    """Make the copy of a teacher that works through a fit.
+    """Make the copy of a teacher that is used during a fit.
 
-    Under a trainer's true half precision it stays float32 and runs under autocast: a teacher that makes float32 planes
-    of the labels could not run converted.
+    If the trainer uses true half precision, the copy stays in float32 and runs under autocast. A converted teacher
+    could fail: it may turn labels into float32 planes.
 
     Args:
-        teacher: The teacher, which stays as it is.
+        teacher: The teacher. It is not changed.
         layers: See `FrozenTeacher`.
         student: The student.
-        bf16: Whether it runs in bfloat16 in any case.
+        bf16: Whether the copy runs in bfloat16 in any case.
         compiled: See `FrozenTeacher`.
         layout: See `FrozenTeacher`.
 
@@ -117,18 +117,18 @@ def working_copy(
 
 
 def fold_batch_norm(network: nn.Module, layers: Sequence[str], *inputs: Any) -> nn.Module:
-    """Fold each batch norm that directly follows a convolution into it, if that leaves the wanted features as they are.
+    """Fold each batch norm that directly follows a convolution into the convolution.
 
-    Which one follows which is seen in a run on `inputs`; whether anything else used what lay between them shows in the
-    features of the folded network, which is only returned if they agree with the original's.
+    A run on `inputs` shows which batch norm follows which convolution. Then the wanted features of the folded network
+    are compared with those of the original. If they differ, the original is returned.
 
     Args:
-        network: A float32 network in evaluation mode; others are returned as they are.
-        layers: Names of the layers whose features count; none of them is folded away.
-        *inputs: What the network is called with.
+        network: A float32 network in evaluation mode. Others are returned unchanged.
+        layers: Names of the layers whose features are wanted. None of them is folded away.
+        *inputs: The arguments of the network.
 
     Returns:
-        A folded copy, or `network` itself where folding is not possible.
+        A folded copy, or `network` itself if folding is not possible.
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()).eval()
@@ -154,7 +154,7 @@ def fold_batch_norm(network: nn.Module, layers: Sequence[str], *inputs: Any) -> 
 def _watch(
     network: nn.Module, wanted: dict[str, nn.Module], inputs: Sequence[Any]
 ) -> tuple[list[tuple[Any, Any]], list[Tensor]]:
-    """Run the network: convolutions with the batch norms directly behind them, each called once, and the features."""
+    """Run the network. Return the convolutions with the batch norms directly behind them, and the features."""
     calls: Counter[nn.Module] = Counter()
     outputs: dict[int, tuple[nn.Module, ref[Tensor]]] = {}
     pairs: list[tuple[Any, Any]] = []

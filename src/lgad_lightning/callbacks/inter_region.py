@@ -14,21 +14,21 @@ _TINY = 1e-6
 
 
 class InterRegionAffinityDistillation(FeatureDistillation):
-    """Inter-region affinity (IntRA-KD, Hou et al., CVPR 2020): how alike are the regions of a scene to each other?
+    """Inter-region affinity (IntRA-KD, Hou et al., CVPR 2020) compares how similar the regions of a scene are.
 
-    The label map says where the regions are: each class with its surroundings, the background too. The features in a
-    region are told by their mean, variance and skewness. Of each of these three, the cosine similarities of all regions
-    to each other, `(K, K)`, are compared, so the two sides may differ in channels and size. Made for thin lanes, which
-    fill few cells of a map.
+    The label map says where the regions are: each class, also the background, with the pixels around it. Three vectors
+    describe the features in a region: their mean, variance and skewness. For each of the three, the cosine similarities
+    between all regions, `(K, K)`, of student and teacher are compared. So the two sides may differ in channels and
+    size. The method was made for thin lanes, which fill few cells of a map.
 
     Args:
-        teacher: See `FeatureDistillation`; it sees the images.
+        teacher: See `FeatureDistillation`. It sees the images.
         student_layers: See `FeatureDistillation`.
         teacher_layers: See `FeatureDistillation`.
-        weight: Factor of the loss, which lies between 0 and 4 for each pair.
-        margin: How many pixels of the label around a region belong to it.
-        ignore_index: The label's value where nothing is known.
-        **kwargs: The other arguments of `FeatureDistillation`; `label` says where the label maps are.
+        weight: Factor of the loss. The loss of each pair is between 0 and 4.
+        margin: How many pixels around a class belong to its region.
+        ignore_index: The value of ignored pixels in the label.
+        **kwargs: The other arguments of `FeatureDistillation`. `label` says where the label maps are.
 
     Example:
         >>> callback = InterRegionAffinityDistillation(nn.Conv2d(3, 8, 1), ["net.layer3"], ["stage3"], margin=1)
@@ -58,10 +58,10 @@ class InterRegionAffinityDistillation(FeatureDistillation):
 
     @override
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
-        """Show the teacher the images, and remember the label map of the step.
+        """Return the images, and keep the label map of the step.
 
         Args:
-            batch: What `training_step` is given, after its transfer to the device.
+            batch: The batch that `training_step` gets, on the device.
 
         Returns:
             The images.
@@ -71,7 +71,7 @@ class InterRegionAffinityDistillation(FeatureDistillation):
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        """Add up the mean squared differences of the pairs' affinities.
+        """Add the mean squared differences between the affinities of student and teacher.
 
         Args:
             student_features: See `FeatureDistillation.compute_loss`.
@@ -97,7 +97,7 @@ class InterRegionAffinityDistillation(FeatureDistillation):
 
 
 def _affinities(features: Tensor, planes: Tensor) -> list[Tensor]:
-    """Cosine similarities `(B, K, K)` of the regions by mean, variance and skewness of the features in them."""
+    """Cosine similarities `(B, K, K)` between the regions, for mean, variance and skewness of their features."""
     with torch.autocast(features.device.type, enabled=False):
         cells = features.float().flatten(2).transpose(1, 2)  # (B, N, C)
         regions = F.adaptive_max_pool2d(planes, features.shape[-2:]).flatten(2)  # (B, K, N)

@@ -1,4 +1,4 @@
-"""How a loss on recorded layers joins the training step of a LightningModule that knows nothing of it."""
+"""Adds a loss on recorded layers to the training step of a LightningModule, without changing its code."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,14 +15,15 @@ Add = Callable[[Tensor, tuple[Any, ...], RecordedFeatures], Tensor]
 
 
 class JoinedStep:
-    """Shadows a module's `training_step` and `manual_backward` until `remove` is called.
+    """Wraps a module's `training_step` and `manual_backward` until `remove` is called.
 
     Args:
         module: The module.
-        prepare: Called with each training batch before the step, which may take the batch apart; returns the layers to
-            record and what the loss wants to know of the batch.
-        add: Called with the task's loss, what `prepare` returned and the recorded features; returns the sum. With
-            manual optimisation it is called once for each forward pass, at the first `manual_backward` through it.
+        prepare: Called with each training batch before the step, because the step may change the batch. Returns the
+            layers to record, and what the loss needs of the batch.
+        add: Called with the loss of the task, with what `prepare` returned, and with the recorded features. Returns the
+            sum of both losses. With manual optimisation, it is called once for each forward pass, at the first
+            `manual_backward` through it.
     """
 
     def __init__(
@@ -42,13 +43,13 @@ class JoinedStep:
         ]
 
     def remove(self) -> None:
-        """Leave the module as it was."""
+        """Restore the module."""
         for shadow in self._shadows:
             shadow.remove()
 
     def _around_training_step(self, step: Callable[..., Any], batch: Any, *args: Any, **kwargs: Any) -> Any:
         if not (self._module.trainer.training and torch.is_grad_enabled()):
-            return step(batch, *args, **kwargs)  # called by a validation step, say
+            return step(batch, *args, **kwargs)  # for example, called by a validation step
         layers, inputs = self._prepare(batch)
         with record_features(layers, owner="the student") as recorded:
             self._pending = inputs, recorded
@@ -71,7 +72,7 @@ class JoinedStep:
             backward(loss, *args, **kwargs)
             return
         backward(self._add(loss, *pending), *args, **kwargs)
-        pending[1].outputs.clear()  # distilled; a checkpointed layer has recorded again during the backward
+        pending[1].outputs.clear()  # done; a checkpointed layer has recorded again during the backward pass
 
     def _expect_none_left(self, recorded: RecordedFeatures) -> None:
         left = any(isinstance(output, Tensor) and output.requires_grad for output in recorded.outputs.values())
@@ -79,5 +80,5 @@ class JoinedStep:
             self._warned = True
             rank_zero_warn(
                 "the student's layers ran, but no self.manual_backward(loss) of this step went through them, so nothing"
-                " was distilled: call it instead of loss.backward()"
+                " was distilled: call self.manual_backward(loss) instead of loss.backward()"
             )

@@ -19,14 +19,14 @@ _ADAM = partial(torch.optim.Adam, lr=1e-3)
 
 
 class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
-    """LGAD in one stage: the teacher learns to reproduce the label maps alongside the student.
+    """LGAD in one stage: the teacher learns to reproduce the label maps while the student is trained.
 
-    The teacher is trained in place, in float32, by an optimiser of its own that steps when the student's does, also
-    while the weight is 0; both are in the checkpoint as this callback's state and go on from there after a resume. Its
-    features reach the student detached.
+    The teacher is trained in place, in float32, with its own optimiser. This optimiser steps when the student's does,
+    also while the weight is 0. Teacher and optimiser are in the checkpoint as the state of this callback, so a resumed
+    run continues with them. The distillation sends no gradient to the teacher.
 
     Args:
-        teacher: An untrained network that is called with the label map and puts out logits `(B, K, H, W)`.
+        teacher: An untrained network. It is called with the label map and returns logits `(B, K, H, W)`.
         student_layers: See `FeatureDistillation`.
         teacher_layers: See `FeatureDistillation`.
         weight: See `AttentionTransfer`.
@@ -58,11 +58,11 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
         self.teacher_optimizer = teacher_optimizer
 
     def teacher_loss(self, output: Any, label: Tensor) -> Tensor:
-        """Say how well the teacher reproduces the label: cross-entropy unless overridden.
+        """Compute the loss of the teacher: the cross-entropy of its output with the label.
 
         Args:
-            output: What the teacher puts out: logits `(B, K, H, W)`, or an object that has them as `logits`.
-            label: What it was called with, `(B, H, W)`; 255 is ignored.
+            output: The output of the teacher: logits `(B, K, H, W)`, or an object with the attribute `logits`.
+            label: The label map, `(B, H, W)`. 255 is ignored.
 
         Returns:
             A scalar.
@@ -71,11 +71,11 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
 
     @override
     def trainable_modules(self, student_shapes: list[Size], teacher_shapes: list[Size]) -> nn.Module:
-        """Train the teacher.
+        """Return the teacher, so that it is trained.
 
         Args:
-            student_shapes: Not looked at.
-            teacher_shapes: Not looked at.
+            student_shapes: Not used.
+            teacher_shapes: Not used.
 
         Returns:
             The teacher itself.
@@ -84,11 +84,11 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
 
     @override
     def trainable_optimizer(self, parameters: list[nn.Parameter], student_optimizer: Optimizer) -> Optimizer:
-        """Make the teacher's optimiser by `teacher_optimizer`.
+        """Make the teacher's optimiser with `teacher_optimizer`.
 
         Args:
-            parameters: The teacher's.
-            student_optimizer: The student's optimiser; the two step together.
+            parameters: The parameters of the teacher.
+            student_optimizer: The student's optimiser. Both step together.
 
         Returns:
             The optimiser.
@@ -97,10 +97,10 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
 
     @override
     def trainable_loss(self, fit: RunningFit, inputs: tuple[Any, ...]) -> Tensor:
-        """Have the teacher reproduce the label, in float32, and keep its features as targets of this step.
+        """Run the teacher on the label, in float32, and keep its features as the targets of this step.
 
         Args:
-            fit: The fit that is running.
+            fit: The current fit.
             inputs: The label map.
 
         Returns:
@@ -117,19 +117,19 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
     def target_features(
         self, fit: RunningFit, inputs: tuple[Any, ...], student_features: Mapping[str, Tensor]
     ) -> list[Tensor]:
-        """Take the teacher's features of this step, detached.
+        """Return the teacher's features of this step, without gradient.
 
         Args:
             fit: Holds the pairs.
             inputs: The label map.
-            student_features: Not looked at.
+            student_features: Not used.
 
         Returns:
-            One `(B, C', H', W')` for each pair.
+            One tensor `(B, C', H', W')` for each pair.
         """
         if fit.targets:
             return fit.targets
-        # Ahead of the first step, or for a picture.
+        # Before the first step, or for a picture.
         with evaluating(self.teacher.to(fit.module.device)), torch.no_grad():
             return self._look(fit, *inputs)[1]
 

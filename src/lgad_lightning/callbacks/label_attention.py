@@ -11,15 +11,15 @@ from lgad_lightning.pairing import pair_layers
 
 
 class LabelAttention(LabelGuided):
-    """The label map itself, resized, is where the student shall look: the control without a teacher.
+    """The student's attention imitates the resized label map itself. This is the control: it needs no teacher.
 
-    The target is 1 on every class but the background (0), ignored pixels excluded.
+    The target is 1 on every class except the background (0) and ignored pixels, and 0 elsewhere.
 
     Args:
-        student_layers: The layers that learn; by default the student's numbered stages.
+        student_layers: The layers that learn. By default, the numbered stages of the student.
         weight: See `AttentionTransfer`.
-        **kwargs: The other arguments of `AttentionTransfer`, and `ignore_index`, the label's value where nothing is
-            known (255 unless given); with None every pixel counts, so that masks of 0 and 255 do.
+        **kwargs: The other arguments of `AttentionTransfer`, and `ignore_index`: the value of ignored pixels in the
+            label, 255 by default. With None, every pixel counts, so that masks of 0 and 255 can be used.
 
     Example:
         >>> LabelAttention(["network.encoder.stage*"], weight=0.1, end=0.5).name
@@ -33,13 +33,13 @@ class LabelAttention(LabelGuided):
 
     @override
     def layer_pairs(self, module: nn.Module) -> list[tuple[str, str]]:
-        """Pair each of the student's layers with the label.
+        """Pair each layer of the student with the label.
 
         Args:
             module: The student.
 
         Returns:
-            Names of the student's layers, each with `label`.
+            The names of the student's layers, each with `label`.
 
         Raises:
             LgadError: See `FeatureDistillation.layer_pairs`.
@@ -55,7 +55,7 @@ class LabelAttention(LabelGuided):
         Args:
             fit: Holds the pairs.
             inputs: What `teacher_inputs` returned.
-            student_features: Not looked at.
+            student_features: Not used.
 
         Returns:
             The map, `(B, 1, H, W)`, for each pair.

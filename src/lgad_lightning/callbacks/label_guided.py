@@ -12,14 +12,14 @@ from lgad_lightning.lanes import IGNORE_INDEX
 
 
 class LabelGuided(AttentionTransfer):
-    """What the callbacks that look at the label map have in common.
+    """The base of the callbacks that use the label map.
 
     Args:
         teacher: See `FeatureDistillation`.
         student_layers: See `FeatureDistillation`.
         teacher_layers: See `FeatureDistillation`.
         weight: See `AttentionTransfer`.
-        ignore_index: The label's value where nothing is known; None if there is none.
+        ignore_index: The value of ignored pixels in the label. None if there is no such value.
         **kwargs: The other arguments of `AttentionTransfer`.
     """
 
@@ -37,13 +37,13 @@ class LabelGuided(AttentionTransfer):
 
     @override
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
-        """Find the label map: where `label` says, else `label` or `mask` in a mapping, the second of a tuple.
+        """Return the label map of the batch, found by `label_of`.
 
         Args:
-            batch: What `training_step` is given, after its transfer to the device.
+            batch: The batch that `training_step` gets, on the device.
 
         Returns:
-            The label map alone, `(B, H, W)`; ignored pixels are 255.
+            Only the label map, `(B, H, W)`. Ignored pixels are 255.
         """
         label = label_of(batch, self.label)
         if self.ignore_index in (None, IGNORE_INDEX):
@@ -54,7 +54,7 @@ class LabelGuided(AttentionTransfer):
     def facts(
         self, inputs: tuple[Any, ...], student_features: list[Tensor], teacher_features: list[Tensor]
     ) -> list[str]:
-        """Say also which values the labels hold.
+        """Add the values of the labels to the line at the start of a fit.
 
         Args:
             inputs: See `FeatureDistillation.facts`.
@@ -70,13 +70,13 @@ class LabelGuided(AttentionTransfer):
 
     @override
     def check_inputs(self, inputs: tuple[Any, ...]) -> None:
-        """Refuse labels with values that cannot be classes, and warn where there is nothing but background.
+        """Refuse labels with values that cannot be classes, and warn if there is only background.
 
         Args:
             inputs: What `teacher_inputs` returned.
 
         Raises:
-            LgadError: Naming the values.
+            LgadError: If a value cannot be a class. The message names the values.
         """
         fit, label = self.running, inputs[0]
         if not isinstance(label, Tensor) or label.ndim != 3:
@@ -90,13 +90,13 @@ class LabelGuided(AttentionTransfer):
             fit.warn_once(
                 "empty label",
                 f"{type(self).__name__}: the labels of the first {self.looks} batches hold nothing but background (0)"
-                f" and ignored pixels ({self.ignore_index}), so there is nothing to look at. If lanes are"
-                f" {IGNORE_INDEX} in them, give label= a function of the batch that returns 1 there, or another"
+                f" and ignored pixels ({self.ignore_index}), so the distillation has no lane to use. If the lanes are"
+                f" {IGNORE_INDEX}, set label= to a function of the batch that returns 1 for them, or set another"
                 " ignore_index=",
             )
         if found == "void":
             fit.warn_once(
                 "void label",
                 f"{type(self).__name__}: the labels hold {int(label.max())}, which counts as a lane. If it is the value"
-                " of ignored pixels, give it as ignore_index=",
+                " of ignored pixels, set ignore_index= to it",
             )

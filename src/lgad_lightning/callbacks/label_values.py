@@ -1,4 +1,4 @@
-"""What the values of label maps tell, before a training goes on with labels that cannot be right."""
+"""Checks the values of label maps, so that no training uses labels that cannot be right."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,23 +8,23 @@ from torch import Tensor, nn
 
 from lgad_lightning.errors import LgadError
 
-_UNLIKELY = 200  # a void class (KITTI's 250, say) more likely than a lane
+_UNLIKELY = 200  # rather a void class (such as KITTI's 250) than a lane
 
 
 def check_label_values(label: Tensor, ignore_index: int | None, classes: int | None, owner: str) -> str | None:
-    """Refuse values that cannot be right. The values are waited for, so not to be called in every step.
+    """Refuse values that cannot be right. This waits for the device, so do not call it in every step.
 
     Args:
         label: Label maps, `(B, H, W)`.
         ignore_index: The value of ignored pixels.
-        classes: How many classes there are with the background; None if nobody knows.
-        owner: Who has so many classes, for the message.
+        classes: The number of classes, with the background. None if it is not known.
+        owner: The network with this number of classes, for the message.
 
     Returns:
-        `empty` if no pixel but background is left, `void` if a value looks like that of a void class, else None.
+        `empty` if there is only background, `void` if a value looks like a void class, otherwise None.
 
     Raises:
-        LgadError: If values are no whole numbers, negative, or no classes of the owner's.
+        LgadError: If a value is fractional, negative, or beyond the classes of the owner.
 
     Example:
         >>> check_label_values(torch.tensor([[[0, 255]]]), 255, 5, "the teacher")
@@ -33,13 +33,13 @@ def check_label_values(label: Tensor, ignore_index: int | None, classes: int | N
     values = sorted(set(torch.unique(label).tolist()) - {ignore_index})
     if any(value != int(value) or value < 0 for value in values):
         raise LgadError(
-            f"the labels hold {_list(values)}, not only the numbers of classes: give ignore_index= the value of ignored"
-            " pixels, or label= a function of the batch that returns whole numbers from 0"
+            f"the labels hold {_list(values)}, not only the numbers of classes: set ignore_index= to the value of"
+            " ignored pixels, or label= to a function of the batch that returns whole numbers from 0"
         )
     if classes is not None and values and values[-1] >= classes:
         raise LgadError(
-            f"the labels hold {_list(values)} where {owner} knows the classes 0 to {classes - 1}: give ignore_index="
-            " the value of ignored pixels, or label= a function of the batch that returns the numbers of the classes"
+            f"the labels hold {_list(values)} but {owner} has the classes 0 to {classes - 1}: set ignore_index= to the"
+            " value of ignored pixels, or label= to a function of the batch that returns the numbers of the classes"
         )
     if not any(values):
         return "empty"
@@ -47,13 +47,13 @@ def check_label_values(label: Tensor, ignore_index: int | None, classes: int | N
 
 
 def classes_of(network: nn.Module | None) -> int | None:
-    """How many classes a network says it has.
+    """Return the number of classes of a network.
 
     Args:
         network: A network or a LightningModule.
 
     Returns:
-        Its `num_classes`, that of its hyper-parameters, or None.
+        Its attribute `num_classes`, or `num_classes` of its hyper-parameters, or None.
 
     Example:
         >>> classes_of(nn.Identity()) is None

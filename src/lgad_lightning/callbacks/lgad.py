@@ -2,12 +2,12 @@ from lgad_lightning.callbacks.label_guided import LabelGuided
 
 
 class LabelGuidedAttentionDistillation(LabelGuided):
-    """LGAD (Liu & Zhu, 2021): the teacher looks at the label map, and the student learns to look where it looks.
+    """LGAD (Liu & Zhu, 2021): the teacher reads the label map, and the student learns to look where the teacher looks.
 
     Args:
-        teacher: A network trained to reproduce label maps, a `LaneTeacher` for instance; it is called with them.
-        student_layers: See `FeatureDistillation`, as for all that follow but those of `AttentionTransfer`.
-        ignore_index: The label's value where nothing is known; the teacher is shown 255 there. None if there is none.
+        teacher: A network that was trained to reproduce label maps, such as a `LaneTeacher`. It is called with them.
+        student_layers: See `FeatureDistillation`. The other arguments are described there and at `AttentionTransfer`.
+        ignore_index: The value of ignored pixels in the label; the teacher gets 255 for them. None if there is none.
 
     Example:
         >>> import lightning as L

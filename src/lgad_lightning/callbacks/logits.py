@@ -11,18 +11,18 @@ from lgad_lightning.callbacks.distillation import FeatureDistillation
 
 
 class LogitsDistillation(FeatureDistillation):
-    """Distillation of logits (Hinton et al., 2015), pixel by pixel, from a teacher that knows the same classes.
+    """Distillation of logits (Hinton et al., 2015), pixel by pixel, from a teacher with the same classes.
 
-    The loss is the Kullback-Leibler divergence of the student's class probabilities from the teacher's, both at a
-    temperature, averaged over pixels and batch, times the squared temperature.
+    The loss is the Kullback-Leibler divergence between the class probabilities of teacher and student, both at a
+    temperature. It is averaged over pixels and batch and multiplied by the squared temperature.
 
     Args:
         teacher: See `FeatureDistillation`.
-        student_layers: Names of the student's layer that puts out the logits `(B, K, H, W)`, `["net"]` for the whole
-            output of the network of that name; of an output with `logits` or `out` these are taken.
-        teacher_layers: The same of the teacher; by default `""`, its whole output.
+        student_layers: The name of the student's layer that returns the logits `(B, K, H, W)`. `["net"]` is the whole
+            output of the network of that name. If an output has `logits` or `out`, this part is used.
+        teacher_layers: The same for the teacher. By default `""`, its whole output.
         weight: Factor of the loss.
-        temperature: Divides the logits; higher shows more of the classes that are not the likeliest.
+        temperature: Divides the logits. A higher value gives more weight to the less probable classes.
         **kwargs: The other arguments of `FeatureDistillation`.
 
     Example:
@@ -46,7 +46,7 @@ class LogitsDistillation(FeatureDistillation):
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        """Add up the divergences of the pairs.
+        """Add the divergences of all pairs.
 
         Args:
             student_features: See `FeatureDistillation.compute_loss`.

@@ -12,18 +12,18 @@ from lgad_lightning.errors import LgadError
 
 
 class MaskedGenerativeDistillation(FeatureDistillation):
-    """MGD (Yang et al., ECCV 2022): from the student's features with most cells hidden, the teacher's are generated.
+    """MGD (Yang et al., ECCV 2022): most cells of the student's features are hidden; the rest generates the teacher's.
 
-    A block of two 3x3 convolutions for each pair generates them; it is trained with the student and thrown away with
-    the teacher, as is a 1x1 convolution before it where the numbers of channels differ. The loss is the mean squared
-    difference; the paper sums over channels and cells instead, with a weight of 2e-5.
+    For each pair, a block of two 3x3 convolutions generates the teacher's features. If the numbers of channels differ,
+    a 1x1 convolution is added before it. Both are trained with the student and are not part of it. The loss is the
+    mean squared difference. (The paper sums over channels and cells, with a weight of 2e-5.)
 
     Args:
         teacher: See `FeatureDistillation`.
         student_layers: See `FeatureDistillation`.
         teacher_layers: See `FeatureDistillation`.
         weight: Factor of the loss.
-        masked: The share of cells that is hidden, at random in every step; 0.75 is the paper's for segmentation.
+        masked: The share of cells that is hidden, at random in every step. The paper uses 0.75 for segmentation.
         **kwargs: The other arguments of `FeatureDistillation`.
 
     Example:
@@ -58,14 +58,14 @@ class MaskedGenerativeDistillation(FeatureDistillation):
             teacher_shapes: See `FeatureDistillation.trainable_modules`.
 
         Returns:
-            The adapters in order, and the generators.
+            The adapters and the generators, each in the order of the pairs.
         """
         generators = nn.ModuleList(_generator(shape[1]) for shape in teacher_shapes)
         return nn.ModuleList([channel_adapters(student_shapes, teacher_shapes), generators])
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        """Add up the mean squared differences of what is generated and the teacher's features.
+        """Add the mean squared differences between the generated and the teacher's features.
 
         Args:
             student_features: See `FeatureDistillation.compute_loss`.

@@ -1,4 +1,4 @@
-"""Pictures of what a student predicts and of where it and its teacher look."""
+"""Pictures of the predictions and the attention maps of a student and its teacher."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,16 +24,16 @@ def draw_batch(
     image: Where | None = None,
     label: Where | None = None,
 ) -> Picture:
-    """Draw a row for each sample: image, ground truth, prediction, and per pair the two attention maps.
+    """Draw a row for each sample: image, ground truth, prediction, and two attention maps for each pair of layers.
 
     Args:
-        module: The student; called with the images, it returns logits `(B, K, H, W)` (one channel: binary), or an
-            object or a mapping that has them as `logits`. It runs in evaluation mode and is left as it was.
-        batch: A batch on the module's device, as `image_of` and `label_of` understand it.
-        distillations: Callbacks whose pairs of layers are shown; whether they are at work does not matter.
+        module: The student. It is called with the images and returns logits `(B, K, H, W)` (one channel: binary), or an
+            object or a mapping with `logits`. It runs in evaluation mode and is not changed.
+        batch: A batch on the device of the module. `image_of` and `label_of` must understand it.
+        distillations: Callbacks whose pairs of layers are shown. They need not be active.
         count: The largest number of samples.
         image: Where the images are in the batch, if not at the usual places; see `image_of`.
-        label: Where the label maps are, likewise; see `label_of`.
+        label: Where the label maps are in the batch, if not at the usual places; see `label_of`.
 
     Returns:
         An RGB picture, `(height, width, 3)`.
@@ -42,19 +42,19 @@ def draw_batch(
 
 
 class AttentionPictures(L.Callback):
-    """Writes pictures of the first validation samples (training samples, where there is no validation) while training.
+    """Writes pictures of the first validation samples during a training. Without validation, it uses training samples.
 
-    There is one PNG each `every_n_steps` and one at the end. Its attention maps lie beside it as data (`.npz`, which
-    `attention_file.read_maps` reads). The module needs a `forward(images)` that returns what `draw_batch` asks for.
+    It writes a PNG every `every_n_steps` steps, and one at the end. The attention maps are written beside each picture
+    as data (`.npz`; `attention_file.read_maps` reads it). The module needs a `forward(images)`: see `draw_batch`.
 
     Args:
-        every_n_steps: Optimiser steps between two pictures.
-        count: Samples in a picture.
-        image: Where the images are in a batch: a key, a position, or a function of it; see `image_of`.
-        label: Where the label maps are, likewise; see `label_of`.
-        folder: Where they are written; None for `pictures` under the trainer's `default_root_dir`.
-        log_images: Whether loggers that take images (wandb, TensorBoard, MLflow) get them too. Frames show faces and
-            number plates: think of where the logger sends them.
+        every_n_steps: Number of optimiser steps between two pictures.
+        count: Number of samples in a picture.
+        image: Where the images are in a batch: a key, a position, or a function of the batch; see `image_of`.
+        label: Where the label maps are in a batch; see `label_of`.
+        folder: Where the pictures are written. By default `pictures` in the trainer's `default_root_dir`.
+        log_images: Whether the pictures are also sent to loggers that take images (wandb, TensorBoard, MLflow). Frames
+            can show faces and number plates: consider where the logger sends them.
 
     Example:
         >>> trainer = L.Trainer(callbacks=[AttentionPictures(every_n_steps=200)], logger=False)
@@ -82,8 +82,8 @@ class AttentionPictures(L.Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage == "fit" and not is_overridden("forward", pl_module):
             raise LgadError(
-                f"AttentionPictures draws what the module predicts: give {type(pl_module).__name__} a forward(images)"
-                " that returns logits (B, K, H, W), or leave the pictures out"
+                f"AttentionPictures draws predictions, but {type(pl_module).__name__} has no forward: add a"
+                " forward(images) that returns logits (B, K, H, W), or remove AttentionPictures"
             )
 
     @override
@@ -105,7 +105,7 @@ class AttentionPictures(L.Callback):
     ) -> None:
         if self._batch is None:
             self._batch = batch
-        # Several batches have one global step while gradients accumulate.
+        # With accumulated gradients, several batches have the same global step.
         if trainer.global_step % self.every_n_steps == 0 and trainer.global_step > max(self._drawn, 0):
             self._draw(trainer, pl_module)
 
@@ -138,11 +138,11 @@ class AttentionPictures(L.Callback):
 
 
 def send_picture(loggers: Sequence[Any], name: str, picture: Picture, step: int) -> None:
-    """Send a picture to the loggers that take some; one that fails is a warning.
+    """Send a picture to the loggers that take images. If one fails, there is a warning.
 
     Args:
-        loggers: Lightning's.
-        name: What they call it.
+        loggers: The loggers of the trainer.
+        name: The name of the picture in the logger.
         picture: The picture.
         step: The optimiser step that it belongs to.
     """
@@ -155,4 +155,4 @@ def send_picture(loggers: Sequence[Any], name: str, picture: Picture, step: int)
             elif hasattr(logger, "run_id"):  # MLflow
                 logger.experiment.log_image(logger.run_id, picture, f"{name}/step-{step:07d}.png")
         except Exception as error:
-            rank_zero_warn(f"{type(logger).__name__} has not got the picture of step {step}: {error}")
+            rank_zero_warn(f"{type(logger).__name__} did not take the picture of step {step}: {error}")

@@ -1,4 +1,4 @@
-"""Where predictions may be written: inside one folder that holds nothing of anybody else's."""
+"""Checks where predictions may be written: in a folder that holds nothing else."""
 
 from collections.abc import Iterable
 from pathlib import Path, PurePath
@@ -10,14 +10,14 @@ MARKER = ".lgad-predictions"
 
 
 def prediction_path(folder: Path, name: str) -> Path:
-    """The file for the lanes of an image, always inside the folder.
+    """Return the file for the lanes of an image. It is always inside the folder.
 
     Args:
-        folder: The predictions' folder.
-        name: The image's name in its list.
+        folder: The folder of the predictions.
+        name: The name of the image in its list.
 
     Raises:
-        LgadError: If no file can have the name, or a link in the folder leads out of it.
+        LgadError: If no file can have this name, or if a link in the folder leads out of it.
     """
     path = folder / prediction_name(name)
     if not path.parent.resolve().is_relative_to(folder.resolve()):
@@ -26,50 +26,50 @@ def prediction_path(folder: Path, name: str) -> Path:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Refuses names of images whose lanes would be written to one file.
+    """Refuse names of images whose lanes would be written to the same file.
 
     Args:
-        names: The images' names; a name that occurs twice is one image.
+        names: The names of the images. A name that occurs twice is one image.
 
     Raises:
-        LgadError: Naming the first two such images.
+        LgadError: If there are two such names. The message gives the first two.
     """
     owners: dict[PurePath, str] = {}
     for name in dict.fromkeys(names):
         other = owners.setdefault(prediction_name(name), name)
         if other != name:
             raise LgadError(
-                f"The predictions of {other} and {name} would be one file, since their names differ in nothing that it "
-                "is named after: rename one of the images."
+                f"The predictions of {other} and {name} would be one file, because their names differ only in parts "
+                "that the name of the file does not keep: rename one of the images."
             )
 
 
 def check_folder(folder: Path) -> None:
-    """Refuses a folder that holds files which no prediction writer has made.
+    """Refuse a folder with files that no prediction writer has made.
 
     Args:
-        folder: The predictions' folder; it need not exist.
+        folder: The folder of the predictions. It need not exist.
 
     Raises:
-        LgadError: If there is such a file, or the place is no folder.
+        LgadError: If there is such a file, or if the path is not a folder.
     """
     if folder.exists() and not folder.is_dir():
         raise LgadError(f"{folder} is a file: give a folder for the predictions.")
     if folder.is_dir() and not (folder / MARKER).is_file() and any(folder.iterdir()):
         raise LgadError(
-            f"{folder} holds files that are no predictions of this package, and none of them is to be replaced: give "
+            f"{folder} holds files that are not predictions of this package. They are not replaced: give "
             "a new or an empty folder for the predictions."
         )
 
 
 def claim_folder(folder: Path) -> None:
-    """Makes the folder and marks it as one for predictions.
+    """Make the folder and mark it as a folder of predictions.
 
     Args:
-        folder: The predictions' folder.
+        folder: The folder of the predictions.
 
     Raises:
-        LgadError: If it holds files that no prediction writer has made, or cannot be written to.
+        LgadError: If it holds files that no prediction writer has made, or if it cannot be written to.
     """
     check_folder(folder)
     try:

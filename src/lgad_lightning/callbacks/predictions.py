@@ -17,20 +17,20 @@ log = logging.getLogger(__name__)
 
 
 class LanePredictionWriter(L.Callback):
-    """Writes the lanes found in a test or prediction as the official evaluators read them.
+    """Writes the lanes of a test or a prediction in the format of the official evaluators.
 
-    CULane: `<folder>/<image without ending>.lines.txt`, empty where no lane was found. TuSimple:
-    `<folder>/predictions.json`, one line an image, with the measured run time in milliseconds.
+    CULane: `<folder>/<image without ending>.lines.txt`. The file is empty if no lane was found. TuSimple:
+    `<folder>/predictions.json`, one line for each image, with the measured run time in milliseconds.
 
-    Nothing is written outside the folder, whatever the images are called, and no file that the callback has not made
-    is replaced: a fit, a test or a prediction into a folder that holds other files is refused at its start.
+    Nothing is written outside the folder. Only files of this callback are replaced: if the folder holds other files, a
+    fit, a test or a prediction stops at its start.
 
     Args:
-        folder: Where to write; earlier predictions are replaced.
-        format: `culane` or `tusimple`; None for that of the data module's protocol, and CULane's without one.
+        folder: Where to write. Earlier predictions are replaced.
+        format: `culane` or `tusimple`. By default, the format of the data module, or CULane's without a data module.
 
     Raises:
-        LgadError: If the format is another.
+        LgadError: If the format is unknown.
     """
 
     def __init__(self, folder: str | Path, format: Literal["culane", "tusimple"] | None = None) -> None:
@@ -42,7 +42,7 @@ class LanePredictionWriter(L.Callback):
         self._started = 0.0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Looks, before anything long begins, whether the predictions have a place of their own."""
+        """Checks the folder before anything long begins."""
         if not trainer.is_global_zero or stage == "validate":
             return
         data = getattr(trainer, "datamodule", None)
@@ -64,13 +64,13 @@ class LanePredictionWriter(L.Callback):
     def on_test_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *args: Any, **kwargs: Any
     ) -> None:
-        """Writes, or keeps, the lanes of one batch."""
+        """Writes the lanes of one batch, or keeps them for TuSimple's file."""
         self._take(trainer, outputs, batch)
 
     def on_predict_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *args: Any, **kwargs: Any
     ) -> None:
-        """Writes, or keeps, the lanes of one batch."""
+        """Writes the lanes of one batch, or keeps them for TuSimple's file."""
         self._take(trainer, outputs, batch)
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -112,8 +112,8 @@ class LanePredictionWriter(L.Callback):
             slow = sum((frame.run_time or 0) > MAX_RUN_TIME for frame in unique.values())
             if slow:
                 log.warning(
-                    "%d of %d predictions took more than %d ms each on this machine. The official evaluator, and with "
-                    "it lgad-eval tusimple, counts these as nothing; the figures of this test do not look at time.",
+                    "%d of %d predictions took more than %d ms each on this machine. The official evaluator and "
+                    "lgad-eval tusimple count these as empty. The figures of this test ignore the time.",
                     slow,
                     len(unique),
                     MAX_RUN_TIME,

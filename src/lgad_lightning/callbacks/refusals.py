@@ -1,4 +1,4 @@
-"""What a distillation callback refuses, so that no error comes raw from inside or too late."""
+"""Checks of a distillation callback. They refuse mistakes early and with a message."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from lgad_lightning.errors import LgadError
 
 
 class Distillation(Protocol):
-    """What is looked at of a distillation callback."""
+    """The parts of a distillation callback that are checked."""
 
     name: str
     start: When
@@ -22,7 +22,7 @@ class Distillation(Protocol):
 
     @property
     def running(self) -> RunningFit:
-        """The fit that is running."""
+        """The current fit."""
 
     def weight_at(self, step: int, /) -> float:
         """The weight at a step."""
@@ -32,57 +32,57 @@ class Distillation(Protocol):
 
 
 def refuse_no_network(teacher: Any, kind: str) -> None:
-    """Refuse a teacher that is no network.
+    """Refuse a teacher that is not a network.
 
     Args:
-        teacher: What was given for it; None is left to the fit.
-        kind: The callback's class.
+        teacher: The argument `teacher`. None is checked later, by the fit.
+        kind: The class of the callback.
 
     Raises:
-        LgadError: Saying how to make one of a path.
+        LgadError: If it is not a network. The message says how to load one.
     """
     if teacher is not None and not isinstance(teacher, nn.Module):
         raise LgadError(
-            f"teacher={teacher!r} of {kind} is a {type(teacher).__name__}, not a network: give the network itself,"
-            " load_teacher(path, network) for a checkpoint"
+            f"teacher={teacher!r} of {kind} is a {type(teacher).__name__}, not a network: give the network itself."
+            " load_teacher(path, network) loads a checkpoint"
         )
 
 
 def refuse_loader_step(kind: str, module: L.LightningModule) -> None:
-    """Refuse a training step that draws its batches itself.
+    """Refuse a training step that gets its batches from the loader itself.
 
     Args:
-        kind: The callback's class.
+        kind: The class of the callback.
         module: The student.
 
     Raises:
-        LgadError: If it does.
+        LgadError: If the step takes `dataloader_iter`.
     """
     if is_param_in_hook_signature(module.training_step, "dataloader_iter", explicit=True):
         raise LgadError(f"{kind} needs training_step(batch, ...), not one that takes dataloader_iter")
 
 
 def refuse_shared_names(callback: Distillation, trainer: L.Trainer) -> None:
-    """Refuse a second distillation of the same name.
+    """Refuse a second distillation with the same name.
 
     Args:
         callback: The callback that is set up.
         trainer: The trainer with all callbacks.
 
     Raises:
-        LgadError: Naming both.
+        LgadError: If there is one. The message names both.
     """
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     for other in callbacks:
         if other is not callback and hasattr(other, "compute_loss") and other.name == callback.name:
             raise LgadError(
                 f"{type(callback).__name__} and {type(other).__name__} are both named {callback.name!r} and would write"
-                " into each other's log: give one of them name="
+                " the same names into the log: give one of them another name="
             )
 
 
 def check_set_up(callback: Distillation, trainer: L.Trainer, module: L.LightningModule) -> None:
-    """Look at the callback's surroundings before anything is changed.
+    """Check the module and the other callbacks before anything is changed.
 
     Args:
         callback: The callback that is set up.
@@ -90,41 +90,41 @@ def check_set_up(callback: Distillation, trainer: L.Trainer, module: L.Lightning
         module: The student.
 
     Raises:
-        LgadError: If it cannot work in them.
+        LgadError: If the callback cannot work with them.
     """
     refuse_loader_step(type(callback).__name__, module)
     refuse_shared_names(callback, trainer)
 
 
 def check_ahead(callback: Distillation, trainer: L.Trainer) -> None:
-    """Look at the callback and its surroundings at the start of a fit.
+    """Check the schedule and the other callbacks at the start of a fit.
 
     Args:
-        callback: The callback that is at work.
+        callback: The active callback.
         trainer: The trainer with all callbacks.
 
     Raises:
-        LgadError: If the weights cannot be, or early stopping would look at figures that do not exist.
+        LgadError: If the schedule is impossible, or if early stopping monitors a figure that does not always exist.
     """
     callback.weight_at(0)  # fails for a fraction of an endless training
     refuse_stopping_on_nothing(callback, trainer)
     for name in untrained_modules(callback):
         callback.running.warn_once(
             f"untrained {name}",
-            f"nothing trains {type(callback).__name__}.{name}: return it from trainable_modules, or freeze it"
-            " (requires_grad_(False)) if it is not to learn",
+            f"{type(callback).__name__}.{name} is not trained: return it from trainable_modules. If it should not"
+            " learn, freeze it (requires_grad_(False))",
         )
 
 
 def refuse_stopping_on_nothing(callback: Distillation, trainer: L.Trainer) -> None:
-    """Refuse early stopping on figures of the distillation that do not exist throughout the training.
+    """Refuse early stopping on figures of the distillation that do not exist during the whole training.
 
     Args:
-        callback: The callback that is at work.
+        callback: The active callback.
         trainer: The trainer with all callbacks.
 
     Raises:
-        LgadError: Naming the monitored figure.
+        LgadError: If there is such a figure. The message names it.
     """
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     last = trainer.estimated_stepping_batches - 1
@@ -136,19 +136,19 @@ def refuse_stopping_on_nothing(callback: Distillation, trainer: L.Trainer) -> No
         if hasattr(other, "check_finite") and isinstance(monitor, str) and monitor.startswith(f"{callback.name}/"):
             raise LgadError(
                 f"{type(other).__name__} monitors {monitor!r}, which is NaN while the weight is 0"
-                f" (start={callback.start}, end={callback.end}): it would end the training there. Let it monitor a"
-                " validation figure, or let the distillation be at work throughout (start=0, end=None)"
+                f" (start={callback.start}, end={callback.end}): it would end the training there. Monitor a figure"
+                " of the validation, or use the distillation during the whole training (start=0, end=None)"
             )
 
 
 def untrained_modules(callback: Distillation) -> list[str]:
-    """Find modules that a callback holds as attributes, where nothing trains them.
+    """Find modules that are only attributes of the callback, so that nothing trains them.
 
     Args:
         callback: The callback.
 
     Returns:
-        Names of the attributes with trainable parameters, the teacher excepted.
+        The names of these attributes, without the teacher.
     """
     return [
         name
@@ -158,19 +158,19 @@ def untrained_modules(callback: Distillation) -> list[str]:
 
 
 def checked_loss(callback: Distillation, labels: Sequence[str], student: list[Tensor], teacher: list[Tensor]) -> Tensor:
-    """Compute the loss of a callback.
+    """Compute the loss of a callback, and check it.
 
     Args:
-        callback: Whose `compute_loss`.
+        callback: The callback.
         labels: A name for each pair of layers.
         student: The student's features.
-        teacher: The teacher's.
+        teacher: The teacher's features.
 
     Returns:
         A scalar.
 
     Raises:
-        LgadError: If it is something else, or failed on features of unequal shapes.
+        LgadError: If the loss is not a scalar, or if `compute_loss` failed on features of unequal shapes.
     """
     kind = type(callback).__name__
     try:
@@ -184,8 +184,8 @@ def checked_loss(callback: Distillation, labels: Sequence[str], student: list[Te
         pairs = ", ".join(f"{label}: {s} and {t}" for label, (s, t) in zip(labels, shapes, strict=False))
         raise LgadError(
             f"compute_loss of {kind} failed on features of unequal shapes (student's and teacher's of {pairs}):"
-            f" {error}. Name layers of equal shapes in student_layers and teacher_layers, or have compute_loss adapt"
-            " them"
+            f" {error}. Name layers of equal shapes in student_layers and teacher_layers, or adapt the features in"
+            " compute_loss"
         ) from error
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         found = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"

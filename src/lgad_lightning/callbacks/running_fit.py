@@ -1,4 +1,4 @@
-"""What a distillation callback holds while a fit runs, and lets go of at its end."""
+"""The state of a distillation callback during a fit."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,24 +19,24 @@ from lgad_lightning.internals import is_compiled
 
 @dataclass(eq=False)
 class RunningFit:
-    """The state of one fit; nothing of it is ever copied, pickled or saved.
+    """The state of one fit. It is never copied, pickled or saved.
 
     Args:
         module: The student.
-        joined: The student's training step, as long as the loss joins it.
-        pairs: Names of the student's and the teacher's layers.
-        layers: The student's layers that are recorded, by name.
-        teacher: The working copy of the teacher, made when it is first needed.
-        targets: The teacher's features of the step that is running, where they were made ahead of the loss.
+        joined: The wrapped training step of the student.
+        pairs: For each pair, the names of the student's and the teacher's layer.
+        layers: The recorded layers of the student, by name.
+        teacher: The copy of the teacher. It is made when it is first needed.
+        targets: The teacher's features of the current step, if they were computed before the loss.
         logs_figures: Whether the figures of this batch are logged.
-        figures: What is logged after the backward pass to come, by name; empty unless `logs_figures`.
-        logged_as_nan: NaN for each figure logged before: Lightning would repeat the last values of those left out.
-        gradient_ratios: Those of the backward pass to come.
-        size: Height and width of the images of the step that is running, if the batch tells.
-        rehearsed: Whether the pairs have been looked at and the trainable modules made.
-        looked: How many batches have been looked at.
-        lanes: Whether one of them had anything but background in its label.
-        warned: The kinds of warnings that the user has been given.
+        figures: The figures to log after the next backward pass, by name. Empty if `logs_figures` is False.
+        logged_as_nan: NaN for each figure that was logged before. Without it, Lightning would repeat the last value.
+        gradient_ratios: The gradient ratios of the next backward pass.
+        size: Height and width of the images of the current step, if the batch shows them.
+        rehearsed: Whether the pairs were checked and the trainable modules made.
+        looked: The number of batches whose inputs were checked.
+        lanes: Whether one of these batches had a label with more than background.
+        warned: The kinds of warnings that were already given.
     """
 
     module: L.LightningModule
@@ -57,61 +57,61 @@ class RunningFit:
 
     @property
     def labels(self) -> list[str]:
-        """A name for each pair: the student's layer, and the teacher's too where the student's learns from several."""
+        """A name for each pair: the student's layer. If it learns from several layers, the teacher's layer is added."""
         count = Counter(student for student, _ in self.pairs)
         return [student if count[student] == 1 else f"{student}<{teacher}" for student, teacher in self.pairs]
 
     def look_up(self, pairs: list[tuple[str, str]], both: bool = False) -> None:
-        """Take over pairs of layers, and find those of the student that are recorded.
+        """Set the pairs of layers, and find the student's layers to record.
 
         Args:
-            pairs: Names of a layer of the student's and of one of the teacher's, pair by pair.
-            both: Whether the second is one of the student's too.
+            pairs: For each pair, the names of the student's and the teacher's layer.
+            both: Whether the second layer is a layer of the student, too.
 
         Raises:
-            LgadError: If the student has no layer of a name.
+            LgadError: If the student has no layer of this name.
         """
         self.pairs = pairs
         names = [name for pair in pairs for name in (pair if both else pair[:1])]
         self.layers = find_layers(self.module, names, "the student")
 
     def warn_once(self, kind: str, message: str) -> None:
-        """Warn, but not a second time of the same in this fit.
+        """Give a warning once in a fit.
 
         Args:
-            kind: What is warned of.
-            message: What to say.
+            kind: The kind of the warning. Each kind is given once.
+            message: The text.
         """
         if kind not in self.warned:
             rank_zero_warn(message)
             self.warned.add(kind)
 
     def forget_traces(self) -> None:
-        """Have compiled code traced again, because `torch.compile` does not notice hooks that come or go."""
+        """Reset compiled code, because `torch.compile` does not notice new or removed hooks."""
         if is_compiled(self.module):
             torch.compiler.reset()
 
     def log(self, name: str, value: Tensor | float) -> None:
-        """Log a figure of the step that is running.
+        """Log a figure of the current step.
 
         Args:
-            name: Its whole name.
-            value: Its value.
+            name: The whole name of the figure.
+            value: The value.
         """
         self.module.log(name, value)
 
     def student_features(self, recorded: RecordedFeatures, layout: Layout | None) -> dict[str, Tensor]:
-        """Bring what was recorded to `(B, C, H, W)`.
+        """Convert the recorded features to `(B, C, H, W)`.
 
         Args:
             recorded: The outputs of the student's layers.
-            layout: Where the channels are in them; None to see it by the images' size.
+            layout: The layout of the features. None: it is found by the size of the images.
 
         Returns:
             The features by the name of the layer.
 
         Raises:
-            LgadError: If a layer did not run, or puts out no feature map, or nobody knows where the channels are.
+            LgadError: If a layer did not run, if its output is not a feature map, or if its layout is not clear.
         """
         outputs = zip(self.layers.items(), recorded.maps(list(self.layers)), strict=True)
         return {
@@ -120,13 +120,13 @@ class RunningFit:
         }
 
     def check_gradients(self, student: dict[str, Tensor]) -> None:
-        """Refuse features that should carry a gradient and do not; warn of those of frozen layers.
+        """Refuse features without a gradient. Warn if their layers are frozen.
 
         Args:
             student: The outputs of the student's layers that learn, by name.
 
         Raises:
-            LgadError: Naming the first such layer. One whose parameters are all frozen is no such layer.
+            LgadError: If a layer with trainable parameters has no gradient. The message names the first one.
         """
         for name, features in student.items():
             if features.requires_grad:
@@ -134,21 +134,22 @@ class RunningFit:
             parameters = _parameters_around(self.module, name)
             if any(parameter.requires_grad for parameter in parameters):
                 raise LgadError(
-                    f"the output of layer {name!r} of the student carries no gradient, so nothing can be distilled into"
-                    " it: it ran under torch.no_grad, or below reentrant activation checkpointing (use_reentrant=False"
-                    " works)"
+                    f"the output of layer {name!r} of the student carries no gradient, so the distillation cannot train"
+                    " it: it ran under torch.no_grad, or within reentrant activation checkpointing (use"
+                    " use_reentrant=False)"
                 )
             self.warn_once(
                 f"frozen {name}",
-                f"layer {name!r} of the student and all before it are frozen, so the distillation teaches it nothing"
-                " until they are unfrozen (as BackboneFinetuning does later): name other student_layers, or train them",
+                f"layer {name!r} of the student and all layers before it are frozen, so the distillation has no"
+                " effect on it until they are unfrozen (as BackboneFinetuning does): name other student_layers, or"
+                " train these",
             )
 
     def log_figures(self, name: str) -> None:
-        """Log what there is to log after a backward pass.
+        """Log the figures after a backward pass.
 
         Args:
-            name: What the figures' names begin with.
+            name: The first part of the names in the log.
         """
         if self.figures:
             ratios = {} if self.gradient_ratios is None else self.gradient_ratios.ratios
@@ -161,14 +162,14 @@ class RunningFit:
             self.figures, self.logged_as_nan, self.gradient_ratios = {}, dict.fromkeys(figures, float("nan")), None
 
     def close(self) -> None:
-        """Leave the module as it was."""
+        """Restore the module."""
         if self.joined is not None:
             self.joined.remove()
         self.forget_traces()
 
 
 def _parameters_around(network: nn.Module, name: str) -> list[nn.Parameter]:
-    """The parameters of a layer; of one that has none, those of the smallest layer around it that has some."""
+    """The parameters of a layer. If it has none, those of the smallest layer around it that has some."""
     layers = named_layers(network)
     while not (parameters := list(layers[name].parameters())) and name:
         name = name.rpartition(".")[0]

@@ -12,13 +12,13 @@ from lgad_lightning.pairing import pair_layers
 
 
 class SelfAttentionDistillation(AttentionTransfer):
-    """SAD (Hou et al., ICCV 2019): a deeper stage of the student itself, detached, is the teacher.
+    """SAD (Hou et al., ICCV 2019): each stage of the student imitates the attention of a deeper stage of the student.
 
     Args:
-        student_layers: The layers that learn; by default the student's numbered stages.
-        teacher_layers: The student's layers that they learn from; by default each learns from the next of
-            `student_layers`, and the last only teaches.
-        weight: See `AttentionTransfer`. SAD itself switches its loss on late: `start=0.66`.
+        student_layers: The layers that learn. By default, the numbered stages of the student.
+        teacher_layers: The layers of the student that they learn from. By default, each layer learns from the next one
+            of `student_layers`; the last one does not learn.
+        weight: See `AttentionTransfer`. In the paper, the loss begins late: `start=0.66`.
         **kwargs: The other arguments of `AttentionTransfer`.
 
     Example:
@@ -41,49 +41,49 @@ class SelfAttentionDistillation(AttentionTransfer):
 
     @override
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
-        """Ask nothing of the batch.
+        """Return no inputs: there is no other network.
 
         Args:
-            batch: What `training_step` is given.
+            batch: Not used.
 
         Returns:
-            An empty tuple: the student's own features are all there is to know.
+            An empty tuple.
         """
         return ()
 
     @override
     def layer_pairs(self, module: nn.Module) -> list[tuple[str, str]]:
-        """Pair each layer with the one it learns from, by default the next.
+        """Pair each layer with the layer that it learns from, by default the next one.
 
         Args:
             module: The student.
 
         Returns:
-            Names of two layers of the student, pair by pair.
+            For each pair, the names of two layers of the student.
 
         Raises:
-            LgadError: If there is no deeper layer to learn from; see also `FeatureDistillation.layer_pairs`.
+            LgadError: If there is no deeper layer to learn from. See also `FeatureDistillation.layer_pairs`.
         """
         pairs = pair_layers(module, self.student_layers, module, self.teacher_layers)
         if self.teacher_layers is not None:
             return pairs
         names = [name for name, _ in pairs]
         if len(names) < 2:
-            raise LgadError(f"the layer {names[0]!r} has no deeper one to learn from: name two or more student_layers")
+            raise LgadError(f"the layer {names[0]!r} has no deeper layer after it: name two or more student_layers")
         return list(pairwise(names))
 
     @override
     def target_features(
         self, fit: RunningFit, inputs: tuple[Any, ...], student_features: Mapping[str, Tensor]
     ) -> list[Tensor]:
-        """Take the deeper layers' features, detached.
+        """Return the features of the deeper layers, without gradient.
 
         Args:
             fit: Holds the pairs.
-            inputs: Not looked at.
+            inputs: Not used.
             student_features: See `FeatureDistillation.target_features`.
 
         Returns:
-            One `(B, C', H', W')` for each pair.
+            One tensor `(B, C', H', W')` for each pair.
         """
         return [student_features[name].detach() for _, name in fit.pairs]

@@ -8,8 +8,8 @@ import torch
 class SeedEveryBatch(L.Callback):
     """Seeds torch before every training step from the seed, the epoch, the batch's number and the rank.
 
-    Checkpoints hold no random state. With this callback, what a step draws (dropout, for one) depends on nothing that
-    came before it, so a resumed training goes on exactly as the uninterrupted one.
+    Checkpoints hold no random state. With this callback, the random numbers of a step (for example, of dropout) do not
+    depend on earlier steps. So a resumed training continues exactly as the uninterrupted one.
 
     Args:
         seed: Any integer >= 0.

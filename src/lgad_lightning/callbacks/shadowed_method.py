@@ -1,4 +1,4 @@
-"""A removable replacement of a method on one object."""
+"""Replaces a method of one object, and can be removed again."""
 
 import inspect
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from typing import Any
 
 
 class ShadowedMethod:
-    """Wraps `owner.name` on this one object until `remove` is called; shadows of one method may overlap freely.
+    """Wraps `owner.name` on this one object until `remove` is called. Several shadows of one method may overlap.
 
-    The shadow copies and pickles as the method beneath it, so a copy of the owner made meanwhile is a plain one.
+    A copy or a pickle of the owner has the original method, not the shadow.
 
     Args:
-        owner: The object whose method is replaced; its class stays as it is.
+        owner: The object whose method is replaced. Its class is not changed.
         name: The method's name.
-        around: Called as `around(method, *args, **kwargs)` in place of the method, which it may call.
+        around: Called as `around(method, *args, **kwargs)` instead of the method. It may call the method.
 
     Example:
         >>> class Greeter:
@@ -36,19 +36,19 @@ class ShadowedMethod:
         self._was_own = name in vars(owner)
         self._inner: Callable[..., Any] = getattr(owner, name)
         update_wrapper(self, self._inner, updated=())
-        # Lightning unwraps one level and wants a function with `__code__` there.
+        # Lightning unwraps one level and needs a function with `__code__` there.
         self.__wrapped__ = inspect.unwrap(self._inner)
         setattr(owner, name, self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call `around` with the method beneath."""
+        """Call `around` with the wrapped method."""
         return self._around(self._inner, *args, **kwargs)
 
     def __reduce__(self) -> tuple[Callable[[Any], Any], tuple[Callable[..., Any]]]:
         return _same, (self._inner,)
 
     def remove(self) -> None:
-        """Take the shadow away; those laid over it stay. A second call does nothing."""
+        """Remove the shadow. Shadows around it stay. A second call does nothing."""
         outer = vars(self._owner).get(self._name)
         if outer is self:
             if self._was_own:

@@ -1,4 +1,4 @@
-"""What a module sees in a few samples: drawn once, and kept as data."""
+"""Images, labels, predictions and attention maps of a few samples, as a picture and as data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from lgad_lightning.features import evaluating, record_features
 
 @dataclass(frozen=True)
 class Sight:
-    """What a module sees in a few samples, drawn and as data.
+    """Images, labels, predictions and attention maps of a few samples.
 
     Args:
         images: The samples.
-        truth: Their label maps over them.
-        prediction: What the module predicts.
-        attention: By the name of a pair of layers the maps of student and target, `(N, H, W)` each.
+        truth: The samples with their label maps.
+        prediction: The samples with the predictions of the module.
+        attention: For each pair of layers, by name, the maps of student and target, `(N, H, W)` each.
     """
 
     images: list[Picture]
@@ -36,7 +36,7 @@ class Sight:
     attention: dict[str, tuple[Tensor, Tensor]]
 
     def picture(self) -> Picture:
-        """A row for each sample: image, ground truth, prediction, and per pair the two attention maps."""
+        """A row for each sample: image, ground truth, prediction, and two attention maps for each pair of layers."""
         columns = {"image": self.images, "ground truth": self.truth, "prediction": self.prediction}
         for name, maps in self.attention.items():
             for side, values in zip(("student", "target"), maps, strict=True):
@@ -44,10 +44,10 @@ class Sight:
         return draw_grid(columns)
 
     def write(self, path: Path) -> Picture:
-        """Writes the picture, and beside it the maps as data where there are any.
+        """Write the picture. If there are attention maps, also write them as data.
 
         Args:
-            path: A `.png` file; the maps have the same name with `.npz`.
+            path: A `.png` file. The file of the maps has the same name with `.npz`.
 
         Returns:
             The picture.
@@ -71,8 +71,8 @@ def see(
     image: Where | None = None,
     label: Where | None = None,
 ) -> Sight:
-    """Have a module see the first samples of a batch; arguments as for `draw_batch`."""
-    # Compiled code would ignore the recording's hooks, or be compiled once more for them.
+    """Run a module on the first samples of a batch. The arguments are those of `draw_batch`."""
+    # Compiled code would ignore the recording hooks, or be compiled again because of them.
     with evaluating(module), torch.compiler.set_stance("force_eager"):
         output, attention = _output_and_attention(module, batch, distillations, image)
     logits: Tensor = output["logits"] if isinstance(output, dict) else getattr(output, "logits", output)

@@ -8,19 +8,20 @@ from lgad_lightning.errors import LgadError
 
 
 class SimilarityPreservingDistillation(FeatureDistillation):
-    """Similarity-preserving distillation (Tung & Mori, ICCV 2019): which images of a batch are alike.
+    """Similarity-preserving distillation (Tung & Mori, ICCV 2019) compares which images of a batch are similar.
 
-    Images that are alike to the teacher shall be so to the student. Compared are their similarities to each other,
-    `(B, B)`, so the two sides may differ in channels and size. A process sees its own images alone.
+    Images that are similar for the teacher should be similar for the student. The similarities between all images of a
+    batch, `(B, B)`, are compared, so the two sides may differ in channels and size. Each process compares only its own
+    images.
 
     Args:
-        teacher: See `FeatureDistillation`, as for all other arguments. The paper's weight is 3000.
+        teacher: See `FeatureDistillation`. All other arguments are also described there. The paper's weight is 3000.
 
     Example:
         >>> teacher = torch.nn.Conv2d(3, 8, 1)
         >>> callback = SimilarityPreservingDistillation(teacher, ["net.layer3"], ["stage3"], weight=3000.0)
         >>> features = torch.rand(2, 4, 6, 6)
-        >>> callback.compute_loss([features], [features.repeat(1, 2, 1, 1)]) < 1e-9  # twice the channels, as alike
+        >>> callback.compute_loss([features], [features.repeat(1, 2, 1, 1)]) < 1e-9  # more channels, as similar
         tensor(True)
     """
 
@@ -28,7 +29,7 @@ class SimilarityPreservingDistillation(FeatureDistillation):
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        """Add up the mean squared differences of the pairs' similarities.
+        """Add the mean squared differences between the similarities of student and teacher.
 
         Args:
             student_features: See `FeatureDistillation.compute_loss`.
@@ -38,7 +39,7 @@ class SimilarityPreservingDistillation(FeatureDistillation):
             The loss before weighting, a scalar.
 
         Raises:
-            LgadError: If a batch is one image, which has nothing to be similar to.
+            LgadError: If a batch has only one image.
         """
         if len(student_features[0]) < 2:
             raise LgadError(f"{type(self).__name__} compares the images of a batch: give batches of two or more")

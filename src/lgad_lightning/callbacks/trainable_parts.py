@@ -1,4 +1,4 @@
-"""Modules that a distillation loss trains for itself, beside the student and in none of its objects."""
+"""Trains modules of a distillation loss beside the student, without a trace in the student."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -16,18 +16,18 @@ BuildOptimizer = Callable[[list[nn.Parameter], Optimizer], Optimizer]
 
 
 class TrainableParts:
-    """Trains a module along with a student: whenever the student's optimiser has stepped, its own does.
+    """Trains a module together with a student. Its optimiser steps whenever the student's optimiser steps.
 
-    The student's optimiser, its clipping and its checkpoints do not know of it. Its gradients are averaged over the
-    processes, unscaled and clipped by the trainer's rules, by themselves.
+    The module is not in the student's optimiser, clipping or `state_dict`. Its gradients are averaged over the
+    processes, unscaled and clipped by the rules of the trainer, separately from the student's.
 
     Args:
-        module: What is trained; it is moved to the student's device, with the weights of the first process.
-        student: The student, in a running fit.
-        layers: The student's layers that are distilled: the optimiser that has their parameters is followed.
-        build: Makes the module's own optimiser from its parameters and the student's optimiser.
-        mirrored: Whether that takes over the settings of the student's in every step, its learning rate above all.
-        state: What `state_dict` returned in the fit that goes on.
+        module: The module. It is moved to the student's device and gets the weights of the first process.
+        student: The student, during a fit.
+        layers: The distilled layers of the student. The optimiser with their parameters is followed.
+        build: Makes the module's optimiser from its parameters and the student's optimiser.
+        mirrored: Whether this optimiser copies the settings (such as the learning rate) of the student's in every step.
+        state: What `state_dict` returned in the fit that is resumed.
     """
 
     def __init__(
@@ -56,18 +56,18 @@ class TrainableParts:
         self.stepping = False
 
     def state_dict(self) -> dict[str, Any]:
-        """The module's weights and its optimiser's state, of plain tensors and numbers."""
+        """The weights of the module and the state of its optimiser, as tensors and numbers."""
         optimizer = self._first_optimizer if self._optimizer is None else self._optimizer.state_dict()
         return {"modules": self.module.state_dict(), "optimizer": optimizer}
 
     def restart(self) -> None:
-        """Forget what was learnt so far, by a learning-rate finder for instance."""
+        """Restore the first weights, for example after a learning-rate finder."""
         self.module.load_state_dict(self._first)
         self.close()
         self._optimizer = self._followed = None
 
     def use(self) -> None:
-        """Note that the loss to come goes through the module."""
+        """Note that the next loss depends on the module."""
         if self.stepping and self._optimizer is not None:
             self._optimizer.zero_grad()  # a gradient scaler skipped the step
         self.stepping, self._used = False, True
@@ -82,16 +82,16 @@ class TrainableParts:
             self._hook = followed.register_step_post_hook(self._step)
 
     def precision(self) -> AbstractContextManager[Any]:
-        """In what the loss is computed: autocast where the student is in true half precision, the module never is."""
+        """The context of the loss: autocast if the student has true half precision. The module stays in float32."""
         dtype, device = self._student.dtype, self._student.device.type
         return torch.autocast(device, dtype) if dtype in (torch.float16, torch.bfloat16) else nullcontext()
 
     def follows(self, optimizer: Optimizer) -> bool:
-        """Tell whether an optimiser of the student is the one whose steps count."""
+        """Whether this optimiser of the student is the one that is followed."""
         return optimizer is self._followed
 
     def close(self) -> None:
-        """Let go of the student's optimiser."""
+        """Remove the hook from the student's optimiser."""
         if self._hook is not None:
             self._hook.remove()
             self._hook = None
@@ -127,7 +127,7 @@ class TrainableParts:
         optimizer.zero_grad()
 
     def _synchronise(self) -> None:
-        """Average the gradients over the processes, and take the first one's buffers."""
+        """Average the gradients over the processes, and copy the buffers of the first process."""
         trainer = self._student.trainer
         if trainer.world_size == 1:
             return
@@ -141,17 +141,17 @@ class TrainableParts:
 
 
 def optimizer_like(parameters: list[nn.Parameter], other: Optimizer) -> Optimizer:
-    """Make an optimiser of another one's class and settings.
+    """Make an optimiser with the class and the settings of another one.
 
     Args:
-        parameters: What it optimises.
-        other: The other one; the settings are those of its first group.
+        parameters: The parameters to optimise.
+        other: The other optimiser. The settings are those of its first group.
 
     Returns:
         The optimiser, without a state.
 
     Raises:
-        LgadError: If one of that class cannot be made of parameters and settings.
+        LgadError: If this class cannot be built from parameters and settings.
 
     Example:
         >>> weight = nn.Parameter(torch.zeros(1))
@@ -175,11 +175,11 @@ def optimizer_like(parameters: list[nn.Parameter], other: Optimizer) -> Optimize
 
 
 def mirror(source: Optimizer, target: Optimizer) -> None:
-    """Give an optimiser the present settings of another one of the same class, its learning rate above all.
+    """Copy the current settings of an optimiser, such as the learning rate, to another one of the same class.
 
     Args:
-        source: The one whose schedule is followed.
-        target: The one that follows; of another class, it keeps its own.
+        source: The optimiser whose settings are copied.
+        target: The optimiser that gets them. If its class is different, it is not changed.
     """
     if type(source) is type(target):
         settings = {key: value for key, value in source.param_groups[0].items() if key not in ("params", "fused")}

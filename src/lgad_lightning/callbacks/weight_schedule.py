@@ -1,4 +1,4 @@
-"""When a distillation is at work: its weight as a function of the step."""
+"""The weight of a distillation as a function of the step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,16 +10,16 @@ When = int | float
 
 
 def check_schedule(weight: float, start: When, ramp: When, end: When | None) -> None:
-    """Refuse a schedule that cannot be.
+    """Refuse an impossible schedule.
 
     Args:
         weight: The weight between the ramps.
-        start: When it leaves 0.
+        start: When the weight begins to rise from 0.
         ramp: How long it takes to rise and to fall.
-        end: When it is 0 again; None for never.
+        end: When it is 0 again. None: never.
 
     Raises:
-        LgadError: Naming the argument.
+        LgadError: If an argument is impossible. The message names it.
     """
     for argument, when in (("start", start), ("ramp", ramp), ("end", end)):
         if when is not None and (when < 0 or (isinstance(when, float) and when > 1)):
@@ -32,35 +32,35 @@ def in_steps(when: When | None, trainer: Callable[[], Any]) -> float:
     """Turn a fraction of a training into steps.
 
     Args:
-        when: Steps or a fraction; None for never.
-        trainer: Gives the trainer in its fit; called for a fraction alone.
+        when: Steps or a fraction. None: never.
+        trainer: Returns the trainer of the current fit. It is only called for a fraction.
 
     Returns:
         Optimiser steps.
 
     Raises:
-        LgadError: If the training has no end to take a fraction of.
+        LgadError: If it is a fraction and the training has no end.
     """
     if when is None or isinstance(when, int):
         return float("inf") if when is None else when
     total: float = trainer().estimated_stepping_batches
     if total == float("inf"):
-        raise LgadError("start, ramp or end is a fraction of a training that never ends: set max_epochs or steps")
+        raise LgadError("start, ramp or end is a fraction, but the training has no end: set max_epochs, or give steps")
     return when * total
 
 
 def scheduled_weight(step: int, weight: float, start: float, ramp: float, end: float) -> float:
-    """Give the weight at a step.
+    """Return the weight at a step.
 
     Args:
         step: Optimiser steps taken.
         weight: The weight between the ramps.
         start: The first step at which it is more than 0.
         ramp: Steps of the linear rise after `start` and of the fall before `end`.
-        end: The first step at which it is 0 again; infinite for none.
+        end: The first step at which it is 0 again. Infinite: never.
 
     Returns:
-        The weight, 0 outside.
+        The weight. It is 0 before `start` and from `end` on.
 
     Example:
         >>> [scheduled_weight(step, 1.0, start=1, ramp=2, end=6) for step in range(7)]
@@ -68,18 +68,18 @@ def scheduled_weight(step: int, weight: float, start: float, ramp: float, end: f
     """
     if not start <= step < end:
         return 0.0
-    # The first step of a rise and the last of a fall count, so that a ramp of 1 is none.
+    # The first step of a rise and the last step of a fall count, so a ramp of 1 is no ramp.
     return weight * min(1.0, (step - start + 1) / max(ramp, 1), (end - step) / max(ramp, 1))
 
 
 def describe_schedule(weight: float, start: When, ramp: When, end: When | None) -> str:
-    """Say when a distillation is at work.
+    """Describe a schedule in words.
 
     Args:
         weight: The weight between the ramps.
-        start: When it leaves 0.
+        start: When the weight begins to rise from 0.
         ramp: How long it takes to rise and to fall.
-        end: When it is 0 again; None for never.
+        end: When it is 0 again. None: never.
 
     Returns:
         A part of a sentence.

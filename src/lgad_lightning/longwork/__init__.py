@@ -1,1 +1,1 @@
-"""What serves long work: files written whole, several processes, going on after an interruption."""
+"""Helpers for long work: files that are never half written, several processes, resuming after an interruption."""

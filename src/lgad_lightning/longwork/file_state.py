@@ -2,7 +2,7 @@ from pathlib import Path
 
 
 def file_state(path: Path) -> str:
-    r"""A line that changes when a file does: its path, size and time of change, or that it is missing.
+    r"""Describes the state of a file in a line: its path, size and time of change, or that it is missing.
 
     Args:
         path: The file.

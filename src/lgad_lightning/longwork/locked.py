@@ -7,13 +7,13 @@ from filelock import FileLock
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keeps other processes that ask for the same lock waiting while the block lasts.
+    """Holds a lock during a `with` block. Other processes that want the same lock wait.
 
     Args:
-        path: The lock's file; its folder is made where it is missing.
+        path: The file of the lock. A missing folder is made.
 
     Raises:
-        OSError: If the file cannot be made; a `FileLock` alone would wait for ever in places like `/proc`.
+        OSError: If the file cannot be made. (A `FileLock` alone would wait forever in places like `/proc`.)
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.open("ab").close()

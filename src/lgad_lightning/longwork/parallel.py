@@ -1,4 +1,4 @@
-"""Work on many files at once, with a progress bar."""
+"""Works on many items in several processes, with a progress bar."""
 
 import multiprocessing
 import os
@@ -19,25 +19,25 @@ from lgad_lightning.errors import LgadError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AT_ONCE = 1024  # so many results wait at most for the one that asks for them
+_AT_ONCE = 1024  # largest number of results that wait to be taken
 
 
 def map_parallel(
     function: Callable[[Item], Result], items: Sequence[Item], description: str, workers: int | None = None
 ) -> list[Result]:
-    """Calls a function on every item, in several processes, under a progress bar.
+    """Calls a function on every item in several processes, with a progress bar.
 
     Args:
-        function: Picklable; it sees one item.
-        items: What to work on.
+        function: Called with one item. It must be picklable.
+        items: The items.
         description: Text before the bar.
-        workers: Number of processes; None for one per core, 0 for this process.
+        workers: Number of processes. None: one per core. 0: no other process.
 
     Returns:
         The results in the order of the items.
 
     Raises:
-        Exception: The first one that the function raises; what has not begun is then dropped.
+        Exception: The first exception of the function. Items that have not begun are then dropped.
         LgadError: If a worker was killed.
 
     Example:
@@ -54,14 +54,14 @@ def iterate_parallel(
     workers: int | None = None,
     start: int = 0,
 ) -> Iterator[Result]:
-    """Like `map_parallel`, but gives results as they come, in order, for those that do not fit into memory together.
+    """Like `map_parallel`, but yields the results one by one, in order. So they need not fit into memory together.
 
     Args:
-        function: Picklable; it sees one item.
-        items: What to work on.
+        function: Called with one item. It must be picklable.
+        items: The items.
         description: Text before the bar.
-        workers: Number of processes; None for one per core, 0 for this process.
-        start: Number of items at the front that are done already; the bar begins behind them.
+        workers: Number of processes. None: one per core. 0: no other process.
+        start: Number of items that are done already. They are skipped, and the bar begins there.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -72,7 +72,7 @@ def iterate_parallel(
 
 
 def cores() -> int:
-    """Number of processor cores that this process may use."""
+    """Returns the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -90,7 +90,7 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int
                 yield from results
         except BrokenProcessPool as error:
             raise LgadError(
-                f"One of {workers} worker processes was killed, perhaps for want of memory: try fewer workers."
+                f"One of {workers} worker processes was killed, perhaps because the memory was full: try fewer workers."
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
@@ -98,7 +98,7 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int
 
 @contextmanager
 def _interrupts_wait() -> Iterator[None]:
-    """Holds Ctrl-C back while workers start: they inherit that, and so do not die before they are ready for it."""
+    """Delays Ctrl-C while workers start. They inherit this, so they do not die before they can handle it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -112,19 +112,19 @@ def _interrupts_wait() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-_function: Callable[[Any], Any]  # of a worker: sent once, since it may carry the lists of a whole data set
+_function: Callable[[Any], Any]  # of a worker: sent once, because it may hold the lists of a whole data set
 
 
 def _start_worker(function: Callable[[Any], Any]) -> None:
     global _function
     _function = function
-    cv2.setNumThreads(0)  # no threads of OpenCV in a worker; 1 waits for ever, now and then, in a forked one
-    signal.signal(signal.SIGINT, _drop_the_rest)  # Ctrl-C reaches the whole group; the parent sees to it
+    cv2.setNumThreads(0)  # no threads of OpenCV in a worker; with 1, a forked worker sometimes waits forever
+    signal.signal(signal.SIGINT, _drop_the_rest)  # Ctrl-C reaches the whole group; the parent handles it
     end_with_parent()
 
 
 def _drop_the_rest(*_: object) -> None:
-    """Lets a worker end what it is at, and begin nothing more of what it was sent already."""
+    """Lets a worker finish its current item, and skip the items that wait."""
     global _function
     _function = _interrupt
 
@@ -134,7 +134,7 @@ def _interrupt(item: object) -> NoReturn:
 
 
 def end_with_parent() -> None:
-    """Sees to it that this worker ends at once when its parent was killed; it would wait for work, or long for it."""
+    """Ends this worker at once if its parent is killed. Otherwise it would go on or wait forever."""
     threading.Thread(target=_wait_for_parents_end, daemon=True).start()
 
 

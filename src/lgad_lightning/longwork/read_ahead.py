@@ -1,4 +1,4 @@
-"""Work that another thread does meanwhile."""
+"""Reads items in another thread."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -7,15 +7,15 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-_PATIENCE = 0.1  # seconds until a thread that waits looks whether it is still wanted
+_PATIENCE = 0.1  # seconds until a waiting thread checks whether it is still needed
 
 
 def read_ahead(items: Iterable[Item], depth: int) -> Iterator[Item]:
-    """Gives the items of an iterable that another thread runs through, some of them in advance.
+    """Yields the items of an iterable. Another thread reads some of them in advance.
 
     Args:
-        items: What to run through; an exception that it raises is raised here, after the items before it.
-        depth: How many items wait at most.
+        items: The iterable. If it raises an exception, this is raised here, after the items before it.
+        depth: The largest number of items that wait.
 
     Example:
         >>> list(read_ahead(range(3), depth=2))
@@ -38,7 +38,7 @@ def read_ahead(items: Iterable[Item], depth: int) -> Iterator[Item]:
                 put([item], None)
                 if ended.is_set():
                     return
-        except BaseException as error:  # raised where the items are wanted
+        except BaseException as error:  # raised in the thread that takes the items
             put([], error)
         else:
             put([], None)

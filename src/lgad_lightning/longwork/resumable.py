@@ -1,4 +1,4 @@
-"""Long work on many files that an interruption does not lose."""
+"""Works on many files, and continues after an interruption."""
 
 import hashlib
 import logging
@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 State = TypeVar("State", bound=dict[str, Any])
 
-_SECONDS = 10.0  # between two savings
+_SECONDS = 10.0  # between two saves
 
 
 def accumulate(
@@ -35,21 +35,21 @@ def accumulate(
     key: str,
     files: Callable[[Item], Iterable[Path]],
 ) -> State:
-    """Calls a function on every item, in several processes, and adds the results up; goes on after an interruption.
+    """Calls a function on every item in several processes, and adds the results. It continues after an interruption.
 
-    What is added up so far is saved every ten seconds and when the work is interrupted, in the folder that the
-    environment variable `LGAD_CACHE` names or in `~/.cache/lgad-lightning`, and removed at the end. A call with the
-    same key goes on with it, unless files of the items that were done have changed since.
+    The sum so far is saved every ten seconds and at an interruption. It is in the folder of the environment variable
+    `LGAD_CACHE`, or in `~/.cache/lgad-lightning`, and is removed at the end. A call with the same key continues with
+    it, unless files of finished items have changed.
 
     Args:
-        function: Picklable; it sees one item.
-        items: What to work on.
-        add: Changes the state by the result of the next item.
-        state: To begin with: strings, numbers and tensors, in dictionaries and lists.
+        function: Called with one item. It must be picklable.
+        items: The items.
+        add: Adds the result of the next item to the state.
+        state: The first state: strings, numbers and tensors, in dictionaries and lists.
         description: Text before the progress bar.
-        workers: Number of processes, as for `map_parallel`.
-        key: What the work is and on what, in one line.
-        files: The files that an item's result depends on.
+        workers: Number of processes; see `map_parallel`.
+        key: One line that identifies the work and its input.
+        files: The files that the result of an item depends on.
 
     Returns:
         The state after all items.
@@ -62,10 +62,10 @@ def accumulate(
             _add_files(digest, files(item))
         if digest.hexdigest() == found["files"]:
             state, done = found["state"], found["done"]
-            log.warning("%s: going on after %d of %d, where an earlier run ended.", description, done, len(items))
+            log.warning("%s: continuing after %d of %d, where an earlier run ended.", description, done, len(items))
         else:
             digest = hashlib.sha256()
-            log.warning("%s: files have changed since an earlier run was interrupted; beginning anew.", description)
+            log.warning("%s: files have changed since an earlier run was interrupted; starting again.", description)
     saved, whole = time.monotonic(), True
     try:
         for result in iterate_parallel(function, items, description, workers, start=done):
@@ -78,7 +78,7 @@ def accumulate(
                 kept = _save(path, done, digest.hexdigest(), state)
                 saved = time.monotonic() if kept else float("inf")
     except BaseException:
-        if done and whole:  # not in the midst of adding a result
+        if done and whole:  # not while a result is being added
             _save(path, done, digest.hexdigest(), state)
         raise
     with suppress(OSError):
@@ -94,17 +94,17 @@ def _add_files(digest: "hashlib._Hash", paths: Iterable[Path]) -> None:
 def _load(path: Path) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = torch.load(path, weights_only=True)
-    except Exception:  # missing, or damaged in whatever way: the work begins anew
+    except Exception:  # missing or damaged: the work starts again
         return None
     return found
 
 
 def _save(path: Path, done: int, files: str, state: dict[str, Any]) -> bool:
-    """Returns whether it is saved."""
+    """Saves the state, and returns whether this worked."""
     try:
         with whole_file(path) as part:
             torch.save({"done": done, "files": files, "state": state}, part)
-    except (OSError, RuntimeError) as error:  # torch's writer knows full disks as RuntimeError
-        log.warning("What is done so far cannot be kept in %s (%s): an interruption would lose it.", path, error)
+    except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError if the disk is full
+        log.warning("The work so far cannot be saved in %s (%s): an interruption would lose it.", path, error)
         return False
     return True

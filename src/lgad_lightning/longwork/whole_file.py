@@ -7,11 +7,10 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Lets a file be written so that nobody ever sees half of it.
+    """Writes a file so that nobody ever sees half of it.
 
     Args:
-        path: The file; its folder is made where it is missing, and a file that is there is replaced at the end, or
-            kept if writing fails.
+        path: The file. A missing folder is made. An existing file is replaced at the end, or kept if writing fails.
 
     Yields:
         The path to write to, in the same folder.
@@ -38,7 +37,7 @@ def copy_whole(source: Path, target: Path) -> None:
 
     Args:
         source: The file to copy.
-        target: Where to; its folder is made where it is missing, and a file that is there is replaced.
+        target: The new file. A missing folder is made, and an existing file is replaced.
     """
     with whole_file(target) as part:
         shutil.copyfile(source, part)

@@ -1,4 +1,4 @@
-"""What both lane metrics share: a few integers for each image, counted once however many processes see it."""
+"""The base of the lane metrics: a few integers for each image. Each image counts once, with any number of processes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -15,22 +15,22 @@ _KEY, _POSITION, _SCENARIO, _VALUES = range(4)  # columns of the rows
 
 
 class LaneMetric(Metric, ABC):
-    """A metric over images and scenarios that gives the single-process result in any number of processes.
+    """A metric over images and scenarios. The result is the same for any number of processes.
 
-    An image is known by its scenario and name: the repeats with which Lightning's sampler fills the last batch count
-    for nothing. Images are put back into the order from which a sampler dealt them out to the processes.
+    An image is identified by its scenario and name, so images that Lightning's sampler repeats in the last batch count
+    once. Before scoring, the images are sorted into their original order.
 
-    Subclasses call `_add` in `update` and say in `_scores` what follows from the integers they added.
+    Subclasses call `_add` in `update`, and compute the figures from the added integers in `_scores`.
 
     Args:
-        num_values: Integers that the subclass keeps for each image.
+        num_values: Number of integers that the subclass keeps for each image.
         kwargs: Arguments of `torchmetrics.Metric`.
     """
 
     is_differentiable = False
     higher_is_better = True
     of_pixels = False
-    """Whether `update` takes maps of classes in place of lanes."""
+    """Whether `update` takes maps of classes instead of lanes."""
     full_state_update = True
 
     rows: list[Tensor]
@@ -45,10 +45,10 @@ class LaneMetric(Metric, ABC):
 
     @abstractmethod
     def _scores(self, values: NDArray[np.int64]) -> dict[str, Any]:
-        """The figures of the images whose `(N, num_values)` integers are given."""
+        """Computes the figures of N images from their integers `(N, num_values)`."""
 
     def _unofficial(self, values: NDArray[np.int64]) -> dict[str, float]:
-        """Figures of all images that are not part of the protocol."""
+        """Computes figures of all images that are not part of the protocol."""
         return {}
 
     @property
@@ -57,7 +57,7 @@ class LaneMetric(Metric, ABC):
         return list(self._scores(np.zeros((0, self._num_columns - _VALUES), np.int64)))
 
     def compute(self) -> dict[str, Tensor]:
-        """The figures over all images by name, and those of each scenario as `<scenario>/<name>`."""
+        """Computes the figures over all images by name, and those of each scenario as `<scenario>/<name>`."""
         rows = self._unique_rows()
         self._results = {
             "total": self._scores(rows[:, _VALUES:]),
@@ -71,18 +71,18 @@ class LaneMetric(Metric, ABC):
         return {key: torch.tensor(value, dtype=dtype, device=self.device) for key, value in _flat(self._results)}
 
     def results(self) -> dict[str, Any]:
-        """The figures as plain nested dictionaries: what the commands write as JSON.
+        """Computes the figures as nested dictionaries, which the commands write as JSON.
 
         Returns:
-            `total`, and `scenarios` by name, each with the same figures as `compute` has; `unofficial` where the metric
-            was asked for figures that are not part of the protocol.
+            `total`, and `scenarios` by name, with the figures of `compute`. Also `unofficial`, if the metric computes
+            figures that are not part of the protocol.
         """
         self.compute()
         return self._results
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
         """Gather the states of all processes; see `torchmetrics.Metric.sync`."""
-        # torchmetrics' own stand-in for a process that saw no image is of another type, which gathering cannot mix
+        # for a process without images, torchmetrics makes a tensor of another type, which cannot be gathered
         self.rows = self.rows or [torch.empty(0, dtype=torch.int64, device=self.device)]
         self.scenario_names = self.scenario_names or [torch.empty(0, dtype=torch.uint8, device=self.device)]
         super().sync(*args, **kwargs)
@@ -110,7 +110,7 @@ class LaneMetric(Metric, ABC):
         return _joined(self.scenario_names, torch.uint8).tobytes().decode().split("\0")[:-1]
 
     def _scenarios(self, rows: NDArray[np.int64]) -> list[tuple[int, str]]:
-        """Key and name of the scenarios, in the order in which they appeared."""
+        """Keys and names of the scenarios, in the order of their first image."""
         names = {_hash(name): name for name in self._known_names()}
         return [(key, names[key]) for key in dict.fromkeys(rows[:, _SCENARIO].tolist()) if key in names]
 
@@ -120,7 +120,7 @@ def _hash(text: str) -> int:
 
 
 def _joined(state: list[Tensor] | Tensor, dtype: torch.dtype) -> NDArray[Any]:
-    """A state as an array: a list of tensors, or one tensor once it was gathered."""
+    """Turns a state into an array. It is a list of tensors, or one tensor after gathering."""
     if isinstance(state, list):
         state = torch.cat(state) if state else torch.empty(0, dtype=dtype)
     return state.cpu().numpy()

@@ -21,9 +21,10 @@ class CULaneF1(LaneMetric):
     Args:
         threshold: A matched pair is a true positive if its IoU is above it.
         width: Thickness of the drawn lanes in pixels.
-        image_size: Height and width in pixels of the canvas; lanes of other images are scaled to it.
-        mean_thresholds: More IoU thresholds, for the total's F1 at each of them and its mean (`unofficial/f1_50`, ...,
-            `unofficial/mean_f1`), as newer papers report for 0.5, 0.55, ..., 0.95. Not part of the official protocol.
+        image_size: Height and width of the canvas in pixels. Lanes of other image sizes are scaled to it.
+        mean_thresholds: More IoU thresholds. The total then also has F1 at each of them and the mean
+            (`unofficial/f1_50`, ..., `unofficial/mean_f1`), as in newer papers for 0.5, 0.55, ..., 0.95. Not part of
+            the official protocol.
         kwargs: Arguments of `torchmetrics.Metric`.
 
     Example:
@@ -62,8 +63,8 @@ class CULaneF1(LaneMetric):
         Args:
             preds: Predicted lanes of each image, in pixels of the original image.
             target: Annotated lanes of each image.
-            images: A unique name of each image; the same name again is not counted.
-            scenarios: Category of each image, or None to report the total alone.
+            images: A unique name for each image. An image with the same name is not counted again.
+            scenarios: The category of each image. None: only the total is reported.
         """
         thresholds = (self.threshold, *self.mean_thresholds)
         values = []

@@ -12,10 +12,10 @@ from lgad_lightning.metrics.base import LaneMetric
 class PixelF1(LaneMetric):
     """Precision, recall, F1 and IoU of the pixels of lanes, at the size of the network's input.
 
-    For binary segmentation: every class but 0 is lane. Ignored pixels (255) count for nothing. Counts are summed over
-    all images before they are divided, but for the last two figures, which are means over the images. These are SAD's
-    accuracy and IoU on BDD100K (`ENet-BDD100K-Torch/train.lua` in cardwing/Codes-for-Lane-Detection): an image without
-    annotated lanes has a recall of 0 there, and one where none are found either an IoU of 0.
+    For binary segmentation: every class except 0 is lane. Ignored pixels (255) do not count. The counts are summed over
+    all images before they are divided. Only the last two figures, `image_recall` and `image_iou`, are means over the
+    images. They are the accuracy and the IoU of SAD on BDD100K (`ENet-BDD100K-Torch/train.lua` in
+    cardwing/Codes-for-Lane-Detection): the recall of an image without annotated lanes is 0, and its IoU is 0, too.
 
     Args:
         kwargs: Arguments of `torchmetrics.Metric`.
@@ -41,8 +41,8 @@ class PixelF1(LaneMetric):
         Args:
             preds: `(B, H, W)` predicted classes.
             target: `(B, H, W)` annotated classes, 255 where ignored.
-            images: A unique name of each image; the same name again is not counted.
-            scenarios: Category of each image, or None to report the total alone.
+            images: A unique name for each image. An image with the same name is not counted again.
+            scenarios: The category of each image. None: only the total is reported.
         """
         counted, lane, truth = target != IGNORE_INDEX, preds > 0, target > 0
         parts = (lane & truth & counted, lane & ~truth & counted, ~lane & truth & counted)

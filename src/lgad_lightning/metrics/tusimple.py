@@ -10,7 +10,7 @@ from lgad_lightning.metrics.functional.tusimple import tusimple_scores
 
 
 class TuSimpleAccuracy(LaneMetric):
-    """Accuracy, FP and FN of lanes, equal to the official TuSimple tool to the last bit.
+    """Accuracy, FP and FN of lanes. They equal those of the official TuSimple tool to the last bit.
 
     Args:
         kwargs: Arguments of `torchmetrics.Metric`.
@@ -38,8 +38,9 @@ class TuSimpleAccuracy(LaneMetric):
         Args:
             preds: Predicted lanes of each image, in pixels of the original image.
             target: Annotated lanes of each image.
-            images: A unique name of each image; the same name again is not counted.
-            h_samples: Rows of each image in which lanes are compared (see `tusimple_row`), 160, 170, ..., 710 if None.
+            images: A unique name for each image. An image with the same name is not counted again.
+            h_samples: For each image, the rows in which lanes are compared (see `tusimple_row`). By default 160, 170,
+                ..., 710.
         """
         grids = [TUSIMPLE_ROWS] * len(images) if h_samples is None else h_samples
         figures = [
@@ -53,6 +54,6 @@ class TuSimpleAccuracy(LaneMetric):
 
     def _scores(self, values: NDArray[np.int64]) -> dict[str, Any]:
         figures = np.ascontiguousarray(values).view(np.float64)
-        # Added one by one, as the official tool does
+        # added one by one, as in the official tool
         accuracy, fp, fn = (np.cumsum(figures, axis=0)[-1] / len(figures)).tolist() if len(figures) else [0.0] * 3
         return {"accuracy": accuracy, "fp": fp, "fn": fn}

@@ -27,26 +27,26 @@ SGD = partial(torch.optim.SGD, lr=0.01, momentum=0.9, weight_decay=1e-4)
 
 
 class LaneModule(L.LightningModule, ABC):
-    """What teacher and student share: losses, pixel metrics, optimiser and schedule.
+    """The base of teacher and student: losses, pixel metrics, optimiser and schedule.
 
-    A subclass says in `network_input` what its network sees. Nothing here knows of distillation: that is the
-    business of a callback.
+    A subclass defines the input of its network in `network_input`. This class has no code for distillation: that is in
+    the callbacks.
 
     The loss is weighted cross-entropy + `iou_weight` x soft IoU over the lane classes + `existence_weight` x binary
-    cross-entropy of the existence logits. Validation and test log the loss, the mean IoU over the lane classes and,
-    where the network has an existence head, the accuracy of its decisions at probability 0.5.
+    cross-entropy of the existence logits. Validation and test log the loss and the mean IoU over the lane classes. If
+    the network has an existence head, they also log its accuracy at probability 0.5.
 
     Args:
-        network: Maps `(B, C, H, W)` to a `LaneOutput`; its attribute `num_classes` counts the background.
-        background_weight: Weight of the background class in the cross-entropy; lanes weigh 1.
+        network: Maps `(B, C, H, W)` to a `LaneOutput`. Its attribute `num_classes` includes the background.
+        background_weight: Weight of the background class in the cross-entropy. Lanes have weight 1.
         iou_weight: Weight of the soft IoU loss.
         existence_weight: Weight of the lane-existence loss.
         optimizer: Builds the optimiser from the parameters.
-        scheduler: Builds the schedule, stepped at every optimiser step, from the optimiser and the number of
-            optimiser steps of the training; None keeps the learning rate constant.
+        scheduler: Builds the schedule from the optimiser and the number of optimiser steps of the training. It is
+            stepped at every optimiser step. None keeps the learning rate constant.
 
     Raises:
-        LgadError: If the network does not say its number of classes.
+        LgadError: If the network has no attribute `num_classes`.
     """
 
     def __init__(
@@ -75,37 +75,37 @@ class LaneModule(L.LightningModule, ABC):
         self.existence_accuracy = BinaryAccuracy()
 
     def setup(self, stage: str) -> None:
-        """Compares the network's classes with the data's, before anything is computed.
+        """Compares the number of classes of the network with that of the data, before anything is computed.
 
         Args:
             stage: Not used.
 
         Raises:
-            LgadError: If they differ.
+            LgadError: If the numbers differ.
         """
         self.check_classes(getattr(getattr(self.trainer, "datamodule", None), "num_classes", self.num_classes))
 
     def check_classes(self, found: int) -> None:
-        """Compares the network's number of classes with the data's.
+        """Compares the number of classes of the network with that of the data.
 
         Args:
-            found: The data's.
+            found: The number of classes of the data.
 
         Raises:
-            LgadError: If they differ.
+            LgadError: If the numbers differ.
         """
         if found != self.num_classes:
             raise LgadError(
-                f"The network has {self.num_classes} classes, the data {found} (its lane slots and the background). "
-                "Set num_classes for lgad-fit, the network's num_classes elsewhere, or the data's num_slots."
+                f"The network has {self.num_classes} classes, the data {found} (the lane slots and the background). "
+                "Set num_classes for lgad-fit, num_classes of the network elsewhere, or num_slots of the data."
             )
 
     @abstractmethod
     def network_input(self, batch: LaneBatch) -> Tensor:
-        """What the network is called with for a batch, `(B, C, H, W)`."""
+        """The input of the network for a batch, `(B, C, H, W)`."""
 
     def training_step(self, batch: LaneBatch, batch_idx: int) -> Tensor:
-        """The loss of one batch; its terms are logged under `train/`."""
+        """Computes the loss of one batch. Its terms are logged under `train/`."""
         terms = self.loss(self.network(self.network_input(batch)), batch["label"], batch["existence"])
         self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=len(batch["name"]))
         loss: Tensor = terms["loss"]
@@ -126,7 +126,7 @@ class LaneModule(L.LightningModule, ABC):
 
         Args:
             batch: A batch with labels.
-            split: `val` or `test`, the prefix of what is logged.
+            split: `val` or `test`, the prefix in the log.
 
         Returns:
             The network's output.
@@ -151,7 +151,7 @@ class LaneModule(L.LightningModule, ABC):
         """Computes, logs and resets the metrics.
 
         Args:
-            split: `val` or `test`, the prefix of what is logged.
+            split: `val` or `test`, the prefix in the log.
         """
         self.log(f"{split}/iou", self.lane_iou.compute()[1:].mean(), prog_bar=True, sync_dist=True)
         self.lane_iou.reset()
@@ -160,7 +160,7 @@ class LaneModule(L.LightningModule, ABC):
             self.existence_accuracy.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimiser of the trainable parameters and its schedule."""
+        """Makes the optimiser of the trainable parameters, and its schedule."""
         optimizer = self.build_optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)
         if self.build_scheduler is None:
             return optimizer

@@ -1,4 +1,4 @@
-"""What is stored with a student so that it can be used without anything else."""
+"""The description that is stored with a student, so that a checkpoint is enough to use it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,17 +17,17 @@ FORMAT = 1
 
 @dataclass
 class StudentParts:
-    """What makes a student, beside its weights.
+    """The parts of a student.
 
     Args:
         network: The network.
-        decoder: Turns its maps into lanes.
-        preprocessing: From an image to the network's input.
-        protocol: Name of the protocol that it is scored by.
-        class_names: A name for each class, the background's first.
-        figures: What it reached in validation, and in the test if there was one.
+        decoder: Turns the output of the network into lanes.
+        preprocessing: Turns an image into the input of the network.
+        protocol: The name of its protocol, which says how it is scored.
+        class_names: A name for each class; the background comes first.
+        figures: Its figures of the validation, and of the test if there was one.
         recipe: How it was trained.
-        image_size: Height and width of the images that it was trained with, where known.
+        image_size: Height and width of the images that it was trained with, if known.
     """
 
     network: nn.Module
@@ -41,10 +41,10 @@ class StudentParts:
 
 
 def describe_parts(parts: StudentParts) -> dict[str, Any]:
-    """The parts as plain values, which JSON and `torch.load(..., weights_only=True)` can hold.
+    """Describes the parts as plain values, for JSON and `torch.load(..., weights_only=True)`.
 
     Args:
-        parts: What to describe. A part of which the arguments are not known is described by None.
+        parts: The parts. If the arguments of a part are not known, its description is None.
     """
     kind = type(parts.network)
     return {
@@ -63,18 +63,18 @@ def describe_parts(parts: StudentParts) -> dict[str, Any]:
 
 
 def rebuild_parts(description: Mapping[str, Any], where: str, **given: Any) -> StudentParts:
-    """The parts that a description tells of.
+    """Builds the parts from a description.
 
     Args:
-        description: What `describe_parts` gave.
-        where: What to call its file in errors.
-        given: Parts that need not be made again: `network`, `decoder`, `preprocessing`.
+        description: What `describe_parts` returned.
+        where: The name of its file, for messages.
+        given: Parts that need not be built: `network`, `decoder`, `preprocessing`.
 
     Raises:
-        LgadError: If a part can neither be made again nor was given; says what to pass.
+        LgadError: If a part cannot be built and was not given. The message says what to pass.
     """
     if description.get("format") != FORMAT:
-        raise LgadError(f"{where} is described in another format; a newer lgad-lightning may read it.")
+        raise LgadError(f"{where} has a description in another format. Try a newer version of lgad-lightning.")
     made: dict[str, Callable[[], Any]] = {
         "network": lambda: rebuild(description["network"], nn.Module),
         "decoder": lambda: rebuild(description["decoder"], Rebuildable),
@@ -87,11 +87,11 @@ def rebuild_parts(description: Mapping[str, Any], where: str, **given: Any) -> S
             continue
         try:
             if description[name] is None:
-                raise LgadError(f"it was made with arguments that are not known ({description['network_class']}).")
+                raise LgadError(f"its arguments are not known ({description['network_class']}).")
             parts[name] = make()
         except LgadError as error:
-            raise LgadError(f"The {name} of {where} cannot be made again: {error} Or pass it: {name}=...") from error
-    image_size = description.get("image_size")  # absent in those of earlier versions
+            raise LgadError(f"The {name} of {where} cannot be built again: {error} Or pass it: {name}=...") from error
+    image_size = description.get("image_size")  # older descriptions do not have it
     return StudentParts(
         **parts,
         protocol=description["protocol"],
@@ -103,11 +103,11 @@ def rebuild_parts(description: Mapping[str, Any], where: str, **given: Any) -> S
 
 
 def recipe_of(trainer: L.Trainer, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """How a training goes, in a few plain values.
+    """Describes a training in a few plain values.
 
     Args:
-        trainer: The trainer in the midst of it.
-        settings: The module's own, `hparams`.
+        trainer: The trainer, during the training.
+        settings: The hyper-parameters of the module, `hparams`.
     """
     data = getattr(trainer, "datamodule", None)
     callbacks: list[L.Callback] = getattr(trainer, "callbacks", [])

@@ -1,4 +1,4 @@
-"""A student from what it left behind."""
+"""Loads a student from its checkpoint."""
 
 from pathlib import Path
 
@@ -17,23 +17,24 @@ def load_student(
     decoder: LaneDecoder | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> LaneStudent:
-    """A trained student from its checkpoint alone.
+    """Loads a trained student. Its checkpoint is enough.
 
-    Nothing else is needed: network, decoder and preprocessing are made as the checkpoint says. The file is opened with
-    `weights_only=True`, and only classes of this package or of modules that were imported before are made, so that a
-    checkpoint from elsewhere runs no code.
+    Network, decoder and preprocessing are built as the checkpoint says. The file is opened with `weights_only=True`.
+    Only classes of this package, or of modules that were imported before, are built. So a checkpoint from somebody else
+    runs no code.
 
     Args:
-        checkpoint: What the training of a `LaneStudent` wrote, `RUN/student/checkpoints/best.ckpt` for example.
-        network: A network built as the student's was, where the checkpoint cannot tell how.
-        decoder: Likewise.
-        preprocessing: Likewise.
+        checkpoint: A checkpoint of the training of a `LaneStudent`, such as `RUN/student/checkpoints/best.ckpt`.
+        network: A network built like the student's, if the checkpoint does not describe it.
+        decoder: A decoder, if the checkpoint does not describe it.
+        preprocessing: A preprocessing, if the checkpoint does not describe it.
 
     Returns:
         The student in evaluation mode, on the CPU.
 
     Raises:
-        LgadError: If the file is no student's checkpoint, or a part cannot be made again; says what to pass.
+        LgadError: If the file is not a checkpoint of a student, or if a part cannot be built. The message says what to
+            pass.
 
     Example:
         >>> import tempfile
@@ -43,7 +44,7 @@ def load_student(
         >>> network = ERFNet(input_size=(64, 160), channels=(8, 16, 32))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     torch.save({"state_dict": LaneStudent(network).state_dict()}, f"{folder}/last.ckpt")
-        ...     # of a file that training wrote, load_student("best.ckpt") knows these three by itself
+        ...     # for a file that a training wrote, load_student("best.ckpt") is enough
         ...     student = load_student(f"{folder}/last.ckpt", network, CULaneDecoder(), Preprocessing((64, 160)))
         >>> student.preprocessing.input_size
         (64, 160)
@@ -55,7 +56,7 @@ def load_student(
         if name.startswith("network.")
     }
     if not weights:
-        raise LgadError(f"{checkpoint} is no checkpoint of a LaneStudent: it holds no weights under `network`.")
+        raise LgadError(f"{checkpoint} is not a checkpoint of a LaneStudent: it holds no weights under `network`.")
     if STUDENT in content:
         given = {"network": network, "decoder": decoder, "preprocessing": preprocessing}
         parts = rebuild_parts(content[STUDENT], str(checkpoint), **given)
@@ -64,8 +65,8 @@ def load_student(
         parts = StudentParts(network, decoder, preprocessing, None, names)
     else:
         raise LgadError(
-            f"{checkpoint} does not say how its network was built: it is a teacher's, or older than this version. To "
-            "convert an older student's: load_student(file, network=..., decoder=..., preprocessing=...)"
+            f"{checkpoint} does not say how its network was built: it belongs to a teacher, or it is too old. To "
+            "convert an older student: load_student(file, network=..., decoder=..., preprocessing=...)"
             ".save_pretrained(folder)."
         )
     give_weights(parts.network, weights, str(checkpoint))

@@ -1,4 +1,4 @@
-"""A student in the form of the Hugging Face hub: `config.json`, `model.safetensors` and a model card."""
+"""Saves and loads students as the Hugging Face hub wants them: `config.json`, `model.safetensors`, a model card."""
 
 import json
 from collections.abc import Mapping
@@ -42,15 +42,15 @@ student = LaneStudent.from_pretrained("PATH OR HUB ID")
 
 
 def save_parts(parts: StudentParts, folder: str | Path) -> Path:
-    """Writes a student's folder; see `LaneStudent.save_pretrained`."""
+    """Writes the folder of a student; see `LaneStudent.save_pretrained`."""
     safetensors = _import("safetensors.torch")
     folder = Path(folder)
     description = describe_parts(parts)
     for name in ("network", "decoder", "preprocessing"):
         if description[name] is None:
             raise LgadError(
-                f"The student's {name} cannot be written down, since it was made with arguments that are not known: "
-                "derive its class from Rebuildable, or give the student one that is."
+                f"The student's {name} cannot be described, because its arguments are not known: "
+                "derive its class from Rebuildable."
             )
     _check_folder(folder)
     try:
@@ -60,7 +60,7 @@ def save_parts(parts: StudentParts, folder: str | Path) -> Path:
             safetensors.save_file(weights, part, metadata={"format": "pt"})
         with whole_file(folder / CARD) as part:
             part.write_text(model_card(description), encoding="utf-8")
-        with whole_file(folder / CONFIG) as part:  # the last: a folder with it is complete
+        with whole_file(folder / CONFIG) as part:  # last: a folder with this file is complete
             part.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise LgadError(f"The student cannot be written to {folder}: {error}.") from error
@@ -68,15 +68,15 @@ def save_parts(parts: StudentParts, folder: str | Path) -> Path:
 
 
 def read_parts(source: str | Path, revision: str | None = None, **given: Any) -> StudentParts:
-    """Network, with its weights, and what goes with it, from a folder or the hub; see `LaneStudent.from_pretrained`."""
+    """Reads a student from a folder or the hub; see `LaneStudent.from_pretrained`."""
     safetensors = _import("safetensors.torch")
     folder = Path(source) if Path(source).is_dir() else _fetch(str(source), revision)
     try:
         description = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise LgadError(f"{source} is no folder of a saved student: {CONFIG} cannot be read ({error}).") from error
+        raise LgadError(f"{source} is not a folder of a saved student: {CONFIG} cannot be read ({error}).") from error
     if not isinstance(description, dict) or "format" not in description:
-        raise LgadError(f"{source} is no folder of a saved student: its {CONFIG} is another program's.")
+        raise LgadError(f"{source} is not a folder of a saved student: its {CONFIG} comes from another program.")
     parts = rebuild_parts(description, str(source), **given)
     try:
         weights = safetensors.load_file(folder / WEIGHTS)
@@ -87,10 +87,10 @@ def read_parts(source: str | Path, revision: str | None = None, **given: Any) ->
 
 
 def model_card(description: Mapping[str, Any]) -> str:
-    """The text of the model card.
+    """Makes the text of the model card.
 
     Args:
-        description: What `describe_parts` gave.
+        description: What `describe_parts` returned.
     """
     return _CARD.format(
         network=description["network_class"].rpartition(".")[2],
@@ -109,7 +109,7 @@ def _table(values: Mapping[str, Any] | None, nothing: str) -> str:
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuses a folder that holds anything but a saved student."""
+    """Refuses a folder that holds anything except a saved student."""
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -122,16 +122,16 @@ def _check_folder(folder: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         ours = False
     if not ours:
-        raise LgadError(f"{folder} holds files that are no saved student's, and none is to be replaced: give another.")
+        raise LgadError(f"{folder} holds files of something else. They are not replaced: give another folder.")
 
 
 def _fetch(name: str, revision: str | None) -> Path:
     hub = _import("huggingface_hub")
     try:
         return Path(hub.snapshot_download(name, revision=revision, allow_patterns=[CONFIG, WEIGHTS]))
-    except Exception as error:  # of many kinds: no such name, no network, no access
+    except Exception as error:  # many kinds: no such name, no network, no access
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise LgadError(f"{name} is no folder here, and the hub does not give it either: {first}") from error
+        raise LgadError(f"{name} is not a folder here, and the hub does not have it either: {first}") from error
 
 
 def _import(module: str) -> Any:

@@ -5,7 +5,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 def poly_factor(step: int, total_steps: int, power: float = 0.9, warmup_steps: int = 0) -> float:
-    """Factor on the learning rate under polynomial decay after a linear warm-up.
+    """Computes the factor of the learning rate: a linear warm-up, then a polynomial decay.
 
     It is ``(step + 1) / warmup_steps`` during the warm-up and ``(1 - progress) ** power`` after it, where
     ``progress`` runs from 0 to 1 over the remaining steps.
@@ -30,16 +30,16 @@ def poly_factor(step: int, total_steps: int, power: float = 0.9, warmup_steps: i
 
 
 class PolyLR(LambdaLR):
-    """Polynomial decay after a linear warm-up, stepped once per optimiser step.
+    """Polynomial decay after a linear warm-up. It is stepped once for each optimiser step.
 
-    The schedule of the published CULane and TuSimple recipes (SCNN, SAD, ERFNet, PytorchAutoDrive). Its state
-    holds only the step, so a training that is resumed with another length follows the new length.
+    This is the schedule of the published CULane and TuSimple recipes (SCNN, SAD, ERFNet, PytorchAutoDrive). Its state
+    holds only the step. So a training that is resumed with another length follows the new length.
 
     Args:
         optimizer: The optimiser whose learning rates are scaled.
         total_steps: Number of optimiser steps of the whole training, warm-up included.
         power: Exponent of the decay.
-        warmup_steps: Number of steps over which the rate rises linearly to its full value; 0 for none.
+        warmup_steps: Number of steps over which the rate rises linearly to its full value. 0: no warm-up.
 
     Example:
         >>> import torch

@@ -17,31 +17,31 @@ from lgad_lightning.modules.pretrained import read_parts, save_parts
 from lgad_lightning.networks import LaneOutput
 
 STUDENT = "lgad_student"
-"""The key of a checkpoint under which lies what `load_student` needs."""
+"""The key of a checkpoint that holds what `load_student` needs."""
 
 LaneDecoder = Callable[[Tensor, Tensor | None, Sequence[Frame]], list[list[Lane]]]
-"""Turns class probabilities `(B, K, H, W)` and existence probabilities `(B, K-1)` into each image's lanes."""
+"""Turns class probabilities `(B, K, H, W)` and existence probabilities `(B, K-1)` into the lanes of each image."""
 
 
 class LaneResult(TypedDict):
-    """What a test or predict step returns: the images' names and the lanes found, in image coordinates."""
+    """The result of a test or predict step: the names of the images, and the lanes in image coordinates."""
 
     name: list[str]
     lanes: list[list[Lane]]
 
 
 class LaneStudent(LaneModule):
-    """The network that is wanted: it sees the image and finds the lanes.
+    """The student: it sees the image and finds the lanes.
 
-    Validation and test decode lanes and score them by the data set's own protocol, besides the pixel metrics of
-    `LaneModule`. The metric's figures are logged under `val/` and `test/`; after a test `test_results` holds them by
-    scenario.
+    Validation and test find lanes and score them by the protocol of the data set, in addition to the pixel metrics of
+    `LaneModule`. The figures are logged under `val/` and `test/`. After a test, `test_results` holds them by scenario.
 
     Args:
         network: Maps `(B, 3, H, W)` to a `LaneOutput`.
-        decoder: Turns probabilities into lanes; None for that of the data module's protocol.
-        metric: Scores lanes; None for that of the data module's protocol.
-        preprocessing: From an image to the network's input; None for the data module's. It is stored with the student.
+        decoder: Turns probabilities into lanes. By default, that of the data module's protocol.
+        metric: Scores lanes. By default, that of the data module's protocol.
+        preprocessing: Turns an image into the input of the network. By default, that of the data module. It is stored
+            with the student.
         kwargs: The other arguments of `LaneModule`.
 
     Example:
@@ -74,13 +74,13 @@ class LaneStudent(LaneModule):
         self.test_results: dict[str, Any] = {}
 
     def setup(self, stage: str) -> None:
-        """Takes from the data module what was not given, and refuses what does not fit it.
+        """Takes decoder, metric and preprocessing from the data module if they were not given, and checks them.
 
         Args:
             stage: `fit`, `validate`, `test` or `predict`.
 
         Raises:
-            LgadError: If the metric is another protocol's than the data's, or there is no decoder or metric.
+            LgadError: If the metric belongs to another protocol than the data, or if there is no decoder or metric.
         """
         super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
@@ -88,14 +88,14 @@ class LaneStudent(LaneModule):
             self._fit_to(data, stage)
         missing = [name for name in ("decoder", "metric") if getattr(self, name) is None]
         if missing and not (stage == "predict" and missing == ["metric"]):
-            raise LgadError(f"LaneStudent needs {missing[0]}=...: the data are no LaneDataModule that would say which.")
+            raise LgadError(f"LaneStudent needs {missing[0]}=..., because the data are not a LaneDataModule.")
 
     def _fit_to(self, data: LaneDataModule, stage: str) -> None:
         fitting = type(data.protocol.metric())
         if type(self.metric) is not fitting and type(self.metric) in {type(known.metric()) for known in PROTOCOLS}:
             raise LgadError(
-                f"{type(data).__name__} is scored by the protocol of {data.protocol.name}, which "
-                f"{type(self.metric).__name__} is not part of: give LaneStudent no metric, or the right one."
+                f"{type(data).__name__} is scored by the protocol of {data.protocol.name}, and "
+                f"{type(self.metric).__name__} belongs to another one: give LaneStudent no metric, or the right one."
             )
         if self.decoder is None:
             self.decoder = data.protocol.decoder()
@@ -103,8 +103,8 @@ class LaneStudent(LaneModule):
             self.metric = data.protocol.metric()
         if stage != "fit" and self.preprocessing not in (None, data.preprocessing):
             rank_zero_warn(
-                f"The student was trained with {self.preprocessing}, and is now shown {data.preprocessing}: its figures"
-                " are those of another input."
+                f"The student was trained with {self.preprocessing}, and is now used with {data.preprocessing}: its"
+                " figures are those of another input."
             )
         else:
             self.preprocessing = data.preprocessing
@@ -113,7 +113,7 @@ class LaneStudent(LaneModule):
 
     @property
     def parts(self) -> StudentParts:
-        """What makes this student beside its weights, with its figures and its recipe."""
+        """The parts of this student, with its figures and its recipe."""
         figures = self.figures | {f"test/{name}": value for name, value in self.test_results.get("total", {}).items()}
         return StudentParts(
             self.network,
@@ -127,16 +127,16 @@ class LaneStudent(LaneModule):
         )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Notes the size of the images: crop and aspect are those of such images."""
+        """Stores the size of the images, because crop and aspect belong to this size."""
         if isinstance(batch, dict) and batch.get("frame"):
             height, width, _ = batch["frame"][0]
             self.image_size = (height, width)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Stores what `load_student` needs, and what the student was trained by.
+        """Stores what `load_student` needs, and the recipe of the training.
 
         Args:
-            checkpoint: The checkpoint, changed in place.
+            checkpoint: The checkpoint. It is changed in place.
         """
         figures = self.trainer.callback_metrics.items()
         self.figures = {name: float(value) for name, value in figures if name.startswith("val/")}
@@ -144,43 +144,44 @@ class LaneStudent(LaneModule):
         checkpoint[STUDENT] = describe_parts(self.parts)
 
     def save_pretrained(self, folder: str | Path, figures: Mapping[str, float] | None = None) -> Path:
-        """Writes the student in the form of the Hugging Face hub (extra `hub`).
+        """Writes the student as the Hugging Face hub wants it (extra `hub`).
 
         Args:
-            folder: New, empty, or of a student saved before: gets `config.json`, `model.safetensors` and a model card.
-            figures: What to print on the card, the figures of its validation and its test unless given.
+            folder: A new or empty folder, or one of a saved student. It gets `config.json`, `model.safetensors` and a
+                model card.
+            figures: The figures for the card. By default, those of the validation and the test.
 
         Returns:
-            The folder; `huggingface_hub.upload_folder` sends it to the hub.
+            The folder. `huggingface_hub.upload_folder` uploads it to the hub.
 
         Raises:
-            LgadError: If a part cannot be written down, or the folder holds anything else.
+            LgadError: If a part cannot be described, or if the folder holds other files.
         """
         parts = self.parts if figures is None else replace(self.parts, figures=dict(figures))
         return save_parts(parts, folder)
 
     @classmethod
     def from_pretrained(cls, source: str | Path, revision: str | None = None, **given: Any) -> "LaneStudent":
-        """A student from a folder that `save_pretrained` wrote, or from the hub (extra `hub`).
+        """Loads a student from a folder that `save_pretrained` wrote, or from the hub (extra `hub`).
 
-        No code of the folder is run: only classes of this package or of modules that were imported before are made.
+        No code of the folder is run: only classes of this package, or of modules that were imported before, are built.
 
         Args:
             source: A folder, or the name of a repository of the hub.
             revision: Branch, tag or commit of the repository.
-            given: `network`, `decoder` or `preprocessing`, where they cannot be made again.
+            given: `network`, `decoder` or `preprocessing`, if they cannot be built from the description.
 
         Returns:
             The student in evaluation mode, on the CPU.
 
         Raises:
-            LgadError: If there is none, or a part cannot be made again.
+            LgadError: If there is no student, or if a part cannot be built.
         """
         return cls.of_parts(read_parts(source, revision, **given))
 
     @classmethod
     def of_parts(cls, parts: StudentParts) -> "LaneStudent":
-        """The student that parts make, in evaluation mode.
+        """Builds a student from its parts, in evaluation mode.
 
         Args:
             parts: Network with its weights, decoder, preprocessing, protocol and names of the classes.
@@ -202,15 +203,15 @@ class LaneStudent(LaneModule):
         return batch["image"]
 
     def validation_step(self, batch: LaneBatch, batch_idx: int) -> LaneResult:
-        """Updates the metrics that are logged under `val/` and returns the lanes found."""
+        """Updates the metrics that are logged under `val/`, and returns the lanes."""
         return self.score(batch, "val")
 
     def test_step(self, batch: LaneBatch, batch_idx: int) -> LaneResult:
-        """Updates the metrics that are logged under `test/` and returns the lanes found."""
+        """Updates the metrics that are logged under `test/`, and returns the lanes."""
         return self.score(batch, "test")
 
     def score(self, batch: LaneBatch, split: str) -> LaneResult:
-        """Adds the protocol's metric to what `LaneModule` evaluates."""
+        """Evaluates a batch as `LaneModule` does, and updates the metric of the protocol."""
         output = self.evaluation_step(batch, split)
         lanes = self.decode(output, batch["frame"])
         assert self.metric is not None  # since setup
@@ -223,7 +224,7 @@ class LaneStudent(LaneModule):
         return {"name": batch["name"], "lanes": lanes}
 
     def log_metrics(self, split: str) -> None:
-        """Adds the protocol's figures to those of `LaneModule`."""
+        """Logs the figures of the protocol and those of `LaneModule`."""
         super().log_metrics(split)
         assert self.metric is not None
         for name, value in self.metric.compute().items():
@@ -237,13 +238,13 @@ class LaneStudent(LaneModule):
         return {"name": batch["name"], "lanes": self.decode(self(batch["image"]), batch["frame"])}
 
     def decode(self, output: LaneOutput, frames: Sequence[Frame]) -> list[list[Lane]]:
-        """The lanes of each image, in the coordinates of the original image.
+        """Finds the lanes of each image, in the coordinates of the original image.
 
         Args:
-            output: The network's output for B images.
-            frames: How each of the B inputs was cut from its image.
+            output: The output of the network for B images.
+            frames: For each of the B inputs, how it was cut from its image.
         """
         if self.decoder is None:
-            raise LgadError("LaneStudent has no decoder to find lanes by: give it decoder=CULaneDecoder(), say.")
+            raise LgadError("LaneStudent has no decoder to find lanes: set it, for example decoder=CULaneDecoder().")
         existence = None if output.existence is None else output.existence.float().sigmoid()
         return self.decoder(output.logits.float().softmax(dim=1), existence, frames)

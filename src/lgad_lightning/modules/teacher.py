@@ -14,32 +14,32 @@ from lgad_lightning.networks import LaneOutput
 
 
 def encode_label(label: Tensor, num_classes: int) -> Tensor:
-    """One-hot planes of a label map, the teacher's input.
+    """Turns a label map into one-hot planes, the input of the teacher.
 
     Args:
         label: Label map, `(B, H, W)`, integer, values 0..num_classes-1 or 255 (ignore).
         num_classes: Number of classes with the background.
 
     Returns:
-        `(B, num_classes, H, W)`, float32; all planes are zero at ignored pixels.
+        `(B, num_classes, H, W)`, float32. At ignored pixels, all planes are zero.
 
     Example:
         >>> encode_label(torch.tensor([[[0, 2, 255]]]), num_classes=3)[0, :, 0].tolist()
         [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
     classes = torch.arange(num_classes, device=label.device, dtype=label.dtype)
-    return (label.unsqueeze(-1) == classes).float().permute(0, 3, 1, 2)  # channels-last, which convolutions like
+    return (label.unsqueeze(-1) == classes).float().permute(0, 3, 1, 2)  # channels-last memory: faster convolutions
 
 
 ADAM = partial(torch.optim.Adam, lr=1e-3)
-"""Leaves the plateau of an all-background output many times sooner than the students' SGD."""
+"""The optimiser of teachers. At first, a network predicts only background. Adam leaves this phase earlier than SGD."""
 
 
 class LaneTeacher(LaneModule):
-    """The teacher of LGAD: it sees the lane label map and learns to reproduce it (Liu & Zhu 2021).
+    """The teacher of LGAD: it reads the lane label map and learns to reproduce it (Liu & Zhu 2021).
 
-    Any lane network will do, given one input channel for each class. After its training it supervises a student
-    through `LabelGuidedAttentionDistillation`, and is then thrown away.
+    Any lane network can be a teacher, with one input channel for each class. After its training, it teaches a student
+    through `LabelGuidedAttentionDistillation`. Then it is not needed any more.
 
     Args:
         network: Maps `(B, K, H, W)` to a `LaneOutput` of K classes.
@@ -57,13 +57,13 @@ class LaneTeacher(LaneModule):
         super().__init__(network, optimizer=optimizer, **kwargs)
 
     def forward(self, label: Tensor) -> LaneOutput:
-        """Reproduces a label map.
+        """Runs the network on a label map.
 
         Args:
             label: Label map, `(B, H, W)`, integer, values 0..K-1 or 255 (ignore).
 
         Returns:
-            The network's output for its one-hot planes.
+            The output of the network for the one-hot planes of the label map.
         """
         output: LaneOutput = self.network(encode_label(label, self.num_classes))
         return output
@@ -74,11 +74,11 @@ class LaneTeacher(LaneModule):
 
 
 def load_teacher(checkpoint: str | Path, network: nn.Module) -> LaneTeacher:
-    """A trained teacher from a checkpoint, to hand to a distillation callback.
+    """Loads a trained teacher for a distillation callback.
 
     Args:
-        checkpoint: A checkpoint that the training of a `LaneTeacher` wrote.
-        network: A network built as the teacher's was; its weights are replaced.
+        checkpoint: A checkpoint of the training of a `LaneTeacher`.
+        network: A network built like the teacher's. Its weights are replaced.
 
     Returns:
         The teacher in evaluation mode, on the CPU.
@@ -90,7 +90,7 @@ def load_teacher(checkpoint: str | Path, network: nn.Module) -> LaneTeacher:
         >>> import tempfile
         >>> from lgad_lightning.networks import ERFNet
         >>> network = ERFNet(in_channels=5, input_size=(64, 160), channels=(8, 16, 32))
-        >>> with tempfile.TemporaryDirectory() as folder:  # in place of a run's `teacher/checkpoints`
+        >>> with tempfile.TemporaryDirectory() as folder:  # a run has it in `teacher/checkpoints`
         ...     torch.save({"state_dict": LaneTeacher(network).state_dict()}, f"{folder}/last.ckpt")
         ...     load_teacher(f"{folder}/last.ckpt", network).num_classes
         5
@@ -101,18 +101,18 @@ def load_teacher(checkpoint: str | Path, network: nn.Module) -> LaneTeacher:
 
 
 def load_weights(teacher: LaneTeacher, checkpoint: str | Path) -> None:
-    """Gives a teacher the weights of a checkpoint.
+    """Loads the weights of a checkpoint into a teacher.
 
     Args:
-        teacher: The teacher, changed in place.
-        checkpoint: A checkpoint that the training of a `LaneTeacher` wrote.
+        teacher: The teacher. It is changed in place.
+        checkpoint: A checkpoint of the training of a `LaneTeacher`.
 
     Raises:
         LgadError: If the file is missing or holds the weights of another network.
     """
     if not Path(checkpoint).is_file():
         raise LgadError(
-            f"The teacher's checkpoint {checkpoint} does not exist. Give the path of one that teacher training wrote, "
-            "RUN_DIR/teacher/checkpoints/last.ckpt for example."
+            f"The teacher's checkpoint {checkpoint} does not exist. Give the path of a teacher's checkpoint, "
+            "for example RUN_DIR/teacher/checkpoints/last.ckpt."
         )
     give_weights(teacher, read_checkpoint(checkpoint)["state_dict"], f"The checkpoint {checkpoint}")

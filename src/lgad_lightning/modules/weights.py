@@ -1,4 +1,4 @@
-"""Checkpoint files as the package reads them: plain values and tensors, never code."""
+"""Reads checkpoint files: only plain values and tensors, never code."""
 
 from pathlib import Path
 from pickle import UnpicklingError
@@ -11,13 +11,13 @@ from lgad_lightning.errors import LgadError
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The content of a checkpoint of a training.
+    """Reads the content of a checkpoint.
 
     Args:
         path: A file that Lightning wrote.
 
     Raises:
-        LgadError: If it is missing, cut off, or something else.
+        LgadError: If the file is missing, incomplete, or not a checkpoint.
     """
     if not Path(path).is_file():
         raise LgadError(f"There is no checkpoint {path}; check the path.")
@@ -25,23 +25,23 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, UnpicklingError, EOFError, ValueError, LookupError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise LgadError(f"{path} is no checkpoint of a training: {first:.300}") from error
+        raise LgadError(f"{path} is not a checkpoint of a training: {first:.300}") from error
     weights = found.get("state_dict") if isinstance(found, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
-        raise LgadError(f"{path} is no checkpoint of a training: it holds no `state_dict` of weights.")
+        raise LgadError(f"{path} is not a checkpoint of a training: it holds no `state_dict` of weights.")
     return dict(found)
 
 
 def give_weights(module: nn.Module, weights: dict[str, Tensor], where: str) -> None:
-    """Gives a module weights that must fit it.
+    """Loads weights into a module, after a check.
 
     Args:
-        module: Changed in place.
-        weights: Its `state_dict`.
-        where: What to call their file in errors.
+        module: The module. It is changed in place.
+        weights: The weights, a `state_dict`.
+        where: The name of their file, for messages.
 
     Raises:
-        LgadError: If they are another network's; names the first difference.
+        LgadError: If the weights are those of another network. The message names a difference.
     """
     own = module.state_dict()
     others = [name for name in own if name in weights and own[name].shape != weights[name].shape]
@@ -51,7 +51,7 @@ def give_weights(module: nn.Module, weights: dict[str, Tensor], where: str) -> N
         there, here = (str(tuple(of[example].shape)) if example in of else "nothing" for of in (weights, own))
         raise LgadError(
             f"{where} holds the weights of another network: {len(others)} tensors are of another shape, {len(missing)} "
-            f"are missing, {len(unknown)} are unknown. For instance {example}: {there} there, {here} in "
+            f"are missing, {len(unknown)} are unknown. For example {example}: {there} there, {here} in "
             f"{type(module).__name__} here. Build the network as it was built for that training."
         )
     module.load_state_dict(weights)

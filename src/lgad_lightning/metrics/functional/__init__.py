@@ -1,4 +1,4 @@
-"""The official lane metrics as functions of one image or of files."""
+"""The official lane metrics as functions, for one image or for files."""
 
 from lgad_lightning.metrics.functional.breakdown import Found, add_up, count_found, recall_by_part
 from lgad_lightning.metrics.functional.culane import (

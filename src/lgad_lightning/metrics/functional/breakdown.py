@@ -1,4 +1,4 @@
-"""Which lanes are found, and how far from the camera: figures beside the official ones."""
+"""Counts found lanes by slot and by distance from the camera. These figures are not official."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -10,18 +10,19 @@ from numpy.typing import NDArray
 from lgad_lightning.lanes import CULANE_SLOTS, Lane, culane_slots, tusimple_slots
 
 BANDS = 5
-"""Parts of equal height that an image is divided into."""
+"""Number of parts of equal height that an image is divided into."""
 
-_NEAR = 20 / 1640  # of the width: as near a prediction must be to a row of an annotated lane
-_STEP = 1 / 59  # of the height: between two rows that are looked at, those of CULane's annotations
+_NEAR = 20 / 1640  # of the width: largest distance between a prediction and an annotated lane in a row
+_STEP = 1 / 59  # of the height: distance between two rows, as in CULane's annotations
 
 
 class Found(NamedTuple):
-    """Counts of one image, or of many, added up.
+    """Counts of one image, or sums over several images.
 
     Attributes:
-        slots: `(S + 1, 2)` found and annotated lanes: those without a slot, then those of each slot.
-        rows: `(BANDS, 2)` found and annotated rows of lanes, from the top of the image to its bottom.
+        slots: `(S + 1, 2)` numbers of found and annotated lanes. The first row counts lanes without a slot, the others
+            count each slot.
+        rows: `(BANDS, 2)` numbers of found and annotated rows of lanes, from the top of the image to the bottom.
     """
 
     slots: NDArray[np.int64]
@@ -29,16 +30,16 @@ class Found(NamedTuple):
 
 
 def count_found(preds: Sequence[Lane], target: Sequence[Lane], matched: Sequence[bool], num_slots: int) -> Found:
-    """Counts by slot and by distance for one image.
+    """Counts the lanes of one image by slot and by distance.
 
-    A row of an annotated lane is found if a prediction lies within an 82nd part of the image's width beside it (20 px
-    of CULane's 1640), whether or not the lanes are matched.
+    A row of an annotated lane is found if a prediction is nearer than 1/82 of the image's width (20 of CULane's 1640
+    pixels). The lanes need not be matched.
 
     Args:
         preds: Predicted lanes, in pixels of the image.
         target: Annotated lanes.
-        matched: For each annotated lane whether it is found, by the protocol.
-        num_slots: 4 for CULane's slots, another even number for slots by slope.
+        matched: For each annotated lane, whether it is found by the protocol.
+        num_slots: 4 for CULane's slots. Another even number for slots by slope.
 
     Example:
         >>> lane = Lane([[800, 589], [800, 295]], (590, 1640))
@@ -65,21 +66,21 @@ def count_found(preds: Sequence[Lane], target: Sequence[Lane], matched: Sequence
 
 
 def add_up(parts: Iterable[Found]) -> Found:
-    """The counts of several images together; of at least one."""
+    """Adds the counts of one or more images."""
     parts = list(parts)
     return Found(np.sum([part.slots for part in parts], axis=0), np.sum([part.rows for part in parts], axis=0))
 
 
 def recall_by_part(found: Found, height: int) -> dict[str, dict[str, dict[str, float]]]:
-    """Recall by slot and by rows of the image, those near the camera first.
+    """Computes the recall by slot, and by rows of the image. Rows near the camera come first.
 
     Args:
         found: Counts of all images.
         height: Height of the images in pixels.
 
     Returns:
-        `{"slots": {"slot 1": {"annotated", "found", "recall"}, ..., "no slot": ...}, "rows": {"472 to 589": ...}}`;
-        parts without annotation are left out.
+        `{"slots": {"slot 1": {"annotated", "found", "recall"}, ..., "no slot": ...}, "rows": {"472 to 589": ...}}`.
+        Parts without annotations are left out.
 
     Example:
         >>> lane = Lane([[800, 589], [800, 295]], (590, 1640))

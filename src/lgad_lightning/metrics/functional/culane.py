@@ -12,11 +12,11 @@ from lgad_lightning.lanes import CULANE_SIZE, Lane, Patch, draw_lane
 LINE_WIDTH = 30
 IOU_THRESHOLD = 0.5
 MEAN_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
-_TOLERANCE = 1e-2  # the official matching takes sums of IoU that differ by less for equal
+_TOLERANCE = 1e-2  # for the official matching, sums of IoU are equal if they differ by less
 
 
 class LaneCounts(NamedTuple):
-    """What the CULane metric needs to know of an image, or of many.
+    """The counts of the CULane metric, for one image or for several.
 
     Attributes:
         tp: Matched pairs of lanes at each IoU threshold.
@@ -35,7 +35,7 @@ def culane_iou(
     image_size: tuple[int, int] = CULANE_SIZE,
     width: int = LINE_WIDTH,
 ) -> NDArray[np.float64]:
-    """IoU of every annotated lane with every predicted lane, each drawn as a thick line.
+    """Computes the IoU of every annotated lane with every predicted lane. Each lane is drawn as a thick line.
 
     Args:
         preds: Predicted lanes.
@@ -44,7 +44,8 @@ def culane_iou(
         width: Thickness of the lines in pixels.
 
     Returns:
-        `(len(target), len(preds))`, 0 for lanes with fewer than two points, NaN for two that lie wholly outside.
+        `(len(target), len(preds))`. It is 0 for lanes with fewer than two points, and NaN for two lanes that are both
+        outside of the image.
 
     Example:
         >>> lane, shifted = Lane([[800, 600], [800, 100]], CULANE_SIZE), Lane([[810, 600], [810, 100]], CULANE_SIZE)
@@ -87,16 +88,16 @@ def _patch_iou(one: _Drawn, other: _Drawn) -> float:
 
 
 def match_lanes(iou: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Pairs of lanes by the matching of the official evaluator: Kuhn and Munkres' method with a tolerance.
+    """Matches lanes as the official evaluator does: by the method of Kuhn and Munkres, with a tolerance.
 
-    The tolerance of 0.01 lets a pair win that is slightly worse than the best, and a NaN can end the search early; the
-    official counts depend on both, so a textbook assignment does not reproduce them.
+    Because of the tolerance of 0.01, a pair that is slightly worse than the best may be chosen, and a NaN can end the
+    search early. The official counts depend on both, so a standard assignment does not reproduce them.
 
     Args:
         iou: `(M, N)` IoU of annotated with predicted lanes.
 
     Returns:
-        At most min(M, N) pairs of row and column.
+        Pairs of row and column, at most min(M, N).
 
     Example:
         >>> match_lanes(np.array([[0.1, 0.9], [0.8, 0.7]]))
@@ -150,7 +151,7 @@ def culane_counts(
     image_size: tuple[int, int] = CULANE_SIZE,
     width: int = LINE_WIDTH,
 ) -> LaneCounts:
-    """Count the lanes of one image that are found at each IoU threshold.
+    """Counts the found lanes of one image at each IoU threshold.
 
     Args:
         preds: Predicted lanes.
@@ -170,7 +171,7 @@ def culane_counts(
 
 
 def culane_scores(tp: int, num_preds: int, num_target: int) -> dict[str, Any]:
-    """Precision, recall and F1 of counts summed over images.
+    """Computes precision, recall and F1 from counts that were summed over images.
 
     Args:
         tp: True positives.
@@ -178,8 +179,8 @@ def culane_scores(tp: int, num_preds: int, num_target: int) -> dict[str, Any]:
         num_target: Number of annotated lanes.
 
     Returns:
-        As the official evaluator prints them: precision and recall are -1 where their denominator is 0. F1 is 0 where
-        both are 0, for which the official evaluator prints "nan".
+        The figures as the official evaluator prints them: precision or recall is -1 if its denominator is 0. If both
+        are 0, F1 is 0 here, where the official evaluator prints "nan".
 
     Example:
         >>> culane_scores(tp=3, num_preds=4, num_target=6)
@@ -199,7 +200,7 @@ def culane_scores(tp: int, num_preds: int, num_target: int) -> dict[str, Any]:
 
 
 def culane_mean_f1(tp: Sequence[int], num_preds: int, num_target: int, thresholds: Sequence[float]) -> dict[str, float]:
-    """F1 at several IoU thresholds and its mean, as newer papers report; not part of the official protocol.
+    """Computes F1 at several IoU thresholds, and the mean, as in newer papers. Not part of the official protocol.
 
     Args:
         tp: True positives at each threshold.

@@ -19,11 +19,11 @@ _ABSENT = -100.0
 
 
 class FrameScores(NamedTuple):
-    """The benchmark's figures of one image, or their means over images.
+    """The figures of the benchmark for one image, or their means over images.
 
     Attributes:
-        accuracy: Mean share of rows in which the best prediction of an annotated lane is right.
-        fp: Share of predicted lanes that match none; below 0 where one prediction matches several annotated lanes.
+        accuracy: For each annotated lane, the share of rows in which its best prediction is right; the mean over lanes.
+        fp: Share of predicted lanes without a match. It is below 0 if one prediction matches several annotated lanes.
         fn: Share of annotated lanes that no prediction matches.
     """
 
@@ -38,16 +38,16 @@ def tusimple_scores(
     h_samples: Sequence[float],
     run_time: float = 0.0,
 ) -> FrameScores:
-    """Accuracy, FP and FN of one image.
+    """Computes accuracy, FP and FN of one image.
 
     Args:
-        preds: Predicted lanes: x in each row of `h_samples`, below 0 or NaN where there is none.
-        target: Annotated lanes likewise.
-        h_samples: Image rows.
-        run_time: Milliseconds that the prediction took; above 200 the image is lost.
+        preds: Predicted lanes: x in each row of `h_samples`, below 0 or NaN where the lane has no point.
+        target: Annotated lanes, in the same form.
+        h_samples: The rows of the image.
+        run_time: Milliseconds that the prediction took. Above 200, the image counts as not predicted.
 
     Raises:
-        ValueError: If a lane has not as many values as `h_samples`.
+        ValueError: If a lane and `h_samples` have different lengths.
 
     Example:
         >>> tusimple_scores([[10, 60, -2]], [[10, 12, -2]], h_samples=[300, 310, 320])
@@ -66,9 +66,9 @@ def tusimple_scores(
     missed = sum(accuracy < MATCH_THRESHOLD for accuracy in accuracies)
     matched = len(target) - missed
     total = 0.0
-    for accuracy in accuracies:  # one by one, as the official tool adds: `sum` rounds differently since Python 3.12
+    for accuracy in accuracies:  # one by one, as in the official tool; `sum` rounds differently since Python 3.12
         total += accuracy
-    if len(target) > 4:  # the benchmark counts four lanes and forgives the worst of five
+    if len(target) > 4:  # the benchmark counts four lanes and ignores the worst of five
         missed = max(missed - 1, 0)
         total -= min(accuracies)
     counted = max(min(len(target), 4), 1)
@@ -81,7 +81,7 @@ def _with_absent(lanes: Sequence[Sequence[float]], num_rows: int) -> NDArray[np.
 
 
 def _best_accuracy(predicted: NDArray[np.float64], lane: NDArray[np.float64], rows: NDArray[np.float64]) -> float:
-    """Largest share of rows in which a prediction is near an annotated lane (both absent counts as near)."""
+    """The largest share of rows in which a prediction is near an annotated lane. If both are absent, they are near."""
     if not len(predicted):
         return 0.0
     if not len(rows):
@@ -91,7 +91,7 @@ def _best_accuracy(predicted: NDArray[np.float64], lane: NDArray[np.float64], ro
 
 
 def _pixel_threshold(lane: NDArray[np.float64], rows: NDArray[np.float64]) -> float:
-    """Admissible distance in x: 20 px across the straight line fitted to the lane."""
+    """The largest distance in x: 20 px, measured at a right angle to the straight line through the lane."""
     present = lane >= 0
     if present.sum() < 2:
         return PIXEL_THRESHOLD
@@ -102,14 +102,14 @@ def _pixel_threshold(lane: NDArray[np.float64], rows: NDArray[np.float64]) -> fl
 
 
 class TuSimpleResult(NamedTuple):
-    """The benchmark's figures of a prediction file.
+    """The figures of the benchmark for a file of predictions.
 
     Attributes:
-        total: Sums over the predictions divided by the number of labels.
+        total: Sums over the predictions, divided by the number of labels.
         images: Figures of each prediction, in the order of the file.
-        too_slow: Predictions that count as nothing because their `run_time` is above 200 ms.
-        too_many: Those that count as nothing because they have more than two lanes too many.
-        found: Counts by slot and distance, where they were asked for.
+        too_slow: Number of predictions that count as empty because their `run_time` is above 200 ms.
+        too_many: Number of predictions that count as empty because they have over two lanes more than the label.
+        found: Counts by slot and by distance, if `breakdown` was set.
     """
 
     total: FrameScores
@@ -120,15 +120,15 @@ class TuSimpleResult(NamedTuple):
 
 
 def evaluate_tusimple(pred: str | Path, gt: str | Path, breakdown: bool = False) -> TuSimpleResult:
-    """Evaluate a TuSimple prediction file as the official `lane.py` does.
+    """Evaluates a TuSimple prediction file as the official `lane.py` does.
 
     Args:
         pred: Predictions: JSON lines with `raw_file`, `lanes` and `run_time` (milliseconds).
         gt: Labels: JSON lines with `raw_file`, `lanes` and `h_samples`.
-        breakdown: Whether to count by slot and distance, too; for these no prediction is too slow.
+        breakdown: Whether to count also by slot and by distance. These counts ignore the run time.
 
     Raises:
-        LgadError: Where the official tool raises, with its message and the file and line.
+        LgadError: If the official tool raises an error. The message adds the file and the line.
 
     Example:
         >>> import tempfile
@@ -183,7 +183,7 @@ def evaluate_tusimple(pred: str | Path, gt: str | Path, breakdown: bool = False)
         if breakdown:
             parts.append(_found(prediction["lanes"], target, h_samples))
 
-    sums = np.cumsum([scores for _, scores in images], axis=0)[-1]  # adds one by one, as the official tool does
+    sums = np.cumsum([scores for _, scores in images], axis=0)[-1]  # adds one by one, as in the official tool
     found = add_up(parts) if parts else None
     return TuSimpleResult(FrameScores(*(sums / len(labels)).tolist()), images, too_slow, too_many, found)
 
