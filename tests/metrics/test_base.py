@@ -62,6 +62,7 @@ def run_process(rank, world_size, folder, uneven):
         synced.reset()
         assert synced.rows == []
     torch.save(results, f"{folder}/{rank}.pt")
+    dist.barrier()  # torch 2.6 may wait forever if a group ends while its thread still frees a result
     dist.destroy_process_group()
 
 
