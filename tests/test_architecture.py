@@ -12,7 +12,7 @@ from lgad_lightning.modules import LaneModule
 from tests.conftest import CHECKOUT
 
 PACKAGE = CHECKOUT / "src" / "lgad_lightning"
-FLOORS = (
+LEVELS = (
     {"errors", "rebuildable", "internals"},
     {"longwork", "comparison"},
     {"lanes", "attention", "features", "feature_layout", "pairing"},
@@ -24,7 +24,7 @@ FLOORS = (
     {"export"},
     {"commands", "__main__"},
 )
-"""From the ground up; a room knows its own floor and those below it."""
+"""The parts of the package, from the lowest level up. A part may import from its own level and from lower ones."""
 
 
 def module_name(path: Path) -> str:
@@ -56,16 +56,16 @@ def imports(module: str) -> set[str]:
     return found
 
 
-def floor(module: str) -> int:
-    return next(number for number, rooms in enumerate(FLOORS) if module.split(".")[0] in rooms)
+def level(module: str) -> int:
+    return next(number for number, parts in enumerate(LEVELS) if module.split(".")[0] in parts)
 
 
-def test_every_room_has_a_floor() -> None:
-    assert {module.split(".")[0] for module in MODULES} == set().union(*FLOORS)
+def test_every_part_has_a_level() -> None:
+    assert {module.split(".")[0] for module in MODULES} == set().union(*LEVELS)
 
 
 def test_imports_run_downward() -> None:
-    upward = [f"{module} -> {to}" for module in MODULES for to in imports(module) if floor(to) > floor(module)]
+    upward = [f"{module} -> {to}" for module in MODULES for to in imports(module) if level(to) > level(module)]
     assert upward == []
 
 

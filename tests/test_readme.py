@@ -100,5 +100,5 @@ def test_ci_runs_the_readmes_test_command() -> None:
     assert command in (CHECKOUT / ".ci" / "run").read_text()
 
 
-def test_nothing_is_left_to_fill_in() -> None:
+def test_no_placeholder_is_left() -> None:
     assert not re.findall(r"\b(?:TIME|OUTPUT|RUNS|TABLE)\b", README)

@@ -55,7 +55,7 @@ def test_the_wheel_holds_package_configurations_and_licence(wheel: set[str]) -> 
     assert wheel == package | conf | named
 
 
-def test_the_sdist_holds_what_builds_tests_and_tells_of_it(sdist: Path) -> None:
+def test_the_sdist_holds_sources_tests_and_documentation(sdist: Path) -> None:
     for name in (
         "pyproject.toml",
         "LICENSE",
@@ -79,6 +79,12 @@ def test_the_version_is_written_in_one_place() -> None:
     assert not elsewhere
 
 
+def test_the_installation_page_names_every_extra() -> None:
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    page = (CHECKOUT / "docs" / "installation.md").read_text()
+    assert [extra for extra in extras if f"| `{extra}` |" not in page] == []
+
+
 def test_pre_commit_has_the_versions_of_ci() -> None:
     (hook,) = yaml.safe_load((CHECKOUT / ".pre-commit-config.yaml").read_text())["repos"]
     assert hook["repo"].endswith("/ruff-pre-commit")
@@ -100,7 +106,7 @@ def test_ci_names_sessions_that_exist() -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_workflows_may_do_no_more_than_they_must(path: Path) -> None:
+def test_workflows_have_only_the_permissions_that_they_need(path: Path) -> None:
     workflow = yaml.safe_load(path.read_text())
     assert workflow["permissions"] == {}
     for name, job in workflow["jobs"].items():
