@@ -1,13 +1,18 @@
-"""Docstrings of this package show text as it is between two lines of three backquotes; Sphinx wants it indented."""
+"""Translates docstrings for Sphinx: blocks between lines of three backquotes, and endings of files such as `.npz`."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a test needs no Sphinx
     from sphinx.application import Sphinx
 
+_ENDING = re.compile(r"(?<!`)`(\.[\w.]+)`(?!`)")
 
-def indented(lines: list[str]) -> list[str]:
-    """Docstring lines whose fenced blocks have become literal blocks of reStructuredText.
+
+def translated(lines: list[str]) -> list[str]:
+    """Turns fenced blocks into literal blocks of reStructuredText, and endings of files into literal text.
+
+    (In single backquotes, an ending would be a reference, which Sphinx shows without its dot.)
 
     Args:
         lines: The lines of a docstring.
@@ -19,15 +24,15 @@ def indented(lines: list[str]) -> list[str]:
             inside = not inside
             found += ["", "::", ""] if inside else [""]
         else:
-            found.append(f"    {line}" if inside else line)
+            found.append(f"    {line}" if inside else _ENDING.sub(r"``\1``", line))
     return found
 
 
-def _indent(app: "Sphinx", what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = indented(lines)
+def _translate(app: "Sphinx", what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    lines[:] = translated(lines)
 
 
 def setup(app: "Sphinx") -> dict[str, bool]:
-    """Has autodoc indent them before it reads a docstring."""
-    app.connect("autodoc-process-docstring", _indent)
+    """Lets autodoc translate each docstring."""
+    app.connect("autodoc-process-docstring", _translate)
     return {"parallel_read_safe": True}
