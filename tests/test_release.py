@@ -92,7 +92,7 @@ def test_pre_commit_has_the_versions_of_ci() -> None:
 
 
 NOXFILE = (CHECKOUT / "noxfile.py").read_text()
-SESSIONS = set(re.findall(r"@nox\.session\ndef (\w+)", NOXFILE))
+SESSIONS = set(re.findall(r"@nox\.session(?:\(venv_backend=\"uv\"\))?\ndef (\w+)", NOXFILE))
 
 
 def test_full_runs_all_sessions_but_those_that_repeat_others() -> None:
