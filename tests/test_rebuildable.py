@@ -56,7 +56,7 @@ def test_what_is_not_plain_is_not_described() -> None:
     [
         ({"class": "nowhere.Thing", "arguments": {}}, "import it first"),
         ({"class": "Thing", "arguments": {}}, "import it first"),
-        ({"class": "os.system", "arguments": {"command": "false"}}, "is no Thing"),
+        ({"class": "os.system", "arguments": {"command": "false"}}, "is not a Thing"),
         ({"class": f"{__name__}.Thing", "arguments": {}}, "cannot be built with the arguments"),
     ],
 )

@@ -231,7 +231,7 @@ def test_nothing_of_another_model_is_replaced(model: Path, tmp_path: Path) -> No
 def test_folders_of_other_use_are_refused(model: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     write_roads(tmp_path / "frames", 1)
     before = contents("frames")
-    assert "none of them is to be replaced" in fails(model, "frames", "--out", "frames", *arguments)
+    assert "They are not replaced" in fails(model, "frames", "--out", "frames", *arguments)
     (tmp_path / "file").write_text("mine")
     assert "is a file" in fails(model, "frames", "--out", "file", *arguments)
     assert contents("frames") == before

@@ -126,7 +126,7 @@ def test_what_is_no_model_is_told(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for model, message in (
         ("nope.ckpt", "no checkpoint"),
-        (tmp_path / "text.ckpt", "is no checkpoint"),
+        (tmp_path / "text.ckpt", "is not a checkpoint"),
         (tmp_path / "folder", "holds no trained student"),
     ):
         with pytest.raises(LgadError, match=message):

@@ -102,7 +102,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_resuming(
     (tmp_path / "cache").write_text("a file where the folder should be")
     monkeypatch.setattr(resumable, "_SECONDS", 0)
     assert work(files)["sum"] == 45
-    assert caplog.text.count("cannot be kept") == 1
+    assert caplog.text.count("cannot be saved") == 1
 
 
 def test_an_interruption_while_adding_counts_nothing_twice(files: list[Path]) -> None:

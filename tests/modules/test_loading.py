@@ -130,7 +130,7 @@ def test_older_checkpoints_and_teachers_say_how_to_go_on(data: SyntheticLaneData
     loaded = load_student(path, small(), CULaneDecoder(), Preprocessing(SIZE, 48))
     assert loaded.preprocessing == Preprocessing(SIZE, 48)
     teacher = LaneTeacher(ERFNet(num_classes=5, in_channels=5, input_size=SIZE, channels=(8, 16, 24)))
-    with pytest.raises(LgadError, match="it is a teacher's, or older"):
+    with pytest.raises(LgadError, match="it belongs to a teacher, or it is too old"):
         load_student(fit(teacher, data, tmp_path))
 
 

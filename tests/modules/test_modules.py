@@ -141,10 +141,10 @@ def test_load_teacher_gives_back_the_trained_teacher(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("missing.ckpt", None, "does not exist"),
-        ("text.ckpt", b"no checkpoint", "is no checkpoint"),
-        ("other.ckpt", {"weights": {}}, "is no checkpoint"),
-        ("list.ckpt", [1, 2], "is no checkpoint"),
-        ("names.ckpt", {"state_dict": {"network": 1}}, "is no checkpoint"),
+        ("text.ckpt", b"no checkpoint", "is not a checkpoint"),
+        ("other.ckpt", {"weights": {}}, "is not a checkpoint"),
+        ("list.ckpt", [1, 2], "is not a checkpoint"),
+        ("names.ckpt", {"state_dict": {"network": 1}}, "is not a checkpoint"),
         ("student.ckpt", {"state_dict": student().state_dict()}, "another network"),
     ],
 )

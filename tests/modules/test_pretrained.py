@@ -46,7 +46,7 @@ def test_a_folder_of_others_is_kept(tmp_path: Path) -> None:
         student().save_pretrained(tmp_path / "config.json")
 
 
-def test_a_network_that_cannot_be_written_down_is_refused(tmp_path: Path) -> None:
+def test_a_network_that_cannot_be_described_is_refused(tmp_path: Path) -> None:
     class Plain(nn.Conv2d):
         num_classes = 5
 
@@ -66,9 +66,9 @@ def test_damaged_folders_are_told(tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(weights)
     for content, message in (
         ("{", "cannot be read"),
-        ('{"model_type": "bert"}', "another program's"),
+        ('{"model_type": "bert"}', "comes from another program"),
         (json.dumps(config | {"format": 99}), "another format"),
-        (json.dumps(config | {"network": config["network"] | {"arguments": {"depth": 3}}}), "cannot be made"),
+        (json.dumps(config | {"network": config["network"] | {"arguments": {"depth": 3}}}), "cannot be built"),
     ):
         (folder / "config.json").write_text(content)
         with pytest.raises(LgadError, match=message):
@@ -77,5 +77,5 @@ def test_damaged_folders_are_told(tmp_path: Path) -> None:
 
 def test_without_network_the_hub_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(LgadError, match="no folder here, and the hub does not give it"):
+    with pytest.raises(LgadError, match="not a folder here, and the hub does not have it"):
         LaneStudent.from_pretrained("nobody/nothing")
