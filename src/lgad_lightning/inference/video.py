@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -74,9 +74,9 @@ def open_video(source: str | int) -> Video:
     Raises:
         LgadError: If it cannot be read.
     """
-    logging_ = cv2.utils.logging
+    logging_: Any = getattr(cv2.utils, "logging", cv2)  # in OpenCV 4, cv2 itself has these functions
     before = logging_.getLogLevel()
-    logging_.setLogLevel(logging_.LOG_LEVEL_SILENT)
+    logging_.setLogLevel(0)  # silent
     try:
         return Video(source)
     except OSError as error:
