@@ -5,12 +5,14 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from lgad_lightning.commands import cluster
+from lgad_lightning.commands.requeue import CHECKPOINT
 from tests.helpers.commands import TINY, finish, run, start
 
 PLAIN = (*TINY, "distillation=none")
@@ -71,31 +73,48 @@ def weights(run_dir: Path) -> dict[str, torch.Tensor]:
     return dict(checkpoint["state_dict"])
 
 
-def test_slurm_queues_a_job_again_which_goes_on_to_the_same_student(tiny_root: Path, tmp_path: Path) -> None:
+def logged(text: str) -> Callable[[], bool]:
+    """Whether the run has come so far."""
+    log = FOLDER / "fit.log"
+    return lambda: log.is_file() and text in log.read_text()
+
+
+def test_slurm_queues_a_job_again_which_goes_on_to_the_same_student(
+    tiny_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The stand-in does what Slurm does: it ends the job that is queued again."""
+    monkeypatch.chdir(tmp_path)
     scontrol = tmp_path / "bin" / "scontrol"
     scontrol.parent.mkdir()
     scontrol.write_text('#!/bin/sh\necho "$@" >> scontrol.log\nkill -9 $PPID\n')
     scontrol.chmod(0o755)
     variables = SLURM | {"PATH": f"{scontrol.parent}:{os.environ['PATH']}"}
-    arguments = (*PLAIN, f"data.root={tiny_root}", "trainer.log_every_n_steps=1")
-    process = start("lgad-fit", *arguments, folder=tmp_path, variables=variables)
-    while not (tmp_path / FOLDER / "student" / "checkpoints" / "last.ckpt").is_file():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    process.send_signal(signal.SIGUSR1)
-    assert finish(process).code == -signal.SIGKILL
-    assert (tmp_path / "scontrol.log").read_text() == "requeue 4711\n"
-    (saved,) = (tmp_path / FOLDER / "student").glob("*.ckpt")
-    assert 4 < torch.load(saved, weights_only=True)["global_step"] < 8  # in the midst of the second epoch
+    arguments = (*TINY, f"data.root={tiny_root}", "trainer.log_every_n_steps=1", "teacher.trainer.max_epochs=1")
+    student = FOLDER / "student"
+    moments = (
+        logged("Stage 2 of 2"),  # between two trainings
+        (student / "checkpoints" / "last.ckpt").is_file,  # in the second epoch
+        logged(" - Test: "),
+    )
+    for restarts, is_reached in enumerate(moments):
+        job = variables | {"SLURM_RESTART_COUNT": f"{restarts}"}
+        process = start("lgad-fit", *arguments, folder=tmp_path, variables=job)
+        while not is_reached():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        process.send_signal(signal.SIGUSR1)
+        assert finish(process).code == -signal.SIGKILL
+        assert (tmp_path / "scontrol.log").read_text() == "requeue 4711\n" * (restarts + 1)
+        if restarts == 1:
+            assert 4 < torch.load(student / CHECKPOINT, weights_only=True)["global_step"] < 8
 
-    again = finish(start("lgad-fit", *arguments, folder=tmp_path, variables=variables | {"SLURM_RESTART_COUNT": "1"}))
+    again = finish(start("lgad-fit", *arguments, folder=tmp_path, variables=variables | {"SLURM_RESTART_COUNT": "3"}))
     assert again.code == 0, again.stderr
     assert f"Resuming the run in {tmp_path / FOLDER}" in again.stdout
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == [FOLDER.name]
-    assert not list((tmp_path / FOLDER / "student").glob("*.ckpt"))
+    assert not (student / CHECKPOINT).exists()
 
-    run("lgad-fit", *arguments, "hydra.run.dir=whole", folder=tmp_path)
+    run("lgad-fit", *arguments, "hydra.run.dir=whole", "teacher.cache_dir=null", folder=tmp_path)
     ours, theirs = weights(tmp_path / FOLDER), weights(tmp_path / "whole")
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     metrics = [json.loads((tmp_path / folder / "metrics.json").read_text()) for folder in (FOLDER, "whole")]

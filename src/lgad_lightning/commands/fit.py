@@ -23,6 +23,7 @@ from lgad_lightning.commands.command_line import check_added, explain, resume_ar
 from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_variable, resume_command
 from lgad_lightning.commands.nodes import build
+from lgad_lightning.commands.requeue import heeding_slurm
 from lgad_lightning.commands.run_folder import claimed, save_configuration
 from lgad_lightning.commands.stages import build_teacher, fit_student, fit_teacher, obtain_teacher
 from lgad_lightning.commands.sweep import FIGURES, earlier_job, write_failure
@@ -51,7 +52,7 @@ def main() -> None:
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         sys.argv[1:] = resume_arguments(cluster_arguments(sys.argv[1:]))
-        with environment_variable("HYDRA_FULL_ERROR", "1"):  # else Hydra prints the error itself
+        with heeding_slurm(), environment_variable("HYDRA_FULL_ERROR", "1"):  # else Hydra prints the error itself
             run()
     except KeyboardInterrupt:
         print("lgad-fit: interrupted.", file=sys.stderr)

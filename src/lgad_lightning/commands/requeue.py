@@ -1,49 +1,112 @@
-"""When Slurm announces that a job ends: the checkpoint is saved between two steps."""
+"""What `lgad-fit` does when Slurm announces, by `SIGUSR1`, that a job ends: it has Slurm queue the job again."""
 
+import logging
+import os
 import signal
-from collections.abc import Callable
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import lightning as L
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from typing_extensions import override
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT = "requeued.ckpt"
+"""What a training saves in its phase's folder before its job is queued again."""
+
+
+@contextmanager
+def heeding_slurm() -> Iterator[None]:
+    """Answers the signal at once while the block lasts. Does nothing if Slurm did not start this process.
+
+    During a training step `RequeueBetweenSteps` answers instead.
+    """
+    if not (SLURMEnvironment.detect() and SLURMEnvironment.job_id() is not None):
+        yield
+        return
+    process = os.getpid()
+
+    def answer(*_: Any) -> None:
+        if os.getpid() == process:  # not a loader, which inherits this function
+            queue_again()
+
+    before = signal.signal(signal.SIGUSR1, answer)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def queue_again() -> None:
+    """Has Slurm queue this job again, which ends the job. Of several processes only the first does so."""
+    if os.environ.get("SLURM_PROCID", "0") != "0":
+        return
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    job = f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]
+    log.info("Slurm announces the end of job %s, which is queued again.", job)
+    try:
+        subprocess.run(["scontrol", "requeue", job], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        log.warning("The job cannot be queued again: %s. It ends at its time limit.", error)
 
 
 class RequeueBetweenSteps(L.Callback):
-    """Has Lightning answer the signal to requeue after the step at hand, and in all processes after the same one.
+    """Answers the signal after the training step at hand, with a checkpoint, and in all processes after the same step.
 
-    Lightning's own handler saves a checkpoint and has Slurm queue the job again. It does so at once, which may be in
-    the midst of an optimiser step.
+    A checkpoint saved during a validation would skip the rest of it. So there `heeding_slurm` answers at once, and the
+    training goes on from its last checkpoint.
     """
 
     def __init__(self) -> None:
-        self._handler: Callable[..., Any] | None = None
+        self._at_once: Any = None
         self._asked = False
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        handler = signal.getsignal(signal.SIGUSR1)
-        if callable(handler):
-            self._handler, self._asked = handler, False
-            signal.signal(signal.SIGUSR1, self._ask)
+        self._defer()
+
+    @override
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._stop_deferring()
+
+    @override
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn == "fit":
+            self._defer()
+
+    @override
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
+            self._asked = False
+            for logger in trainer.loggers:
+                logger.finalize("finished")
+            trainer.save_checkpoint(Path(trainer.default_root_dir, CHECKPOINT))
+            queue_again()
+
+    @override
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._stop_deferring()
+
+    @override
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._asked = False
+        self._stop_deferring()
 
     def _ask(self, *_: Any) -> None:
         self._asked = True
 
-    @override
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        if self._handler is not None and trainer.strategy.reduce_boolean_decision(self._asked, all=False):
+    def _defer(self) -> None:
+        if self._at_once is None:
+            self._at_once = signal.signal(signal.SIGUSR1, self._ask)
+
+    def _stop_deferring(self) -> None:
+        if self._at_once is not None:
+            signal.signal(signal.SIGUSR1, self._at_once)
+            self._at_once = None
+        if self._asked:  # since the last step
             self._asked = False
-            self._handler(signal.SIGUSR1, None)
-
-    @override
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._give_back()
-
-    @override
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        self._give_back()
-
-    def _give_back(self) -> None:
-        if self._handler is not None:
-            signal.signal(signal.SIGUSR1, self._handler)
-            self._handler = None
+            queue_again()

@@ -13,6 +13,7 @@ from lgad_lightning.callbacks import FeatureDistillation
 from lgad_lightning.checkpoints import is_whole
 from lgad_lightning.commands.build import build_module, build_trainer
 from lgad_lightning.commands.figures import write_json
+from lgad_lightning.commands.requeue import CHECKPOINT
 from lgad_lightning.commands.run_log import LOG, rewind
 from lgad_lightning.commands.run_page import leave_page
 from lgad_lightning.commands.student_report import next_command, origin, report
@@ -25,9 +26,6 @@ from lgad_lightning.modules.teacher import load_weights
 from lgad_lightning.modules.weights import read_checkpoint
 
 log = logging.getLogger(__name__)
-
-REQUEUED = "hpc_ckpt_*.ckpt"
-"""What Lightning saves in a phase's folder when Slurm announces that the job ends."""
 
 
 class Teacher(NamedTuple):
@@ -136,7 +134,7 @@ def resume_point(phase: Path, names: Sequence[str]) -> Path | None:
         None if none can be read: the phase begins anew.
     """
     newest, last = None, -1
-    for path in (*(phase / "checkpoints" / name for name in names), *phase.glob(REQUEUED)):
+    for path in (*(phase / "checkpoints" / name for name in names), phase / CHECKPOINT):
         if is_whole(path):
             step = read_checkpoint(path)["global_step"]
             newest, last = (path, step) if step > last else (newest, last)
@@ -147,11 +145,9 @@ def resume_point(phase: Path, names: Sequence[str]) -> Path | None:
 
 
 def drop_requeued(trainer: L.Trainer, phase: Path) -> None:
-    """Removes what was saved when Slurm queued a job again: Lightning would take it for the newest weights."""
+    """Removes what a finished training saved when Slurm queued its job again."""
     if trainer.is_global_zero:
-        for path in phase.glob(REQUEUED):
-            path.unlink()
-    trainer.strategy.barrier()
+        (phase / CHECKPOINT).unlink(missing_ok=True)
 
 
 def kept_checkpoint(trainer: L.Trainer, monitor: str | None) -> str:
