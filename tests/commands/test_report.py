@@ -23,12 +23,14 @@ def runs(make: Make) -> list[str]:
 
 
 def test_a_comparison_is_printed_and_written(
-    runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     files = {"--csv": tmp_path / "table.csv", "--json": tmp_path / "table.json"}
     main([*runs, "--table", *(str(word) for pair in files.items() for word in pair)])
     printed = capsys.readouterr().out
-    assert "+0.107 * [+0.092, +0.121]" in printed
+    for text in ("distillation=lgad", "0.707 (0.100)", "[0.457, 0.956]", "+0.107 *", "[+0.092, +0.121]"):
+        assert text in printed
     assert "stopped: interrupted" in printed
     rows = list(csv.DictReader(files["--csv"].open()))
     assert float(rows[1]["difference"]) == pytest.approx(0.32 / 3)
@@ -37,6 +39,26 @@ def test_a_comparison_is_printed_and_written(
     assert content["arms"][1]["runs"]["2"]["f1"] == 0.81
     assert content["arms"][0]["difference"] is None
     main([*runs, "--table", "--csv", str(files["--csv"])])  # its own file is replaced
+
+
+def test_what_is_not_defined_is_left_out_and_said(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = {"none": (0.5, float("nan"), 0.7), "lgad": (0.6, 0.7, -1.0)}
+    folders = [
+        str(make(f"{name}{seed}", score, seed=seed, distillation=name))
+        for name, row in scores.items()
+        for seed, score in enumerate(row)
+    ]
+    main([*folders, "--table", "--json", str(tmp_path / "table.json")])
+    printed = capsys.readouterr().out
+    assert printed.count("2 of 3") == 2
+    assert "none1: f1 is not defined there" in printed
+    assert "lgad2: f1 is not defined there" in printed
+    first, second = json.loads((tmp_path / "table.json").read_text())["arms"]
+    assert (first["mean"], second["mean"]) == pytest.approx((0.6, 0.65))
+    assert second["difference"] == pytest.approx(0.1)  # over the one seed that both have
+    assert second["runs"]["2"]["f1"] is None
 
 
 @pytest.mark.parametrize("option", ["--csv", "--out"])

@@ -43,3 +43,21 @@ def test_an_unknown_figure_is_told_with_those_that_are_known(arms: list[Arm], ma
         compare_arms(arms, "accuracy")
     with pytest.raises(LgadError, match="None of these runs is complete"):
         compare_arms(group_runs([read_run(make("stopped", None))]), "f1")
+
+
+def test_a_figure_that_is_defined_for_no_run_is_refused(arms: list[Arm]) -> None:
+    with pytest.raises(LgadError, match="cross/f1 is not defined for any of these runs"):
+        compare_arms(arms, "cross/f1")
+
+
+def test_a_baseline_without_the_figure_is_refused(make: Make) -> None:
+    runs = [read_run(make("a", -1.0, distillation="none")), read_run(make("b", 0.5))]
+    with pytest.raises(LgadError, match="distillation=none, has no complete run for which f1 is defined"):
+        compare_arms(group_runs(runs), "f1", "none")
+    assert compare_arms(group_runs(runs), "f1").baseline.name == "distillation=lgad"
+
+
+def test_validations_that_are_not_defined_reach_nothing(make: Make) -> None:
+    curves = {"none": {4: float("nan"), 9: 0.4, 19: -1.0}, "lgad": {4: 0.3, 9: float("inf"), 19: 0.5}}
+    arms = group_runs([read_run(make(name, 0.5, distillation=name, curve=curve)) for name, curve in curves.items()])
+    assert [result.steps for result in compare_arms(arms, "f1").results] == [10, 20]

@@ -102,8 +102,8 @@ def _compare(runs: Sequence[Run], options: argparse.Namespace) -> Comparison:
     console = plain_console()
     console.print(comparison_table(comparison))
     for arm in arms:
-        for run in arm.others:
-            console.print(f"Left out: {run.folder}: {run.state}", highlight=False, soft_wrap=True)
+        for folder, why in arm.left_out(figure):
+            console.print(f"Left out: {folder}: {why}", highlight=False, soft_wrap=True)
     if options.csv is not None:
         write_output(options.csv, csv_bytes([_HEADER, *(list(row(result).values()) for result in comparison.results)]))
     if options.json is not None:
@@ -123,24 +123,25 @@ def comparison_table(comparison: Comparison) -> Table:
         column.no_wrap = True
     for result in comparison.results:
         summary, difference = result.summary, result.difference
-        complete, others = len(result.arm.runs), len(result.arm.others)
         figure = told = p = ""
         if summary is not None:
-            figure = f"{summary.mean:.3f}" + (f" ({summary.deviation:.3f})" if complete > 1 else "")
+            figure = f"{summary.mean:.3f}"
+        if summary is not None and summary.seeds > 1:
+            figure += f" ({summary.deviation:.3f})\n[{summary.low:.3f}, {summary.high:.3f}]"
         if difference is not None:
             told = f"{difference.mean:+.3f}" + " *" * difference.established
         if difference is not None and difference.seeds > 1:
-            told += f" [{difference.low:+.3f}, {difference.high:+.3f}]"
+            told += f"\n[{difference.low:+.3f}, {difference.high:+.3f}]"
             p = f"{difference.p:.3f}"
-        seeds = f"{complete} of {complete + others}" if others else f"{complete}"
-        table.add_row(result.arm.name, seeds, figure, told, p, "-" if result.steps is None else f"{result.steps:,}")
+        steps = "-" if result.steps is None else f"{result.steps:,}"
+        table.add_row(result.arm.name, result.seeds, figure, told, p, steps)
     return table
 
 
 def row(result: ArmResult) -> dict[str, Any]:
     """A line of the CSV; empty where there is nothing to say."""
     summary, difference = result.summary, result.difference
-    values = [result.arm.name, len(result.arm.runs), len(result.arm.others)]
+    values = [result.arm.name, 0 if summary is None else summary.seeds, len(result.arm.others)]
     values += [""] * 4 if summary is None else [summary.mean, summary.deviation, summary.low, summary.high]
     if difference is None:
         values += [""] * 5
@@ -156,7 +157,7 @@ def details(result: ArmResult, figure: str) -> dict[str, Any]:
     known = {key: value if value != "" else None for key, value in row(result).items()}
     figures = result.arm.figures(figure)
     runs = {seed: {"folder": str(run.folder), figure: figures.get(seed)} for seed, run in result.arm.runs.items()}
-    left_out = [{"folder": str(run.folder), "state": run.state} for run in result.arm.others]
+    left_out = [{"folder": str(folder), "state": why} for folder, why in result.arm.left_out(figure)]
     return known | {"runs": runs, "left out": left_out, "scenario differences": result.scenarios}
 
 

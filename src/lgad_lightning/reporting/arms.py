@@ -1,8 +1,11 @@
 """Runs that differ in their seed alone are repetitions of one arm."""
 
 import json
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lgad_lightning.errors import LgadError
 from lgad_lightning.reporting.run import Run
@@ -20,6 +23,19 @@ CHANGES_NOTHING = (
 )
 """Keys in which repetitions may differ; so may the loggers and where a teacher is kept."""
 
+_OF_THE_TEST = re.compile(
+    r"(student\.module\.)?(decoder|metric)(\..+)?"
+    r"|(student\.)?trainer\.(limit_test_batches|fast_dev_run)"
+    r"|data\.(test.*|split|annotations|kerbs|on_error)"
+    r"|data\.(files|labels|mask_values|categories)(\.(?!train$|val$).+)?"
+)
+"""Keys that change what a figure of the test means. Arms may differ in all others."""
+
+_OF_A_TEST_OF_PIXELS = ("data.input_size", "data.crop_top", "data.stroke")
+"""Such keys of runs that are scored by their pixels at the size of the network's input."""
+
+_BESIDE_THE_PROTOCOL = ("iou", "existence_accuracy")
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -36,8 +52,17 @@ class Arm:
     others: tuple[Run, ...]
 
     def figures(self, name: str) -> dict[int, float]:
-        """A figure of the test, by seed."""
-        return {seed: run.figures[name] for seed, run in self.runs.items() if name in run.figures}
+        """A figure of the test by seed, without the seeds for which it is undefined (-1) or not finite."""
+        known = {seed: run.figures[name] for seed, run in self.runs.items() if name in run.figures}
+        return {seed: value for seed, value in known.items() if math.isfinite(value) and value >= 0}
+
+    def left_out(self, name: str) -> list[tuple[Path, str]]:
+        """The folders of the runs that do not count for a figure of the test, and why."""
+        undefined = [self.runs[seed] for seed in self.runs.keys() - self.figures(name).keys()]
+        return [
+            *((run.folder, run.state) for run in self.others),
+            *((run.folder, f"{name} is not defined there") for run in undefined),
+        ]
 
 
 def group_runs(runs: Sequence[Run]) -> list[Arm]:
@@ -47,8 +72,7 @@ def group_runs(runs: Sequence[Run]) -> list[Arm]:
         runs: The runs, in the order in which arms are wanted.
 
     Raises:
-        LgadError: If complete runs were trained on other data or scored by another protocol, so that they cannot be
-            compared, or two are the same seed of the same arm.
+        LgadError: If complete runs cannot be compared (see `check_comparable`), or two are the same seed of an arm.
     """
     check_comparable([run for run in runs if not run.state])
     groups: dict[str, list[Run]] = {}
@@ -70,34 +94,60 @@ def group_runs(runs: Sequence[Run]) -> list[Arm]:
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
-    """Refuses runs whose figures do not belong beside one another.
+    """Refuses runs whose figures cannot be compared.
 
     Args:
         runs: Complete runs.
 
     Raises:
-        LgadError: If their data or their protocols differ; says in what.
+        LgadError: If their data, their protocols or the settings of their tests differ; says in what.
     """
     for run in runs[1:]:
-        first = runs[0]
-        same = run.data.get("identity") == first.data.get("identity")
+        if reason := _difference(runs[0], run):
+            raise LgadError(f"{runs[0].folder} and {run.folder} cannot be compared: {reason}.")
+
+
+def _difference(first: Run, run: Run) -> str:
+    """In what two runs differ so that their figures cannot be compared; empty if in nothing."""
+    if first.data.get("identity") != run.data.get("identity"):
         for key in ("module", "root"):
-            if run.data.get(key) != first.data.get(key) and not same:
-                raise LgadError(
-                    f"{first.folder} and {run.folder} cannot be compared: their data differ, {key} is "
-                    f"{first.data.get(key)} in the one and {run.data.get(key)} in the other."
-                )
-        scored, other = ("f1" in one.figures for one in (first, run))
-        if scored != other:
-            raise LgadError(f"{first.folder} and {run.folder} cannot be compared: they are scored by two protocols.")
+            if first.data.get(key) != run.data.get(key):
+                return f"their data differ, {_both(key, first.data.get(key), run.data.get(key))}"
+        if not any(key.startswith("data.") for key in _changed(first, run)):
+            return f"the data in {run.data.get('root')} have been changed between the two"
+    if _protocol(first) != _protocol(run):
+        return "they are scored by two protocols"
+    of_pixels = _OF_A_TEST_OF_PIXELS if "pixel_iou" in run.figures else ()
+    for key in _changed(first, run):
+        if _OF_THE_TEST.fullmatch(key) or key in of_pixels:
+            return f"their tests differ, {_both(key, first.config.get(key), run.config.get(key))}"
+    if {"tp", "fn"} <= run.figures.keys():
+        lanes = [one.figures["tp"] + one.figures["fn"] for one in (first, run)]
+        if lanes[0] != lanes[1]:
+            return f"their tests differ, with {lanes[0]:,.0f} and {lanes[1]:,.0f} annotated lanes"
+    return ""
+
+
+def _both(key: str, one: object, other: object) -> str:
+    return f"{key} is {one} in the one and {other} in the other"
+
+
+def _changed(first: Run, run: Run) -> list[str]:
+    """The keys in which two configurations differ, without those that change nothing."""
+    keys = dict.fromkeys([*first.config, *run.config])
+    return [key for key in keys if not _changes_nothing(key) and first.config.get(key) != run.config.get(key)]
+
+
+def _changes_nothing(key: str) -> bool:
+    return key in CHANGES_NOTHING or key.startswith(("hydra.", "logger.", "teacher.cache_dir"))
+
+
+def _protocol(run: Run) -> set[str]:
+    return {name for name in run.figures if "/" not in name and name not in _BESIDE_THE_PROTOCOL}
 
 
 def _identity(run: Run) -> str:
-    kept = {
-        key: value
-        for key, value in run.config.items()
-        if key not in CHANGES_NOTHING and not key.startswith(("logger.", "teacher.cache_dir", "hydra."))
-    }
+    kept = {key: value for key, value in run.config.items() if not _changes_nothing(key)}
     return json.dumps(kept, sort_keys=True, default=str)
 
 
@@ -111,4 +161,4 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 def _is_of_no_interest(override: str) -> bool:
     key = override.lstrip("+~").partition("=")[0]
-    return key in CHANGES_NOTHING or key.startswith(("hydra.", "logger", "teacher.cache_dir"))
+    return key == "logger" or _changes_nothing(key)

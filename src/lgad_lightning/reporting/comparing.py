@@ -1,11 +1,13 @@
 """Arms compared by a figure of the test, seed by seed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lgad_lightning.comparison import Difference, Summary, compare, steps_until, summarise
 from lgad_lightning.errors import LgadError
 from lgad_lightning.reporting.arms import Arm
+from lgad_lightning.reporting.run import Run
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,12 @@ class ArmResult:
     difference: Difference | None
     scenarios: dict[str, float]
     steps: int | None
+
+    @property
+    def seeds(self) -> str:
+        """How many of its runs count, for people: `3`, or `2 of 3`."""
+        counted, runs = self.summary.seeds if self.summary else 0, len(self.arm.runs) + len(self.arm.others)
+        return f"{counted}" if counted == runs else f"{counted} of {runs}"
 
 
 @dataclass(frozen=True)
@@ -52,14 +60,16 @@ def compare_arms(arms: Sequence[Arm], figure: str, baseline: str | None = None) 
         baseline: The arm that the others are compared with, by its name or a part of it; the first if None.
 
     Raises:
-        LgadError: If no run has the figure, or no single arm is called so.
+        LgadError: If the figure is known, or defined, for no run, or no single arm is called so.
     """
     known = dict.fromkeys(name for arm in arms for run in arm.runs.values() for name in run.figures)
     if not known:
         raise LgadError("None of these runs is complete, so that there are no figures to compare.")
     if figure not in known:
         raise LgadError(f"No run has the figure {figure}: choose one of {', '.join(known)}.")
-    base = _baseline(arms, baseline)
+    if not any(arm.figures(figure) for arm in arms):
+        raise LgadError(f"{figure} is not defined for any of these runs: their tests have no such lanes.")
+    base = _baseline(arms, figure, baseline)
     scenarios = sorted({name for name in known if name.endswith(f"/{figure}")})
     results = []
     for arm in arms:
@@ -67,7 +77,7 @@ def compare_arms(arms: Sequence[Arm], figure: str, baseline: str | None = None) 
         paired = arm is not base and bool(values.keys() & reference.keys())
         gaps = {}
         for name in scenarios if paired else ():
-            both = _defined(arm.figures(name)), _defined(base.figures(name))
+            both = arm.figures(name), base.figures(name)
             if both[0].keys() & both[1].keys():
                 gaps[name.removesuffix(f"/{figure}")] = compare(*both).mean
         results.append(
@@ -82,27 +92,30 @@ def compare_arms(arms: Sequence[Arm], figure: str, baseline: str | None = None) 
     return Comparison(figure, base, tuple(results))
 
 
-def _defined(figures: dict[int, float]) -> dict[int, float]:
-    return {seed: value for seed, value in figures.items() if value >= 0}  # -1: undefined
-
-
-def _baseline(arms: Sequence[Arm], name: str | None) -> Arm:
+def _baseline(arms: Sequence[Arm], figure: str, name: str | None) -> Arm:
     if name is None:
-        return next(arm for arm in arms if arm.runs)
+        return next(arm for arm in arms if arm.figures(figure))
     exact = [arm for arm in arms if arm.name == name]
     found = exact or [arm for arm in arms if name in arm.name]
     if len(found) != 1:
         raise LgadError(f"{name!r} is the name of {len(found)} arms; there are: {', '.join(arm.name for arm in arms)}.")
+    if not found[0].figures(figure):
+        raise LgadError(f"The baseline, {found[0].name}, has no complete run for which {figure} is defined.")
     return found[0]
 
 
 def _steps(arm: Arm, base: Arm, figure: str) -> int | None:
     found: list[int | None] = []
     for seed in arm.runs.keys() & base.runs.keys():
-        curve, reference = (run.curves().get(f"val/{figure}", []) for run in (arm.runs[seed], base.runs[seed]))
+        curve, reference = (_validations(one.runs[seed], figure) for one in (arm, base))
         if curve and reference:
-            steps, values = zip(*curve, strict=True)
-            found.append(steps_until(steps, values, max(value for _, value in reference)))
+            found.append(steps_until(list(curve), list(curve.values()), max(reference.values())))
     reached = sorted(step for step in found if step is not None)
     place = (len(found) - 1) // 2
     return reached[place] + 1 if found and place < len(reached) else None
+
+
+def _validations(run: Run, figure: str) -> dict[int, float]:
+    """The figure of each validation by step, where it is defined."""
+    curve = run.curves().get(f"val/{figure}", [])
+    return {step: value for step, value in curve if math.isfinite(value) and value >= 0}

@@ -42,7 +42,7 @@ def comparison_page(comparison: Comparison) -> bytes:
         "scenarios": _scenario_rows(comparison, others),
         "compared": [result.arm.name for result in others],
         "runs": [_run_row(arm, seed, figure) for arm in arms for seed in sorted(arm.runs)],
-        "left_out": [(str(run.folder), run.state) for arm in arms for run in arm.others],
+        "left_out": [(str(folder), why) for arm in arms for folder, why in arm.left_out(figure)],
         "commands": {arm.name: command(next(iter(arm.runs.values()))) for arm in arms if arm.runs},
     }
     sections = [part for part in ("arms", "scenarios", "training", "runs") if part != "scenarios" or values[part]]
@@ -51,8 +51,7 @@ def comparison_page(comparison: Comparison) -> bytes:
 
 def _row(result: ArmResult) -> dict[str, str]:
     summary, difference = result.summary, result.difference
-    complete, others = len(result.arm.runs), len(result.arm.others)
-    row = {"arm": result.arm.name, "seeds": f"{complete} of {complete + others}" if others else f"{complete}"}
+    row = {"arm": result.arm.name, "seeds": result.seeds}
     row |= {"mean": "", "deviation": "", "interval": "", "difference": "", "its interval": "", "p": ""}
     if summary is not None:
         row["mean"] = shown(summary.mean)
@@ -104,8 +103,7 @@ def _scenario_rows(comparison: Comparison, others: list[ArmResult]) -> list[tupl
     rows = []
     for scenario in names:
         figures = comparison.baseline.figures(f"{scenario}/{comparison.figure}").values()
-        known = [figure for figure in figures if figure >= 0]  # -1: undefined
-        mean = shown(sum(known) / len(known)) if known else "-"
+        mean = shown(sum(figures) / len(figures)) if figures else "-"
         gaps = [result.scenarios.get(scenario, math.nan) for result in others]
         rows.append((scenario, [mean, *("-" if math.isnan(gap) else f"{gap:+.4f}" for gap in gaps)]))
     return rows
