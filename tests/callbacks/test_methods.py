@@ -9,10 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from lgad_lightning.callbacks import (
+    AttentionTransfer,
     ChannelWiseDistillation,
     FeatureDistillation,
     FitNets,
@@ -189,6 +191,18 @@ def test_gradients_on_features(kind: type[FeatureDistillation], written_out: Los
     assert relative_error([list(plain)], [list(ours[: len(plain)])]) > 1e-2
     for parameter, gradient, after in zip(learnt, ours[len(plain) :], trained(callback), strict=True):
         assert torch.allclose(after, parameter - 0.1 * gradient, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [AttentionTransfer, *(kind for kind, _ in FEATURES)])
+def test_the_loss_of_each_pair_is_logged(kind: type[FeatureDistillation], tmp_path: Path):
+    net, _ = make_pair()
+    callback = seeded(kind, student_layers=LAYERS, teacher_layers=TEACHER_LAYERS)
+    trainer = make_trainer(callback, logger=CSVLogger(tmp_path), log_every_n_steps=1)
+    trainer.fit(Module(net), loader([striped()]))
+    logged = {name: float(value) for name, value in trainer.logged_metrics.items()}
+    losses = [logged[f"{callback.name}/loss/{layer}"] for layer in LAYERS]
+    assert sum(losses) == pytest.approx(logged[f"{callback.name}/loss"])
+    assert all(loss > 0 for loss in losses)
 
 
 def trained(callback: Any) -> list[Tensor]:

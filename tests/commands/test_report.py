@@ -29,7 +29,7 @@ def test_a_comparison_is_printed_and_written(
     files = {"--csv": tmp_path / "table.csv", "--json": tmp_path / "table.json"}
     main([*runs, "--table", *(str(word) for pair in files.items() for word in pair)])
     printed = capsys.readouterr().out
-    for text in ("distillation=lgad", "0.707 (0.100)", "[0.457, 0.956]", "+0.107 *", "[+0.092, +0.121]"):
+    for text in ("distillation=lgad", "0.707 (0.100)", "[0.458, 0.955]", "+0.107 *", "[+0.092, +0.121]"):
         assert text in printed
     assert "stopped: interrupted" in printed
     rows = list(csv.DictReader(files["--csv"].open()))

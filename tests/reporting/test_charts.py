@@ -5,13 +5,14 @@ from lgad_lightning.reporting.charts import MOST_POINTS, training_charts
 
 def test_each_curve_has_its_chart() -> None:
     names = (
-        "train/loss", "val/loss", "lgad/loss", "lgad/agreement/a", "lgad/gradient_ratio/a", "val/f1", "val/iou",
-        "lr-Adam", "test/loss", "test/f1", "epoch_time",
+        "train/loss", "val/loss", "lgad/loss", "lgad/loss/net.a", "lgad/agreement/a", "lgad/gradient_ratio/a", "val/f1",
+        "val/iou", "lr-Adam", "test/loss", "test/f1", "epoch_time",
     )  # fmt: skip
     charts = training_charts({name: [(0, 0.5)] for name in names})
     assert {chart.title: [series.name for series in chart.series] for chart in charts} == {
         "Task loss": ["train/loss", "val/loss"],
-        "Distillation loss": ["loss"],
+        "Distillation loss": ["lgad"],
+        "Distillation loss of each pair": ["a"],
         "Attention agreement": ["a"],
         "Gradient ratio": ["a"],
         "Validation, lanes": ["f1"],
@@ -41,3 +42,20 @@ def test_a_long_curve_keeps_its_extremes_and_its_gaps() -> None:
     assert len(series.x) <= MOST_POINTS + 3
     assert {(777, 50.0), (31_000, -50.0), (64_000, None)} <= set(zip(series.x, series.y, strict=True))
     assert list(series.x) == sorted(series.x)
+
+
+def test_curves_of_two_distillations_are_told_apart() -> None:
+    names = (
+        "lgad/loss",
+        "sad/loss",
+        "lgad/loss/net.a",
+        "sad/loss/net.a",
+        "lgad/agreement/net.a",
+        "sad/agreement/net.a",
+    )
+    charts = training_charts({name: [(0, 0.5)] for name in names})
+    assert {chart.title: [series.name for series in chart.series] for chart in charts} == {
+        "Distillation loss": ["lgad", "sad"],
+        "Distillation loss of each pair": ["lgad/loss/net.a", "sad/loss/net.a"],
+        "Attention agreement": ["lgad/agreement/net.a", "sad/agreement/net.a"],
+    }

@@ -87,7 +87,7 @@ class AttentionTransfer(FeatureDistillation):
         Returns:
             The loss before weighting, a scalar.
         """
-        return torch.stack(self._distances(student_features, teacher_features)).sum()
+        return self.added_up(self._distances(student_features, teacher_features))
 
     def _maps(self, features: list[Tensor]) -> list[Tensor]:
         return [attention_map(feature, self.power, self.reduction) for feature in features]
@@ -119,7 +119,7 @@ class AttentionTransfer(FeatureDistillation):
     @override
     @torch.no_grad()
     def figures(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> dict[str, Tensor]:
-        """Return loss, perplexity and agreement of each pair, and warn if a map teaches nothing.
+        """Return agreement and perplexity of each pair, and warn if a map teaches nothing.
 
         Args:
             student_features: See `FeatureDistillation.figures`.
@@ -130,9 +130,7 @@ class AttentionTransfer(FeatureDistillation):
         """
         student, teacher = student_features, teacher_features
         fit, figures = self.running, dict[str, Tensor]()
-        distances = self._distances(student, teacher)
-        for label, s, t, distance in zip(fit.labels, self._maps(student), self._maps(teacher), distances, strict=True):
-            figures[f"loss/{label}"] = distance
+        for label, s, t in zip(fit.labels, self._maps(student), self._maps(teacher), strict=True):
             figures[f"agreement/{label}"] = attention_agreement(s, t).mean()
             for side, maps in (("student", s), ("teacher", t)):
                 normalised = normalise_attention(maps, self.normalisation, self.temperature)

@@ -1,7 +1,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Size, Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
@@ -80,4 +79,4 @@ class ChannelWiseDistillation(FeatureDistillation):
             ours, its = (maps.flatten(2) / self.temperature for maps in (adapted, resized_to(teacher.float(), adapted)))
             divergence = F.kl_div(ours.log_softmax(2), its.log_softmax(2), reduction="none", log_target=True)
             losses.append(self.temperature**2 * divergence.sum(2).mean())
-        return torch.stack(losses).sum()
+        return self.added_up(losses)

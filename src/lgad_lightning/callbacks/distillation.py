@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
+import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -114,6 +115,20 @@ class FeatureDistillation(LearnedLoss):
             The loss before weighting, a scalar.
         """
         raise NotImplementedError(f"{type(self).__name__} must override compute_loss")
+
+    def added_up(self, losses: Sequence[Tensor]) -> Tensor:
+        """Add up the losses of the pairs, and log each of them in the steps that the trainer logs.
+
+        Args:
+            losses: A scalar for each pair.
+
+        Returns:
+            Their sum.
+        """
+        fit = self._fit
+        if fit is not None and fit.logs_figures and len(losses) == len(fit.labels):
+            fit.figures |= {f"loss/{label}": loss.detach() for label, loss in zip(fit.labels, losses, strict=True)}
+        return torch.stack(list(losses)).sum()
 
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
         """Return the inputs of the teacher: by default, the images.

@@ -1,4 +1,3 @@
-import torch
 from torch import Size, Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
@@ -54,4 +53,4 @@ class FitNets(FeatureDistillation):
         for hint, student, teacher in zip(self.trainable.children(), student_features, teacher_features, strict=True):
             adapted = hint(student).float()
             losses.append(F.mse_loss(adapted, resized_to(teacher.float(), adapted)))
-        return torch.stack(losses).sum()
+        return self.added_up(losses)

@@ -93,7 +93,7 @@ class InterRegionAffinityDistillation(FeatureDistillation):
                 for ours, its in zip(_affinities(student, planes), _affinities(teacher, planes), strict=True)
             )
             losses.append((both * squared).sum() / (3 * both.sum()).clamp_min(1))
-        return torch.stack(losses).sum()
+        return self.added_up(losses)
 
 
 def _affinities(features: Tensor, planes: Tensor) -> list[Tensor]:

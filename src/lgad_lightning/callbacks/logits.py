@@ -1,7 +1,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
@@ -60,4 +59,4 @@ class LogitsDistillation(FeatureDistillation):
             ours, its = (x.float() / self.temperature for x in (student, resized_to(teacher.float(), student)))
             divergence = F.kl_div(ours.log_softmax(1), its.log_softmax(1), reduction="none", log_target=True)
             losses.append(self.temperature**2 * divergence.sum(1).mean())
-        return torch.stack(losses).sum()
+        return self.added_up(losses)

@@ -82,7 +82,7 @@ class MaskedGenerativeDistillation(FeatureDistillation):
             shown = torch.rand_like(student[:, :1], dtype=torch.float32) >= self.masked
             generated = generator(adapter(student) * shown).float()
             losses.append(F.mse_loss(generated, resized_to(teacher.float(), generated)))
-        return torch.stack(losses).sum()
+        return self.added_up(losses)
 
 
 def _generator(width: int) -> nn.Module:

@@ -1,4 +1,3 @@
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
@@ -44,7 +43,7 @@ class SimilarityPreservingDistillation(FeatureDistillation):
         if len(student_features[0]) < 2:
             raise LgadError(f"{type(self).__name__} compares the images of a batch: give batches of two or more")
         pairs = zip(student_features, teacher_features, strict=True)
-        return torch.stack([(_similarity(s) - _similarity(t)).square().mean() for s, t in pairs]).sum()
+        return self.added_up([(_similarity(s) - _similarity(t)).square().mean() for s, t in pairs])
 
 
 def _similarity(features: Tensor) -> Tensor:

@@ -71,11 +71,8 @@ def training_charts(curves: Mapping[str, Curve]) -> list[Chart]:
     """
     groups: tuple[tuple[str, Callable[[str], bool], dict[str, Any]], ...] = (
         ("Task loss", _is_task_loss, {}),
-        (
-            "Distillation loss",
-            lambda name: name.endswith("loss") and not name.startswith(("train/", "val/", "test/")),
-            {},
-        ),
+        ("Distillation loss", is_distillation_loss, {}),
+        ("Distillation loss of each pair", lambda name: "/loss/" in name, {}),
         ("Attention agreement", lambda name: "agreement" in name, {"from_zero": True}),
         ("Gradient ratio", lambda name: "gradient_ratio" in name, {"logarithmic": True}),
         ("Validation, lanes", lambda name: name in _names("val", _LANES), {"from_zero": True}),
@@ -85,10 +82,20 @@ def training_charts(curves: Mapping[str, Curve]) -> list[Chart]:
     )
     charts = []
     for title, belongs, options in groups:
-        found = {name: _defined(name, curve) for name, curve in curves.items() if belongs(name)}
+        found = {name: defined(name, curve) for name, curve in curves.items() if belongs(name)}
         if found:
             charts.append(_line_chart(title, found, **options))
     return charts
+
+
+def is_distillation_loss(name: str) -> bool:
+    """Whether a logged figure is the whole loss of a distillation.
+
+    Example:
+        >>> [is_distillation_loss(name) for name in ("lgad/loss", "lgad/loss/stage1", "val/loss")]
+        [True, False, False]
+    """
+    return name.endswith("/loss") and name.partition("/")[0] not in ("train", "val", "test")
 
 
 _LANES = ("f1", "precision", "recall", "accuracy", "fp_rate", "fn_rate")
@@ -96,10 +103,14 @@ _PIXELS = ("iou", "existence_accuracy", "pixel_iou", "image_recall", "image_iou"
 _TERMS = ("loss", "segmentation", "iou", "existence")
 
 
-def _defined(name: str, curve: Curve) -> Curve:
-    """The curve; precision and recall of -1, which the protocols have for undefined, as NaN."""
-    undefined = name in ("val/precision", "val/recall")
-    return [(step, math.nan if undefined and value == -1 else value) for step, value in curve]
+def defined(name: str, curve: Curve) -> Curve:
+    """A curve as it is drawn: -1, which the protocols have for undefined, becomes NaN.
+
+    Args:
+        name: The name of the figure; only those of the validation can be undefined.
+        curve: Its curve.
+    """
+    return [(step, math.nan if name.startswith("val/") and value == -1 else value) for step, value in curve]
 
 
 def _names(split: str, figures: Sequence[str]) -> set[str]:
@@ -110,12 +121,11 @@ def _is_task_loss(name: str) -> bool:
     return name in _names("train", _TERMS) or name == "val/loss"
 
 
-def _is_distillation_loss(name: str) -> bool:
-    return (name.endswith("loss") or "/loss/" in name) and not name.startswith(("train/", "val/", "test/"))
-
-
 def _line_chart(title: str, curves: Mapping[str, Curve], **options: Any) -> Chart:
-    series = [Series(_short(name), *_thinned(curve)) for name, curve in sorted(curves.items(), key=_as_wanted)]
+    ordered = dict(sorted(curves.items(), key=_as_wanted))
+    short = [_short(name) for name in ordered]
+    told = short if len(set(short)) == len(short) else ordered
+    series = [Series(name, *_thinned(curve)) for name, curve in zip(told, ordered.values(), strict=True)]
     missing = {name: _stretches(curve) for name, curve in curves.items()}
     gaps = sorted({stretch for stretches in missing.values() for stretch in stretches})
     note = "; ".join(
@@ -130,9 +140,17 @@ _MOST_GAPS = 50
 
 
 def _short(name: str) -> str:
-    """What a legend calls a figure: `f1`, `stage1` for the layer `network.encoder.stage1`, but `train/loss`."""
-    words = name.split("/")
-    return name if words[0] == "train" or name == "val/loss" else words[-1].rpartition(".")[2]
+    """What a legend calls a figure: `f1`, `stage1` for the layer `network.encoder.stage1`, but `train/loss`.
+
+    Example:
+        >>> [_short(name) for name in ("val/f1", "lgad/loss", "lgad/loss/network.stage1", "lgad/loss/net.x<net.y")]
+        ['f1', 'lgad', 'stage1', 'x<y']
+    """
+    if name.startswith("train/") or name == "val/loss":
+        return name
+    if is_distillation_loss(name):
+        return name.removesuffix("/loss")
+    return "<".join(layer.rpartition(".")[2] for layer in name.rpartition("/")[2].split("<"))
 
 
 def _as_wanted(item: tuple[str, Curve]) -> tuple[int, str]:
@@ -184,10 +202,6 @@ def band_chart(title: str, curves: Mapping[str, Sequence[Curve]]) -> Chart:
         )
         series.append(Series(name, kept, mean, *((low, high) if len(seeds) > 1 else ())))
     return Chart(title, series, gaps=sorted(gaps)[:_MOST_GAPS])
-
-
-def _of_finite(of: Callable[[list[float]], float], row: list[float]) -> Value:
-    return of(row) if all(math.isfinite(value) for value in row) else None
 
 
 def finite(value: float) -> Value:

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from lgad_lightning.reporting.arms import Arm
-from lgad_lightning.reporting.charts import Chart, Series, band_chart, finite
+from lgad_lightning.reporting.charts import Chart, Series, band_chart, defined, finite, is_distillation_loss
 from lgad_lightning.reporting.comparing import ArmResult, Comparison
 from lgad_lightning.reporting.facts import command
 from lgad_lightning.reporting.page import render, shown
@@ -111,9 +111,13 @@ def _scenario_rows(comparison: Comparison, others: list[ArmResult]) -> list[tupl
 
 def _curves(arms: list[Arm], figure: str) -> list[Chart]:
     logged = {arm.name: [run.curves() for run in arm.runs.values()] for arm in arms if arm.runs}
+    all_names = dict.fromkeys(name for seeds in logged.values() for curves in seeds for name in curves)
+    losses = [name for name in all_names if is_distillation_loss(name)]
     charts = []
-    for name in dict.fromkeys((f"val/{figure}", "val/iou", "train/loss", "lgad/loss")):
-        found = {arm: [curves[name] for curves in seeds if name in curves] for arm, seeds in logged.items()}
+    for name in dict.fromkeys((f"val/{figure}", "val/iou", "train/loss", *losses)):
+        found = {
+            arm: [defined(name, curves[name]) for curves in seeds if name in curves] for arm, seeds in logged.items()
+        }
         found = {arm: seeds for arm, seeds in found.items() if seeds}
         if found:
             charts.append(band_chart(name, found))
