@@ -16,7 +16,8 @@ from lgad_lightning.reporting.comparing import compare_arms
 from lgad_lightning.reporting.comparison_page import comparison_page
 from lgad_lightning.reporting.judging import culane_rule
 from lgad_lightning.reporting.run import read_run
-from lgad_lightning.reporting.run_page import Tested, run_page
+from lgad_lightning.reporting.run_page import run_page
+from lgad_lightning.reporting.tested import Tested
 from tests.conftest import CHECKOUT
 from tests.helpers.roads import make_roads, predict
 from tests.reporting.conftest import Make, make
@@ -86,7 +87,7 @@ def run_file(make: Make, tmp_path: Path) -> Path:
     pairs = {f"lgad stage{stage}": MapPair(maps, maps) for stage in (1, 2)}
     write_maps(folder / "pictures" / "test.npz", StoredMaps(np.zeros((2, 10, 16, 3), np.uint8), pairs))
     path = tmp_path / "run.html"
-    path.write_bytes(run_page(read_run(folder), Tested(roads, culane_rule())))
+    path.write_bytes(run_page(read_run(folder), Tested(roads, culane_rule(), len(roads))))
     return path
 
 

@@ -1,5 +1,7 @@
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,15 @@ def test_a_page_is_written_and_replaces_itself_alone(make: Make, tmp_path: Path)
     main([str(make("other", 0.75)), "--out", str(out)])
     assert "0.5000" in first
     assert "0.7500" in out.read_text()
+
+
+def test_a_page_is_made_without_torch(make: Make, tmp_path: Path) -> None:
+    pytest.importorskip("plotly", reason="needs the extra report")
+    code = "import sys; from lgad_lightning.commands.report import main; main(sys.argv[1:]); print(*sys.modules)"
+    command = [sys.executable, "-c", code, str(make("run", 0.5)), "--out", str(tmp_path / "report.html")]
+    modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert "plotly" in modules
+    assert not {"torch", "lightning", "hydra"} & set(modules)
 
 
 def test_without_the_extra_the_message_names_it(

@@ -66,3 +66,9 @@ def test_curves_of_a_log_that_was_cut_off(tmp_path: Path) -> None:
 def test_a_log_of_nothing_gives_no_curves(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "metrics.csv").write_bytes(content)
     assert read_curves(tmp_path / "metrics.csv") == {}
+
+
+def test_a_log_that_is_no_table_is_told(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(f"step,a\n0,{'1' * 200_000}\n")
+    with pytest.raises(LgadError, match=r"metrics\.csv is damaged: field larger"):
+        read_curves(tmp_path / "metrics.csv")

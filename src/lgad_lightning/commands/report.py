@@ -20,7 +20,6 @@ from lgad_lightning.commands.outputs import (
     json_with,
     write_output,
 )
-from lgad_lightning.commands.tested import find_tested
 from lgad_lightning.errors import LgadError
 from lgad_lightning.reporting.arms import group_runs
 from lgad_lightning.reporting.comparing import ArmResult, Comparison, compare_arms
@@ -28,6 +27,7 @@ from lgad_lightning.reporting.comparison_page import comparison_page
 from lgad_lightning.reporting.page import check_packages, is_page
 from lgad_lightning.reporting.run import Run, find_runs
 from lgad_lightning.reporting.run_page import run_page
+from lgad_lightning.reporting.tested import TESTED, read_tested
 
 _HEADER = (
     "arm", "seeds", "not complete", "mean", "deviation", "low", "high", "difference", "difference low",
@@ -83,7 +83,7 @@ def _run(options: argparse.Namespace) -> None:
     runs = find_runs(options.runs)
     compared = [options.csv, options.json, options.figure, options.baseline]
     if len(runs) == 1 and not options.table and compared == [None] * 4:
-        page = run_page(runs[0], find_tested(runs[0]))
+        page = run_page(runs[0], read_tested(runs[0].folder / TESTED))
     else:
         comparison = _compare(runs, options)
         page = b"" if options.table else comparison_page(comparison)

@@ -13,7 +13,7 @@ from lgad_lightning.errors import LgadError
 
 CONTENTS = (
     ".hydra", "candidates.json", "config.yaml", "metrics.json", "pictures", "predictions", "report.html", "student",
-    "teacher",
+    "teacher", "tested.json",
 )  # fmt: skip
 """What a run writes into its folder, beside Hydra's log."""
 

@@ -13,11 +13,14 @@ from lgad_lightning.callbacks.sight import see
 from lgad_lightning.commands.candidates import find_candidates
 from lgad_lightning.commands.figures import print_results, write_json
 from lgad_lightning.commands.split_frames import frames_at
+from lgad_lightning.commands.tested import tested
 from lgad_lightning.commands.trackers import log_test
 from lgad_lightning.data import LaneDataModule
+from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneStudent
 from lgad_lightning.reporting.candidates import CANDIDATES, write_candidates
 from lgad_lightning.reporting.judging import spread
+from lgad_lightning.reporting.tested import TESTED, write_tested
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +54,11 @@ def report(
         write_json(results | {"trackers": links}, run_dir / "metrics.json")
     if candidates := find_candidates(student, data):
         write_candidates(run_dir / CANDIDATES, candidates)
+    try:
+        if not isinstance(found := tested(data), str):
+            write_tested(run_dir / TESTED, found)
+    except LgadError as error:  # on_error=skip tests around such an image
+        log.warning("The page of the run will show no test frames: %s", error)
     log.info("Figures, predictions, pictures and checkpoints are in %s.", run_dir)
 
 

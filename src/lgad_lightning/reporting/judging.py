@@ -1,11 +1,13 @@
 """Which lanes of the test frames a run has found, by its stored predictions."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from lgad_lightning.data.image_header import header_size
 from lgad_lightning.data.source import LaneSource
@@ -46,25 +48,31 @@ class Rule:
         text: For people.
         overlap: Of `M` annotated and `N` predicted lanes the `(M, N)` overlaps from 0 to 1.
         threshold: A lane is found if its overlap is above.
-        of_iou: Whether overlaps are IoU, for which other thresholds are of interest, too.
+        settings: The arguments of `culane_rule` that give it; None for `tusimple_rule`.
     """
 
     text: str
     overlap: Callable[[Sequence[Lane], Sequence[Lane]], NDArray[np.float64]]
     threshold: float
-    of_iou: bool
+    settings: Mapping[str, Any] | None = None
+
+    @property
+    def of_iou(self) -> bool:
+        """Whether overlaps are IoU, for which other thresholds are of interest, too."""
+        return self.settings is not None
 
 
 def culane_rule(threshold: float = 0.5, image_size: tuple[int, int] = CULANE_SIZE, width: int = 30) -> Rule:
     """CULane's rule; arguments as `CULaneF1` has them."""
     text = f"A lane is found if a prediction overlaps it, both {width} px wide, by an IoU above {threshold:g}."
-    return Rule(text, lambda target, preds: culane_iou(preds, target, image_size, width), threshold, of_iou=True)
+    settings = {"threshold": threshold, "image_size": image_size, "width": width}
+    return Rule(text, lambda target, preds: culane_iou(preds, target, image_size, width), threshold, settings)
 
 
 def tusimple_rule() -> Rule:
     """TuSimple's rule."""
     text = f"A lane is found if a prediction is near it in {_NEAREST:.0%} of the rows."
-    return Rule(text, _accuracies, np.nextafter(_NEAREST, 0), of_iou=False)
+    return Rule(text, _accuracies, np.nextafter(_NEAREST, 0))
 
 
 def _accuracies(target: Sequence[Lane], preds: Sequence[Lane]) -> NDArray[np.float64]:
@@ -187,7 +195,9 @@ def _judged(
 
 
 def image_size(source: LaneSource, index: int) -> tuple[int, int]:
-    """Height and width of an image, by its header where that is enough."""
+    """Height and width of an image: as they are kept, or by its header where that is enough."""
+    if isinstance(source, KeptFrames):
+        return source.sizes[index]
     path = source.root / source.names[index]
     if path.is_file():
         with path.open("rb") as file:
@@ -196,6 +206,45 @@ def image_size(source: LaneSource, index: int) -> tuple[int, int]:
             return size
     height, width = source.image(index).shape[:2]
     return height, width
+
+
+class KeptFrames(LaneSource):
+    """Test frames whose lanes were kept in the folder of a run; see `read_tested`.
+
+    Args:
+        root: Folder of the data.
+        names: Path of each image below it.
+        num_slots: Slots of the data.
+        sizes: Height and width of each image.
+        targets: The annotated lanes of each image.
+        scenarios: The scenario of each image, None for none.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        names: Sequence[str],
+        num_slots: int,
+        sizes: Sequence[tuple[int, int]],
+        targets: Sequence[Sequence[Lane]],
+        scenarios: Sequence[str | None],
+    ) -> None:
+        super().__init__(root, names, num_slots)
+        self.sizes = sizes
+        self._targets = targets
+        self._scenarios = scenarios
+
+    @override
+    def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
+        return list(self._targets[index])
+
+    @override
+    def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
+        raise NotImplementedError("the lanes are kept without their slots")
+
+    @override
+    def scenario(self, index: int) -> str | None:
+        return self._scenarios[index]
 
 
 def f1_by_threshold(frames: Sequence[Judged]) -> dict[float, float]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
@@ -122,19 +122,37 @@ def read_curves(log: Path) -> dict[str, Curve]:
 
     Returns:
         A curve for each figure.
+
+    Raises:
+        LgadError: If it is no table.
     """
     curves: dict[str, Curve] = {}
     if not log.is_file():
         return curves
     with log.open(newline="", encoding="utf-8", errors="replace") as file:
-        for row in csv.DictReader(file):
-            step = row.pop("step", None)
-            if None in row or None in row.values() or not (step or "").isdecimal():
-                continue  # of a line that was not written to its end
-            for name, text in row.items():
-                if text and name != "epoch" and (value := _number(text)) is not None:
-                    curves.setdefault(name, []).append((int(step or 0), value))
+        try:
+            for step, name, text in _cells(file):
+                if (value := _number(text)) is not None:
+                    curves.setdefault(name, []).append((step, value))
+        except csv.Error as error:
+            raise LgadError(f"{log} is damaged: {error}.") from error
     return curves
+
+
+def _cells(file: TextIO) -> Iterator[tuple[int, str, str]]:
+    """Step, column and text of each cell of a log that holds a figure."""
+    reader = csv.reader(file)
+    columns = next(reader, [])
+    if "step" not in columns:
+        return
+    place = columns.index("step")
+    for row in reader:
+        if len(row) != len(columns) or not row[place].isdecimal():
+            continue  # of a line that was not written to its end
+        step = int(row[place])
+        for name, text in zip(columns, row, strict=True):
+            if text and name not in ("step", "epoch"):
+                yield step, name, text
 
 
 def _number(text: str) -> float | None:

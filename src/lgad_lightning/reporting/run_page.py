@@ -1,10 +1,8 @@
 """The page of one run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from lgad_lightning.data.source import LaneSource
 from lgad_lightning.errors import LgadError
 from lgad_lightning.reporting.attention_pictures import attention_of
 from lgad_lightning.reporting.candidates import CANDIDATES, existence_charts, precision_recall, read_candidates
@@ -13,7 +11,6 @@ from lgad_lightning.reporting.facts import command, facts, heading
 from lgad_lightning.reporting.frame_pictures import picture_of
 from lgad_lightning.reporting.judging import (
     Judged,
-    Rule,
     choose_frames,
     f1_by_threshold,
     judge_frames,
@@ -21,6 +18,7 @@ from lgad_lightning.reporting.judging import (
 )
 from lgad_lightning.reporting.page import render, scenario_rows, shown
 from lgad_lightning.reporting.run import Run, read_curves
+from lgad_lightning.reporting.tested import Tested
 
 _SECTIONS = ("scenarios", "training", "lanes", "attention", "configuration")
 _TILES = {
@@ -37,25 +35,12 @@ _TILES = {
 }
 
 
-@dataclass(frozen=True)
-class Tested:
-    """What a run was tested on.
-
-    Args:
-        source: The test split.
-        rule: When a lane is found.
-    """
-
-    source: LaneSource
-    rule: Rule
-
-
 def run_page(run: Run, data: Tested | str) -> bytes:
     """The page of a run, also of one that was interrupted or has failed: it shows what there is.
 
     Args:
         run: The run.
-        data: What it was tested on; or why that is not at hand, which the page then says.
+        data: What it was tested on; or why that is not known, which the page then says.
 
     Returns:
         HTML.
@@ -117,19 +102,24 @@ def _lanes(run: Run, data: Tested | str, charts: list[Chart]) -> dict[str, Any] 
         return {"gap": data}
     try:
         frames = judge_frames(data.source, run.folder / "predictions", data.rule)
-        chosen = choose_frames(frames)
         candidates = read_candidates(run.folder / CANDIDATES)
         scores = precision_recall(data.source, candidates, data.rule) if candidates else {}
-        pictures = {kind: [picture_of(frame, data.source) for frame in some] for kind, some in chosen.items() if some}
     except LgadError as error:
         return {"gap": str(error)}
     if not frames:
         return {"gap": f"{run.folder / 'predictions'} holds no predictions of the test frames."}
     shown_charts = [*_lane_charts(frames, data), *(existence_charts(scores) if scores else [])]
     numbers = [_add(charts, chart) for chart in shown_charts]
-    whole = len(frames) == len(data.source)
-    counted = f"All {len(frames):,}" if whole else f"{len(frames):,} of {len(data.source):,}, evenly spread,"
-    return {"gap": "", "rule": data.rule.text, "counted": counted, "charts": numbers, "pictures": pictures}
+    counted = (
+        f"All {len(frames):,}" if len(frames) == data.total else f"{len(frames):,} of {data.total:,}, evenly spread,"
+    )
+    values = {"gap": "", "rule": data.rule.text, "counted": counted, "charts": numbers}
+    chosen = choose_frames(frames)
+    try:
+        pictures = {kind: [picture_of(frame, data.source) for frame in some] for kind, some in chosen.items() if some}
+    except LgadError as error:
+        return values | {"pictures": {}, "no_pictures": str(error)}
+    return values | {"pictures": pictures, "no_pictures": ""}
 
 
 def _lane_charts(frames: Sequence[Judged], data: Tested) -> list[Chart]:

@@ -1,0 +1,97 @@
+"""The test frames that the page of a run shows, kept in the run's folder: so a page needs no data module."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lgad_lightning.data.source import LaneSource
+from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Lane
+from lgad_lightning.lanes.lists import check_image_name
+from lgad_lightning.longwork.whole_file import whole_file
+from lgad_lightning.reporting.judging import KeptFrames, Rule, culane_rule, image_size, spread, tusimple_rule
+
+TESTED = "tested.json"
+"""Where it is kept, in a run's folder."""
+
+_DECIMALS = 3  # of a pixel
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a run was tested on.
+
+    Args:
+        source: The test split, or those of its frames that were kept.
+        rule: When a lane is found.
+        total: How many frames the test split has.
+    """
+
+    source: LaneSource
+    rule: Rule
+    total: int
+
+
+def write_tested(path: Path, tested: Tested) -> None:
+    """Keeps the frames that a page looks at, with their annotated lanes.
+
+    Args:
+        path: The file.
+        tested: What the run was tested on.
+
+    Raises:
+        LgadError: If an image or an annotation cannot be read.
+    """
+    source = tested.source
+    frames = []
+    for index in spread(len(source)):
+        size = image_size(source, index)
+        lanes = [lane.points.round(_DECIMALS).tolist() for lane in source.checked_lanes(index, size)]
+        frames.append({"name": source.names[index], "size": size, "lanes": lanes, "scenario": source.scenario(index)})
+    content = {
+        "root": str(source.root.resolve()),
+        "slots": source.num_slots,
+        "total": tested.total,
+        "rule": tested.rule.settings,
+        "frames": frames,
+    }
+    with whole_file(path) as part:
+        part.write_text(json.dumps(content), encoding="utf-8")
+
+
+def read_tested(path: Path) -> Tested | str:
+    """What `write_tested` has kept.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Why there is nothing, if there is nothing.
+    """
+    if not path.is_file():
+        return f"there is no {path}, in which lgad-fit keeps the test frames at its end."
+    try:
+        return _read(json.loads(path.read_text(encoding="utf-8")), path)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        return f"{path} is damaged: {error}."
+    except LgadError as error:
+        return str(error)
+
+
+def _read(content: dict[str, Any], path: Path) -> Tested:
+    frames = content["frames"]
+    names = [str(frame["name"]) for frame in frames]
+    for name in names:
+        check_image_name(name, path)
+    sizes = [(int(frame["size"][0]), int(frame["size"][1])) for frame in frames]
+    targets = [
+        [Lane(np.array(points, np.float64).reshape(-1, 2), size) for points in frame["lanes"]]
+        for frame, size in zip(frames, sizes, strict=True)
+    ]
+    scenarios = [frame["scenario"] and str(frame["scenario"]) for frame in frames]
+    source = KeptFrames(Path(content["root"]), names, int(content["slots"]), sizes, targets, scenarios)
+    rule = tusimple_rule() if content["rule"] is None else culane_rule(**content["rule"])
+    return Tested(source, rule, int(content["total"]))
