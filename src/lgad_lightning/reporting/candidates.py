@@ -104,7 +104,7 @@ def _share(part: int, whole: int) -> float:
 
 
 def existence_charts(scores: Mapping[float, tuple[float, float]]) -> list[Chart]:
-    """Precision and recall over the limit, and over one another.
+    """Precision and recall over the limit, and over one another; the latter only if both are defined anywhere.
 
     Args:
         scores: What `precision_recall` gives.
@@ -115,7 +115,7 @@ def existence_charts(scores: Mapping[float, tuple[float, float]]) -> list[Chart]
     by_limit = [Series("precision", limits, precision), Series("recall", limits, recall)]
     ordered = sorted(pairs)
     over = Series("precision", [r for r, _ in ordered], [p for _, p in ordered])
-    return [
-        Chart("Precision and recall by existence", by_limit, x_title="existence above", from_zero=True),
-        Chart("Precision over recall", [over], x_title="recall", from_zero=True),
-    ]
+    charts = [Chart("Precision and recall by existence", by_limit, x_title="existence above", from_zero=True)]
+    if pairs:
+        charts.append(Chart("Precision over recall", [over], x_title="recall", from_zero=True))
+    return charts

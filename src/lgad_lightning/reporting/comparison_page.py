@@ -10,6 +10,12 @@ from lgad_lightning.reporting.facts import command
 from lgad_lightning.reporting.page import render, shown
 
 _NAMES = {"f1": "F1", "iou": "IoU"}
+_TITLES = {
+    "val/f1": "Validation F1",
+    "val/accuracy": "Validation accuracy",
+    "val/iou": "Validation IoU of pixels",
+    "train/loss": "Task loss",
+}
 
 
 def comparison_page(comparison: Comparison) -> bytes:
@@ -120,7 +126,7 @@ def _curves(arms: list[Arm], figure: str) -> list[Chart]:
         }
         found = {arm: seeds for arm, seeds in found.items() if seeds}
         if found:
-            charts.append(band_chart(name, found))
+            charts.append(band_chart(_TITLES.get(name, name), found))
     return charts
 
 

@@ -75,7 +75,11 @@
     const narrow = matchMedia("(max-width: 50rem)").matches;
     for (const plot of document.querySelectorAll(".plot")) {
       const chart = charts[plot.dataset.chart];
-      if (chart.kind !== "lines") plot.style.height = `${Math.max(9, 4 + 1.7 * chart.series[0].x.length + 1.3 * chart.series.length)}rem`;
+      const count = chart.series.length;
+      const height = chart.kind === "lines"
+        ? 17 + 1.6 * Math.max(0, Math.ceil(count / (narrow ? 2 : 4)) - 1)  // rows of the legend
+        : Math.max(9, 4 + 1.7 * chart.series[0].x.length + 1.3 * count);
+      plot.style.height = `${height}rem`;
       const drawn = chart.series.flatMap((series, place) => traces[chart.kind](series, hues[place % hues.length]));
       Plotly.react(plot, drawn, layout(chart, narrow), { responsive: true, displayModeBar: false });
     }
