@@ -56,6 +56,7 @@ def test_charts_have_gaps_where_nothing_is_defined() -> None:
     by_limit, over = existence_charts({0.0: (0.5, 1.0), 0.5: (0.8, 0.6), 0.9: (math.nan, 0.0)})
     assert [list(series.y) for series in by_limit.series] == [[0.5, 0.8, None], [1.0, 0.6, 0.0]]
     assert (list(over.series[0].x), list(over.series[0].y)) == ([0.6, 1.0], [0.8, 0.5])
+    assert len(existence_charts({0.0: (math.nan, 0.0)})) == 1
 
 
 def test_candidates_are_stored(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_nothing_is_called_better_whose_interval_holds_zero(make: Make) -> None:
 
 
 def test_bands_reach_from_the_lowest_to_the_highest(folders: list[Path]) -> None:
-    series = page_of(folders).chart("val/f1")["series"][1]
+    series = page_of(folders).chart("Validation F1")["series"][1]
     assert (series["name"], series["x"]) == ("distillation=lgad", [9, 19])
     assert series["y"] == [pytest.approx(2.12 / 6), pytest.approx(2.12 / 3)]
     assert (series["low"], series["high"]) == ([0.305, 0.61], [0.405, 0.81])
@@ -63,7 +63,7 @@ def test_bands_reach_from_the_lowest_to_the_highest(folders: list[Path]) -> None
 def test_where_a_seed_has_no_finite_value_there_is_no_mean(folders: list[Path]) -> None:
     log = folders[4] / "student" / "version_0" / "metrics.csv"
     log.write_text(f"step,val/f1\n9,0.3\n19,{math.nan}\n29,0.9\n")
-    chart = page_of(folders).chart("val/f1")
+    chart = page_of(folders).chart("Validation F1")
     assert chart["series"][1]["x"] == [9, 19]  # step 29 is one seed's alone
     assert chart["series"][1]["y"][1] is None
     assert chart["series"][1]["low"][1] is None
