@@ -47,3 +47,15 @@ def test_a_run_says_what_it_is(make: Make) -> None:
 
 def test_times_are_for_people() -> None:
     assert [duration(seconds) for seconds in (0, 59.6, 3600, 90061)] == ["0 s", "1 min", "1 h", "1 d 1 h"]
+
+
+def test_what_trackers_keep_in_the_folder_can_be_shown_and_sent(make: Make) -> None:
+    folder = make("run", 0.5)
+    assert not {"TensorBoard", "wandb, kept offline"} & facts(read_run(folder)).keys()
+    for name in ("tensorboard", "teacher/wandb/offline-run-1", "student/wandb/offline-run-2"):
+        (folder / name).mkdir(parents=True)
+    told = facts(read_run(folder))
+    assert told["TensorBoard"] == f"tensorboard --logdir {folder}/tensorboard"
+    assert told["wandb, kept offline"] == (
+        f"wandb sync {folder}/student/wandb/offline-run-2 {folder}/teacher/wandb/offline-run-1"
+    )

@@ -53,16 +53,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, default=Path("report.html"), metavar="OUT", help="the page to write (default: report.html)"
     )
-    parser.add_argument("--table", action="store_true", help="print the comparison alone, and write no page")
+    parser.add_argument("--table", action="store_true", help="print the comparison only, and write no page")
     parser.add_argument(
-        "--figure", default=None, metavar="NAME", help="f1, iou, night/f1, ...; default: f1, or accuracy"
+        "--figure",
+        default=None,
+        metavar="NAME",
+        help="what to compare: f1, iou, night/f1, ...; default: f1, or accuracy",
     )
     parser.add_argument(
-        "--baseline", metavar="ARM", help="the arm to compare with, by a part of its name; default: the first"
+        "--baseline", metavar="ARM", help="the arm to compare with: a part of its name; default: the first arm"
     )
     parser.add_argument("--csv", type=Path, metavar="OUT", help="write the table as CSV")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures as JSON")
-    parser.add_argument("--overwrite", action="store_true", help="write even over files of other origin")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that lgad-report did not write")
     return parser
 
 
@@ -139,7 +142,7 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 def row(result: ArmResult) -> dict[str, Any]:
-    """A line of the CSV; empty where there is nothing to say."""
+    """A line of the CSV; unknown values are empty."""
     summary, difference = result.summary, result.difference
     values = [result.arm.name, 0 if summary is None else summary.seeds, len(result.arm.others)]
     values += [""] * 4 if summary is None else [summary.mean, summary.deviation, summary.low, summary.high]

@@ -1,4 +1,4 @@
-"""One run, one log: what a resumed run logs follows what was logged before."""
+"""The log of a run. A resumed run appends to the log that is there."""
 
 import csv
 from pathlib import Path
@@ -14,7 +14,7 @@ LOG = Path("version_0", "metrics.csv")
 
 
 class RunCSVLogger(CSVLogger):
-    """Lightning's `CSVLogger`, but that it goes on with the file that is there; `rewind` cuts off what is repeated.
+    """Lightning's `CSVLogger`, but it appends to the file that is there. `rewind` removes what will be logged again.
 
     Args:
         save_dir: The run's folder.
@@ -45,10 +45,10 @@ class _ContinuedWriter(ExperimentWriter):
 
 
 def rewind(log: Path, step: int) -> None:
-    """Cuts off a log what a training that goes on at a step will log again.
+    """Removes the lines that a resumed training will log again.
 
     Args:
-        log: The file; it may be missing, or cut off in the midst of a line.
+        log: The file; it may be missing, or cut off in the middle of a line.
         step: The number of optimiser steps that the training has taken.
     """
     if not log.is_file():

@@ -14,7 +14,7 @@ def tested(data: LaneDataModule) -> Tested | str:
         data: What a run was trained on.
 
     Returns:
-        Why they cannot be used, if they cannot.
+        The reason, if they cannot be used.
     """
     try:
         source = data.open("test")

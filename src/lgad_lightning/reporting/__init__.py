@@ -1,1 +1,1 @@
-"""What runs of `lgad-fit` have left, read and compared. Knows nothing of torch."""
+"""Reads and compares the folders of runs of `lgad-fit`, and shows them on a page. Does not import torch."""

@@ -1,4 +1,4 @@
-"""What a run says of itself: what was trained on what, how long, and by which command."""
+"""Facts about a run: what was trained on what, how long, and by which command."""
 
 import re
 import shlex
@@ -120,8 +120,19 @@ def facts(run: Run) -> dict[str, str]:
         "test": _test_speed(run, told),
         "last written": told.ended.strftime("%Y-%m-%d %H:%M") if told.ended else None,
         "folder": str(run.folder),
+        **_of_trackers(run.folder),
     }
     return {name: str(value) for name, value in known.items() if value not in (None, "")}
+
+
+def _of_trackers(folder: Path) -> dict[str, str]:
+    """The commands that show, or upload, what trackers have kept in a run's folder."""
+    commands = {}
+    if (folder / "tensorboard").is_dir():
+        commands["TensorBoard"] = shlex.join(["tensorboard", "--logdir", str(folder / "tensorboard")])
+    if offline := sorted(folder.glob("*/wandb/offline-run-*")):
+        commands["wandb, kept offline"] = shlex.join(["wandb", "sync", *map(str, offline)])
+    return commands
 
 
 def duration(seconds: float) -> str:

@@ -118,7 +118,7 @@ def read_curves(log: Path) -> dict[str, Curve]:
     """What a training has logged.
 
     Args:
-        log: Lightning's `metrics.csv`; it may be missing, or cut off in the midst of a line.
+        log: Lightning's `metrics.csv`; it may be missing, or cut off in the middle of a line.
 
     Returns:
         A curve for each figure.

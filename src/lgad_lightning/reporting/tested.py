@@ -69,7 +69,7 @@ def read_tested(path: Path) -> Tested | str:
         path: The file.
 
     Returns:
-        Why there is nothing, if there is nothing.
+        The reason, if it cannot be read.
     """
     if not path.is_file():
         return f"there is no {path}, in which lgad-fit keeps the test frames at its end."
