@@ -1,9 +1,10 @@
 """What opening a data set of the official length costs, for every layout.
 
-Writes lists, labels and (empty) images in the numbers of the official releases, opens the data module in a process of
-its own, forks workers that go through every name twice, as the epochs of a training do, and prints the seconds to open,
-the memory that opening took, and the memory that each worker has for itself; for CULane also with the names in an
-ordinary Python list. Linux only; the layouts that have a file for each image write 100,000s of them.
+Writes lists, labels and (empty) images in the numbers of the official releases. Opens the data module in a new process,
+and forks workers that read every name twice, as the epochs of a training do. Prints the seconds to open (by the clock,
+and of the processor: they differ where others use the machine too), the memory that opening took, and the memory that
+each worker has for itself. For CULane it also measures the names in an ordinary Python list. Linux only. The layouts
+that have a file for each image write 100,000s of files.
 
     python benchmarks/list_memory.py
     python benchmarks/list_memory.py --layout culane folder
@@ -31,11 +32,15 @@ COUNTS = {
     "tusimple": (3_268, 358, 2_782),
     "folder": (88_880, 9_675, 34_680),
     "folder, JSON lines": (88_880, 9_675, 34_680),
+    "folder, COCO": (88_880, 9_675, 34_680),
+    "folder, CVAT": (88_880, 9_675, 34_680),
     "curvelanes": (100_000, 20_000),
     "llamas": (58_269, 20_844),
     "openlane": (157_807, 39_981),
     "bdd100k": (70_000, 10_000),
+    "bdd100k, polygons": (70_000, 10_000),
 }
+SETTINGS = {"bdd100k, polygons": {"labels": "polygons"}}
 
 
 def touch(paths: Iterator[Path]) -> None:
@@ -84,6 +89,28 @@ def json_lines(root: Path, counts: Sequence[int]) -> None:
         (root / f"{split}.jsonl").write_text("\n".join(map(json.dumps, records)))
 
 
+def coco(root: Path, counts: Sequence[int]) -> None:
+    lane = [value for x in range(40) for value in (600.12 + 3.3 * x, 710 - 10 * x)]
+    for split, count in zip(SPLITS, counts, strict=True):
+        names = (f"clip_{n // 200:04d}/{n:05d}.jpg" for n in range(count))
+        images = [{"id": n, "file_name": name, "height": 720, "width": 1280} for n, name in enumerate(names)]
+        lanes = [{"id": n, "image_id": n // 4, "category_id": 1, "segmentation": [lane]} for n in range(4 * count)]
+        record = {"images": images, "annotations": lanes, "categories": [{"id": 1, "name": "lane"}]}
+        (root / f"{split}.json").write_text(json.dumps(record))
+
+
+def cvat(root: Path, counts: Sequence[int]) -> None:
+    points = ";".join(f"{600.12 + 3.3 * x:.2f},{710 - 10 * x}" for x in range(40))
+    lanes = f'    <polyline label="lane" occluded="0" points="{points}" z_order="0">\n    </polyline>\n' * 4
+    for split, count in zip(SPLITS, counts, strict=True):
+        names = (f"clip_{n // 200:04d}/{n:05d}.jpg" for n in range(count))
+        images = (
+            f'  <image id="{n}" name="{name}" width="1280" height="720">\n{lanes}  </image>\n'
+            for n, name in enumerate(names)
+        )
+        (root / f"{split}.xml").write_text(f"<annotations>\n{''.join(images)}</annotations>\n")
+
+
 def curvelanes(root: Path, counts: Sequence[int]) -> None:
     for part, count in zip(("train", "valid"), counts, strict=True):
         touch(root / part / "images" / f"{n:032x}.jpg" for n in range(count))
@@ -108,15 +135,30 @@ def bdd100k(root: Path, counts: Sequence[int]) -> None:
         touch(root / "labels/lane/masks" / part / f"{n:08x}-{n:08x}.png" for n in range(count))
 
 
+def bdd100k_polygons(root: Path, counts: Sequence[int]) -> None:
+    shape = {"vertices": [[300.12 + 20.3 * n, 719.12 - 40 * n] for n in range(6)], "types": "LCCCLL", "closed": False}
+    attributes = {"laneDirection": "parallel", "laneStyle": "solid", "laneTypes": "single white"}
+    labels = [{"category": "single white", "attributes": attributes, "poly2d": [shape]}] * 8
+    (root / "labels/lane/polygons").mkdir(parents=True)
+    for part, count in zip(("train", "val"), counts, strict=True):
+        names = [f"{n:08x}-{n:08x}.jpg" for n in range(count)]
+        touch(root / "images/100k" / part / name for name in names)
+        record = [{"name": name, "labels": labels} for name in names]
+        (root / f"labels/lane/polygons/lane_{part}.json").write_text(json.dumps(record))
+
+
 WRITERS: dict[str, Callable[[Path, Sequence[int]], None]] = {
     "culane": culane,
     "tusimple": tusimple,
     "folder": folder,
     "folder, JSON lines": json_lines,
+    "folder, COCO": coco,
+    "folder, CVAT": cvat,
     "curvelanes": curvelanes,
     "llamas": llamas,
     "openlane": openlane,
     "bdd100k": bdd100k,
+    "bdd100k, polygons": bdd100k_polygons,
 }
 
 
@@ -136,17 +178,18 @@ def go_through(names: Sequence[Sequence[str]], results: Any) -> None:
     results.put(private_mb() - before)
 
 
-def measure(root: Path, workers: int, plain: bool, results: Any) -> None:
+def measure(root: Path, settings: dict[str, Any], workers: int, plain: bool, results: Any) -> None:
     """Opens the lists in this process, and forks the workers from it."""
-    open_data(root)  # what it imports counts for nothing
+    open_data(root, **settings)  # what it imports counts for nothing
     gc.collect()
-    start, before = time.perf_counter(), private_mb()
-    module = open_data(root)
+    start, processor, before = time.perf_counter(), time.process_time(), private_mb()
+    module = open_data(root, **settings)
     sources = [module.open(split) for split in SPLITS]
     names: list[Sequence[str]] = [source.names for source in sources]
     if plain:
         names = [list(part) for part in names]
-    seconds, opened = time.perf_counter() - start, private_mb() - before
+    seconds, used = time.perf_counter() - start, time.process_time() - processor
+    opened = private_mb() - before
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     processes = [context.Process(target=go_through, args=(names, queue)) for _ in range(workers)]
@@ -155,7 +198,12 @@ def measure(root: Path, workers: int, plain: bool, results: Any) -> None:
     own = sorted(queue.get() for _ in processes)
     for process in processes:
         process.join()
-    found = {"seconds to open": seconds, "MB to open": opened, "MB of a worker": own[len(own) // 2]}
+    found = {
+        "seconds to open": seconds,
+        "of processor": used,
+        "MB to open": opened,
+        "MB of a worker": own[len(own) // 2],
+    }
     results.put(found | {"MB with all workers": opened + sum(own)})
 
 
@@ -174,7 +222,8 @@ def main() -> None:
             WRITERS[layout](Path(place), counts)
             for name, plain in ((layout, False), ("culane, Python lists of strings", True))[: 1 + (layout == "culane")]:
                 results = context.Queue()
-                process = context.Process(target=measure, args=(Path(place), arguments.workers, plain, results))
+                given = (Path(place), SETTINGS.get(layout, {}), arguments.workers, plain, results)
+                process = context.Process(target=measure, args=given)
                 process.start()
                 figures[name] = {"images": sum(counts)} | results.get()
                 process.join()

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lgad_lightning.annotations.bdd100k import read_bdd100k
+from lgad_lightning.annotations.bdd100k import BDD100KRecords
 from lgad_lightning.annotations.curvelanes import read_curvelanes
 from lgad_lightning.annotations.labelme import read_labelme
 from lgad_lightning.annotations.llamas import read_llamas
 from lgad_lightning.annotations.openlane import read_openlane
-from lgad_lightning.annotations.records import open_records
+from lgad_lightning.annotations.records import Records, open_records
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import read_lines
 
@@ -53,14 +53,17 @@ FORMATS: dict[str, tuple[str, str, str, Read]] = {
     ),
     "bdd100k": (
         "a.json", '[{"name": "a.jpg", "labels": [{"category": "single white", "poly2d": [{"vertices": %s}]}]}]', POINTS,
-        lambda path: [lane for record in read_bdd100k(path).values() for lane in record.lanes],
+        lambda path: lanes_in(BDD100KRecords(path)),
     ),
     "lines": ("a.lines.txt", "%s\n", "10 59 12.5 20", lambda path: [lane.points.tolist() for lane in read_lines(path)]),
 }  # fmt: skip
 
 
 def lanes_of(path: Path) -> list[Any]:
-    records = open_records(path)
+    return lanes_in(open_records(path))
+
+
+def lanes_in(records: Records) -> list[Any]:
     return [lane for index in range(len(records.names)) for lane in records.record(index).lanes]
 
 

@@ -21,7 +21,7 @@ def test_masks_of_coco_are_no_polygons(segmentation: object, message: str, tmp_p
     content = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [annotation]}
     (tmp_path / "a.json").write_text(json.dumps(content))
     with pytest.raises(LgadError, match=message):
-        open_records(tmp_path / "a.json")
+        open_records(tmp_path / "a.json").record(0)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

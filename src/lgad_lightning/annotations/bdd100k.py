@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lgad_lightning.annotations.json_files import read_json
+from lgad_lightning.annotations.json_objects import JsonObjects, objects
 from lgad_lightning.annotations.polylines import ImageLanes, Polyline, polyline
 from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes.compact_strings import Strings
+from lgad_lightning.lanes.lists import check_image_name
 
 CATEGORIES = (
     "crosswalk",
@@ -44,36 +46,63 @@ def lane_pixels(mask: NDArray[np.uint8], categories: Collection[str] = LANES) ->
     return table[mask]
 
 
-def read_bdd100k(path: Path, categories: Collection[str] = LANES) -> dict[str, ImageLanes]:
-    """The markings along the road of every image by its name; each of its two outlines is a polyline.
+class BDD100KRecords:
+    """The markings along the road of every image; each of a marking's two outlines is a polyline.
+
+    An image is read when it is asked for.
 
     Args:
         path: `lane_train.json` or `lane_val.json`.
         categories: Names from `CATEGORIES`.
 
+    Attributes:
+        names: The images.
+
     Raises:
         LgadError: If it is no such file; names image and label.
     """
-    record = read_json(path)
-    if not isinstance(record, list):
-        raise LgadError(f"{path}: no labels of BDD100K: expected a list of images.")
-    found: dict[str, ImageLanes] = {}
-    for number, image in enumerate(record, start=1):
-        name = image.get("name") if isinstance(image, dict) else None
-        labels = image.get("labels") or [] if isinstance(image, dict) else None
-        if not isinstance(name, str) or not name or name in found or not isinstance(labels, list):
-            raise LgadError(f"{path}: image {number} has no 'labels', or no 'name' of its own.")
+
+    def __init__(self, path: Path, categories: Collection[str] = LANES) -> None:
+        self.path, self.categories = path, categories
+        self._objects = JsonObjects(path)
+        numbers = objects(self._objects.outline)
+        if numbers is None:
+            raise LgadError(f"{path}: no labels of BDD100K: expected a list of images.")
+        self._images = numbers
+        names: dict[str, None] = {}
+        for index, name in enumerate(self._objects.column("name", numbers, "image")):
+            where = f"{path}: image {index + 1}"
+            if not isinstance(name, str) or not name or name in names:
+                raise LgadError(f"{where} has no 'name' of its own.")
+            check_image_name(name, where)
+            names[name] = None
+        self.names = Strings(names)
+
+    def record(self, index: int) -> ImageLanes:
+        """An image and its markings.
+
+        Args:
+            index: Number of the image, from 0.
+
+        Raises:
+            LgadError: If it is garbled, or has changed since the file was opened; names image and label.
+        """
+        where = f"{self.path}: image {index + 1}"
+        image = self._objects.value(int(self._images[index]), where)
+        if image.get("name") != self.names[index]:
+            raise LgadError(f"{where} has no 'name', or another one than when the file was opened.")
+        labels = image.get("labels") or []
+        if not isinstance(labels, list):
+            raise LgadError(f"{where} has no list of 'labels'.")
         lanes: list[Polyline] = []
         for place, label in enumerate(labels, start=1):
-            where = f"{path}: image {number}, label {place}"
             if not isinstance(label, dict) or not isinstance(label.get("poly2d") or [], list):
-                raise LgadError(f"{where} has no 'poly2d'.")
+                raise LgadError(f"{where}, label {place} has no 'poly2d'.")
             attributes = label.get("attributes")
             direction = attributes.get("laneDirection") if isinstance(attributes, dict) else None
-            if str(label.get("category")) in categories and direction != "vertical":
-                lanes += [_line(part, where) for part in label.get("poly2d") or []]
-        found[name] = ImageLanes(name, lanes)
-    return found
+            if str(label.get("category")) in self.categories and direction != "vertical":
+                lanes += [_line(part, f"{where}, label {place}") for part in label.get("poly2d") or []]
+        return ImageLanes(self.names[index], lanes)
 
 
 def _line(part: Any, where: str) -> Polyline:

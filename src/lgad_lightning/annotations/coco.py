@@ -1,9 +1,13 @@
 """COCO's JSON: one file for many images, `{"images", "annotations", "categories"}`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.annotations.json_objects import JsonObjects, objects
 from lgad_lightning.annotations.polylines import (
     ImageLanes,
     Polyline,
@@ -15,38 +19,106 @@ from lgad_lightning.annotations.polylines import (
     wanted,
 )
 from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes.compact_strings import Strings
+from lgad_lightning.lanes.lists import check_image_name
 
 
-def coco_lanes(record: Any, path: Path, categories: Collection[str] | None = None) -> list[ImageLanes]:
-    """The lanes of every image: its `segmentation`s, open lines as they are and of polygons the middle.
+class CocoRecords:
+    """A file of COCO; an image and its annotations are read when they are asked for.
+
+    The lanes of an image are its `segmentation`s: open lines as they are, and of polygons the middle.
 
     Args:
-        record: The value of the file.
-        path: The file, for error messages.
+        path: The file.
         categories: The names of the categories that are lanes; None for all.
+
+    Attributes:
+        names: The images.
 
     Raises:
         LgadError: If it is no file of COCO; names image or annotation.
     """
-    images, names = _list(record, "images", path), {}
-    for entry in record.get("categories") or []:
-        if isinstance(entry, dict) and isinstance(entry.get("id"), int):
-            names[entry["id"]] = entry.get("name")
-    found: dict[int, ImageLanes] = {}
-    for number, image in enumerate(images, start=1):
-        key, name = image.get("id"), image.get("file_name")
-        if type(key) is not int or not isinstance(name, str) or not name or key in found:
-            raise LgadError(f"{path}: image {number} has no 'file_name', or no 'id' of its own.")
-        found[key] = ImageLanes(name, [], size=stated_size(image.get("height"), image.get("width")))
-    for number, annotation in enumerate(_list(record, "annotations", path), start=1):
-        where = f"{path}: annotation {number}"
-        key, category = annotation.get("image_id"), annotation.get("category_id")
-        if type(key) is not int or key not in found:
-            raise LgadError(f"{where} is of an image {str(key)[:40]!r} that is not listed.")
-        if wanted(names.get(category if isinstance(category, int) else None, category), categories):
-            found[key].lanes.extend(_lines(annotation.get("segmentation"), where))
-            check_number(found[key].lanes, f"{path}: image {found[key].image}")
-    return list(found.values())
+
+    def __init__(self, path: Path, categories: Collection[str] | None = None) -> None:
+        self.path, self.categories = path, categories
+        self._objects = JsonObjects(path)
+        self._images, self._annotations = self._list("images"), self._list("annotations")
+        self._categories = self._names_of_categories()
+        names: list[str] = []
+        images: dict[int, int] = {}
+        columns = (self._objects.column(key, self._images, "image") for key in ("file_name", "id"))
+        for index, (name, key) in enumerate(zip(*columns, strict=True)):
+            _check_image(name, key, f"{path}: image {index + 1}")
+            if images.setdefault(key, index) != index:
+                raise LgadError(f"{path}: image {index + 1} has no 'id' of its own.")
+            names.append(name)
+        self.names = Strings(names)
+        of_image = np.array(self._indices(images), np.int32)
+        self._order = np.argsort(of_image, kind="stable").astype(np.int32)
+        self._bounds = np.searchsorted(of_image[self._order], np.arange(len(names) + 1)).astype(np.int32)
+
+    def record(self, index: int) -> ImageLanes:
+        """An image and its lanes.
+
+        Args:
+            index: Number of the image, from 0.
+
+        Raises:
+            LgadError: If it is garbled, or has changed since the file was opened; names image or annotation.
+        """
+        where = f"{self.path}: image {index + 1}"
+        image = self._objects.value(int(self._images[index]), where)
+        name, key = image.get("file_name"), image.get("id")
+        _check_image(name, key, where)
+        if name != self.names[index]:
+            raise LgadError(f"{where} has another name than when the file was opened.")
+        lanes: list[Polyline] = []
+        for number in self._order[self._bounds[index] : self._bounds[index + 1]].tolist():
+            where = f"{self.path}: annotation {number + 1}"
+            annotation = self._objects.value(int(self._annotations[number]), where)
+            if annotation.get("image_id") != key:
+                raise LgadError(f"{where} has no 'image_id', or another one than when the file was opened.")
+            category = annotation.get("category_id")
+            if wanted(self._categories.get(category if isinstance(category, int) else None, category), self.categories):
+                lanes += _lines(annotation.get("segmentation"), where)
+                check_number(lanes, f"{self.path}: image {name}")
+        return ImageLanes(self.names[index], lanes, size=stated_size(image.get("height"), image.get("width")))
+
+    def _list(self, key: str) -> NDArray[np.int64]:
+        outline = self._objects.outline
+        found = objects(outline.get(key)) if isinstance(outline, dict) else None
+        if found is None:
+            raise LgadError(f"{self.path}: no file of COCO: expected {key!r}, a list of objects.")
+        return found
+
+    def _names_of_categories(self) -> dict[Any, Any]:
+        names = {}
+        numbers = objects(self._objects.outline.get("categories"))
+        for number in [] if numbers is None else numbers.tolist():
+            category = self._objects.value(number, f"{self.path}: a category")
+            if isinstance(category.get("id"), int):
+                names[category["id"]] = category.get("name")
+        return names
+
+    def _indices(self, images: Mapping[int, int]) -> list[int]:
+        """The index of the image of each annotation.
+
+        Args:
+            images: Index of each image by its id.
+        """
+        found: list[int] = []
+        for key in self._objects.column("image_id", self._annotations, "annotation"):
+            if type(key) is not int or key not in images:
+                where = f"{self.path}: annotation {len(found) + 1}"
+                raise LgadError(f"{where} is of an image {str(key)[:40]!r} that is not listed.")
+            found.append(images[key])
+        return found
+
+
+def _check_image(name: Any, key: Any, where: str) -> None:
+    if type(key) is not int or not isinstance(name, str) or not name:
+        raise LgadError(f"{where} has no 'file_name', or no 'id' of its own.")
+    check_image_name(name, where)
 
 
 def _lines(segmentation: Any, where: str) -> list[Polyline]:
@@ -57,10 +129,3 @@ def _lines(segmentation: Any, where: str) -> list[Polyline]:
     check_number(segmentation, where)
     parts = [flat_polyline(part, where) for part in segmentation]
     return [points if is_open(points) else middle_of_polygon(points, where) for points in parts]
-
-
-def _list(record: Any, key: str, path: Path) -> list[dict[str, Any]]:
-    entries = record.get(key) if isinstance(record, dict) else None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise LgadError(f"{path}: no file of COCO: expected {key!r}, a list of objects.")
-    return entries

@@ -1,10 +1,16 @@
 """CVAT's XML "for images": one file for many images, each with `<polyline points="x,y;x,y">` and `<polygon ...>`."""
 
+import re
+from array import array
 from collections.abc import Collection
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from xml.etree import ElementTree
 
-from lgad_lightning.annotations.json_files import read_text
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.annotations.json_files import check_length, read_part
 from lgad_lightning.annotations.polylines import (
     ImageLanes,
     Polyline,
@@ -15,42 +21,129 @@ from lgad_lightning.annotations.polylines import (
     wanted,
 )
 from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes.compact_strings import Strings
+from lgad_lightning.lanes.lists import check_image_name
+
+_LARGEST_OUTLINE = 1 << 26  # bytes of a file that lie outside its images
+_STOP = re.compile(rb"<(image(?=[\s/>])|/image\s*+>|!--|!\[CDATA\[|\?|!)")
+_SKIPPED = {b"!--": b"-->", b"![CDATA[": b"]]>", b"?": b"?>"}
+_TAG = re.compile(rb"""<image((?:\s++[^\s=<>"'/]++\s*+=\s*+(?:"[^"<]*+"|'[^'<]*+'))*+)\s*+(/?)>""")
+_ATTRIBUTE = re.compile(rb"""([^\s=]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 
-def read_cvat(path: Path, categories: Collection[str] | None = None) -> list[ImageLanes]:
-    """The lanes of every image: its polylines, and the middles of its polygons.
+class CvatRecords:
+    """A file of CVAT; an image is read when it is asked for.
+
+    The lanes of an image are its polylines, and the middles of its polygons.
 
     Args:
-        path: The file.
+        path: The file, in UTF-8.
         categories: The labels that are lanes; None for all.
+
+    Attributes:
+        names: The images.
 
     Raises:
         LgadError: If it is no file of CVAT; names image and shape.
     """
-    text = read_text(path)
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:  # which can make gigabytes of a line
-        raise LgadError(f"{path}: declares a document type, which CVAT's files do not.")
-    try:
-        tree = ElementTree.fromstring(text.lstrip())
-    except (ElementTree.ParseError, ValueError) as error:
-        raise LgadError(f"{path}: no XML: {error}.") from error
+
+    def __init__(self, path: Path, categories: Collection[str] | None = None) -> None:
+        self.path, self.categories = path, categories
+        if not check_length(path):
+            raise LgadError(f"{path}: no XML: the file is empty.")
+        try:
+            with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+                self.names, self._starts, self._ends = _find_images(content, path)
+        except OSError as error:
+            raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path.") from error
+
+    def record(self, index: int) -> ImageLanes:
+        """An image and its lanes.
+
+        Args:
+            index: Number of the image, from 0.
+
+        Raises:
+            LgadError: If it is garbled, or has changed since the file was opened; names image and shape.
+        """
+        where = f"{self.path}: image {index + 1}"
+        image = _element(read_part(self.path, int(self._starts[index]), int(self._ends[index])), where)
+        if image.get("name") != self.names[index]:
+            raise LgadError(f"{where} has another name than when the file was opened.")
+        shapes = enumerate((shape for shape in image if shape.tag in ("polyline", "polygon")), start=1)
+        chosen = [(number, shape) for number, shape in shapes if wanted(shape.get("label"), self.categories)]
+        check_number(chosen, where)
+        lanes = []
+        for number, shape in chosen:
+            points = _points(shape.get("points", ""), f"{where}, shape {number}")
+            lanes.append(points if shape.tag == "polyline" else middle_of_polygon(points, f"{where}, shape {number}"))
+        size = stated_size(_whole(image.get("height")), _whole(image.get("width")))
+        return ImageLanes(self.names[index], lanes, size=size)
+
+
+def _find_images(content: mmap, path: Path) -> tuple[Strings, NDArray[np.int64], NDArray[np.int64]]:
+    """The names of the images, and where their elements begin and end.
+
+    In XML, `<` begins a tag wherever it stands, but in comments and the like; these are skipped. What remains of the
+    file without its images must be XML.
+    """
+    names: list[str] = []
+    starts, ends = array("q"), array("q")
+    outline = bytearray()
+    place = 0
+    while stop := _STOP.search(content, place):
+        where = f"{path}: image {len(starts) + 1}"
+        inside, place = len(starts) > len(ends), stop.end()
+        if stop[1] == b"!":  # which can make gigabytes of a line
+            raise LgadError(f"{path}: declares a document type, which CVAT's files do not.")
+        if stop[1] in _SKIPPED:
+            place = content.find(_SKIPPED[stop[1]], place)
+            if place < 0:
+                raise LgadError(f"{path}: no XML: what begins at byte {stop.start()} has no end.")
+        elif stop[1] != b"image" and inside:
+            ends.append(place)
+        elif stop[1] == b"image":
+            if inside or (tag := _TAG.match(content, stop.start())) is None:
+                raise LgadError(f"{where}: no XML: its tag is garbled, or it lies in another image.")
+            between = content[ends[-1] if ends else 0 : stop.start()].strip()
+            if between or not starts:
+                outline += between + b"<image/>"
+            names.append(_name(tag, where))
+            starts.append(stop.start())
+            if tag[2]:
+                ends.append(tag.end())
+    if len(starts) > len(ends):
+        raise LgadError(f"{path}: no XML: image {len(starts)} has no end.")
+    outline += content[ends[-1] if ends else 0 :].strip()
+    if len(outline) > _LARGEST_OUTLINE:
+        raise LgadError(f"{path}: {len(outline) >> 20} MB of it lie outside of images: it holds no annotations.")
+    tree = _element(bytes(outline), f"{path}, outside of images")
     if tree.tag != "annotations" or tree.find("track") is not None:
         raise LgadError(f"{path}: no file of CVAT 'for images': expected <annotations> with <image>s.")
-    found = []
-    for number, image in enumerate(tree.iter("image"), start=1):
-        if not (name := image.get("name")):
-            raise LgadError(f"{path}: image {number} has no name.")
-        shapes = [shape for shape in image if shape.tag in ("polyline", "polygon")]
-        chosen = [pair for pair in enumerate(shapes, start=1) if wanted(pair[1].get("label"), categories)]
-        check_number(chosen, f"{path}: image {number}")
-        lanes = []
-        for place, shape in chosen:
-            where = f"{path}: image {number}, shape {place}"
-            points = _points(shape.get("points", ""), where)
-            lanes.append(points if shape.tag == "polyline" else middle_of_polygon(points, where))
-        size = stated_size(_whole(image.get("height")), _whole(image.get("width")))
-        found.append(ImageLanes(name, lanes, size=size))
-    return found
+    return Strings(names), np.array(starts, np.int64), np.array(ends, np.int64)
+
+
+def _name(tag: re.Match[bytes], where: str) -> str:
+    """The name of an image.
+
+    Args:
+        tag: The tag that begins it.
+        where: What it is, for error messages.
+    """
+    given = {key: double or single for key, double, single in _ATTRIBUTE.findall(tag[1])}.get(b"name", b"")
+    plain = given.isascii() and b"&" not in given
+    name = given.decode() if plain else _element(b"<image%s/>" % tag[1], where).get("name")
+    if not name:
+        raise LgadError(f"{where} has no name.")
+    check_image_name(name, where)
+    return name
+
+
+def _element(text: bytes, where: str) -> ElementTree.Element:
+    try:
+        return ElementTree.fromstring(text, ElementTree.XMLParser(encoding="utf-8"))
+    except (ElementTree.ParseError, ValueError) as error:
+        raise LgadError(f"{where}: no XML: {error}.") from error
 
 
 def _points(text: str, where: str) -> Polyline:

@@ -1,3 +1,5 @@
+"""Reading files of annotations, whole or in part."""
+
 import json
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,50 @@ def read_text(path: Path) -> str:
     Raises:
         LgadError: If there is none, it is none, or larger than annotations are.
     """
+    check_length(path)
     try:
-        if path.stat().st_size > _LARGEST:
-            raise LgadError(f"{path}: more than {_LARGEST >> 20} MB, which no annotations have.")
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path.") from error
     except UnicodeDecodeError as error:
         raise LgadError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}).") from error
+
+
+def check_length(path: Path) -> int:
+    """The length of a file in bytes.
+
+    Args:
+        path: The file.
+
+    Raises:
+        LgadError: If there is no such file, or it is larger than annotations are.
+    """
+    try:
+        length = path.stat().st_size
+        if length > _LARGEST:
+            raise LgadError(f"{path}: more than {_LARGEST >> 20} MB, which no annotations have.")
+        return length
+    except OSError as error:
+        raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path.") from error
+
+
+def read_part(path: Path, start: int, end: int) -> bytes:
+    """Some bytes of a file.
+
+    Args:
+        path: The file.
+        start: Number of the first byte.
+        end: Number of the byte behind the last one.
+
+    Raises:
+        LgadError: If the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+    except OSError as error:
+        raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path.") from error
 
 
 def read_json(path: Path) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lgad_lightning.annotations.json_files import read_part
 from lgad_lightning.annotations.polylines import ImageLanes, polyline
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.compact_strings import Strings
@@ -63,12 +64,7 @@ class JsonLines:
             LgadError: If it is garbled, or has changed since the file was opened; names file and line.
         """
         start, end = self._starts[index : index + 2].tolist()
-        try:
-            with self.path.open("rb") as file:
-                file.seek(start)
-                found = self._parse(file.read(end - start), index + 1)
-        except OSError as error:
-            raise LgadError(f"{self.path}: cannot read the file ({error.strerror}); check the path") from error
+        found = self._parse(read_part(self.path, start, end), index + 1)
         if found.image != self.names[index]:
             raise LgadError(f"{self.path}:{index + 1}: names another image than when the file was opened.")
         return found

@@ -1,16 +1,15 @@
 """Files that hold the lanes of many images: JSON lines (our own and TuSimple's), COCO, CVAT."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
+from typing import Protocol
 
-from lgad_lightning.annotations.coco import coco_lanes
-from lgad_lightning.annotations.cvat import read_cvat
-from lgad_lightning.annotations.json_files import read_json
+from lgad_lightning.annotations.coco import CocoRecords
+from lgad_lightning.annotations.cvat import CvatRecords
 from lgad_lightning.annotations.json_lines import JsonLines
 from lgad_lightning.annotations.polylines import ImageLanes
 from lgad_lightning.lanes.compact_strings import Strings
-from lgad_lightning.lanes.lists import check_image_name
 
 RECORDS = (".jsonl", ".json", ".xml")
 """The endings of such files."""
@@ -18,32 +17,26 @@ RECORDS = (".jsonl", ".json", ".xml")
 _HEAD = 1 << 16  # characters in which a file shows what it is
 
 
-class KeptRecords:
-    """What was read of a file as a whole, kept as text.
+class Records(Protocol):
+    """A file that names images. Opening it looks for their names alone.
 
-    Args:
+    Attributes:
         path: The file.
-        records: The images and their lanes; gone through once.
+        names: The images.
     """
 
-    def __init__(self, path: Path, records: Iterable[ImageLanes]) -> None:
-        self.path = path
-        texts: list[str] = []
-        names: list[str] = []
-        for number, (image, *lanes) in enumerate(records, start=1):
-            check_image_name(image, f"{path}: image {number}")
-            texts.append(json.dumps(lanes, separators=(",", ":")))
-            names.append(image)
-        self.names, self._texts = Strings(names), Strings(texts)
+    path: Path
+    names: Strings
 
     def record(self, index: int) -> ImageLanes:
-        """An image and its lanes."""
-        lanes, slots, size = json.loads(self._texts[index])
-        return ImageLanes(self.names[index], lanes, slots, size and tuple(size))
+        """Reads an image and its lanes.
 
+        Args:
+            index: Number of the image, from 0.
 
-Records = JsonLines | KeptRecords
-"""A file that names images (`path`, `names`), and what it holds of each (`record`)."""
+        Raises:
+            LgadError: If it is garbled, or has changed since the file was opened; names file and place.
+        """
 
 
 def open_records(path: Path, num_slots: int | None = None, categories: Collection[str] | None = None) -> Records:
@@ -58,9 +51,9 @@ def open_records(path: Path, num_slots: int | None = None, categories: Collectio
         LgadError: If it is none of these; names line, image or annotation.
     """
     if path.suffix.lower() == ".xml":
-        return KeptRecords(path, read_cvat(path, categories))
+        return CvatRecords(path, categories)
     if is_coco(path):
-        return KeptRecords(path, coco_lanes(read_json(path), path, categories))
+        return CocoRecords(path, categories)
     return JsonLines(path, num_slots)
 
 

@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lgad_lightning.annotations.bdd100k import CATEGORIES, LANES, lane_pixels, read_bdd100k
+from lgad_lightning.annotations.bdd100k import CATEGORIES, LANES, BDD100KRecords, lane_pixels
 from lgad_lightning.annotations.outlines import middle_lines
 from lgad_lightning.annotations.polylines import to_lanes
-from lgad_lightning.annotations.records import KeptRecords
 from lgad_lightning.data.annotated import RecordsSource
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.official import OfficialCounts
@@ -150,12 +149,13 @@ class BDD100KDataModule(LaneDataModule):
             check_image_name(name, images)
         if self.labels == "masks":
             return BDD100KSource(self.root, names, labels, self.categories)
-        found = read_bdd100k(labels, self.categories)
-        bare = [name for name in names if PurePosixPath(name).name not in found]
-        if bare:
-            raise LgadError(f"{labels} has no labels for {bare[0]} and {len(bare) - 1} more images.")
-        records = KeptRecords(labels, (found[PurePosixPath(name).name] for name in names))
+        records = BDD100KRecords(labels, self.categories)
+        found = {name: index for index, name in enumerate(records.names)}
+        chosen = [found.get(PurePosixPath(name).name, -1) for name in names]
+        if -1 in chosen:
+            first, count = names[chosen.index(-1)], chosen.count(-1)
+            raise LgadError(f"{labels} has no labels for {first} and {count - 1} more images.")
         kind = BDD100KCentres if self.labels == "centres" else RecordsSource
-        source = kind(self.root, [records], 1, names=Strings(names))
+        source = kind(self.root, [records], 1, chosen=chosen, names=Strings(names))
         source.stroke = self.stroke if split == "train" else self.test_stroke
         return source

@@ -1,0 +1,130 @@
+"""Where the objects of a large JSON file begin and end: by its braces, which are counted block by block."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lgad_lightning.errors import LgadError
+
+MARK = b"\xef\xbb\xbf"
+"""Of byte order, that some editors write at the front."""
+
+_BLOCK = 1 << 20  # bytes that are looked at together
+_LARGEST_OUTLINE = 1 << 26  # bytes of a file that lie outside its objects
+_QUOTE, _BACKSLASH, _OPEN, _CLOSE = b'"\\{}'
+
+
+class FoundObjects(NamedTuple):
+    """The objects of a JSON file, and what remains of it without them.
+
+    Attributes:
+        starts: The first byte of each.
+        ends: The byte behind the last one of each.
+        heads: The numbers of those that begin a run: objects with nothing but commas between.
+        outline: The file with `{}` in place of each run.
+    """
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    heads: NDArray[np.int64]
+    outline: bytes
+
+
+def find_objects(path: Path) -> FoundObjects:
+    """Where the objects lie in the list that a file is, or in the values of the object that it is.
+
+    Args:
+        path: The file.
+
+    Raises:
+        LgadError: If one of them has no end, or the file holds little but other values.
+        OSError: If the file cannot be read.
+    """
+    starts, ends, heads, outline = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.bool_)], [b""]
+    base = length = 0
+    braces: _Braces | None = None
+    with path.open("rb") as file:
+        while (data := np.fromfile(file, np.uint8, _BLOCK)).size:
+            content = data.tobytes()
+            if braces is None:
+                braces = _Braces(1 if content.removeprefix(MARK).lstrip()[:1] == b"[" else 2)
+            first = [] if braces.within else [0]
+            begin, end = braces.objects(data)
+            last = [] if braces.within else [data.size]
+            lefts, rights = np.append(first, end).astype(np.int64), np.append(begin, last).astype(np.int64)
+            kept = ~_only_commas(data, lefts, rights)
+            kept[begin.size :] = True  # what goes on in the next block
+            gaps = zip(lefts[kept].tolist(), rights[kept].tolist(), strict=True)
+            outline.append(b"{}".join(content[left:right] for left, right in gaps))
+            if braces.within and begin.size:
+                outline.append(b"{}")
+            if (length := length + len(outline[-1])) > _LARGEST_OUTLINE:
+                raise LgadError(f"{path}: {length >> 20} MB of it lie outside of objects: it holds no annotations.")
+            heads.append(kept[: begin.size])
+            starts.append(begin + base)
+            ends.append(end + base)
+            base += data.size
+    found = np.concatenate(starts)
+    if braces is not None and braces.within:
+        raise LgadError(f"{path}: not JSON: the object that begins at byte {found[-1]} has no end.")
+    return FoundObjects(found, np.concatenate(ends), np.flatnonzero(np.concatenate(heads)), b"".join(outline))
+
+
+class _Braces:
+    """Where objects of some depth begin and end, block by block.
+
+    Args:
+        cut: Their depth, in braces.
+    """
+
+    def __init__(self, cut: int) -> None:
+        self.cut, self.depth, self.in_string, self.escaped = cut, 0, False, False
+
+    @property
+    def within(self) -> bool:
+        """Whether the next block begins in an object."""
+        return self.depth >= self.cut
+
+    def objects(self, data: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The first byte of each object of a block, and the byte behind its end.
+
+        Args:
+            data: The block.
+        """
+        quotes = self._quotes(data).view(np.uint8)
+        braces = np.flatnonzero((data == _OPEN) | (data == _CLOSE))
+        counts = np.add.reduceat(quotes, np.append(0, braces), dtype=np.uint8)
+        inside = (np.cumsum(counts, dtype=np.uint8) + np.uint8(self.in_string)) % 2  # at each brace, and at the end
+        braces, self.in_string = braces[inside[:-1] == 0], bool(inside[-1])
+        opened = data[braces] == _OPEN
+        depths = self.depth + np.cumsum(np.where(opened, 1, -1))
+        self.depth = int(depths[-1]) if braces.size else self.depth
+        return braces[opened & (depths == self.cut)], braces[~opened & (depths == self.cut - 1)] + 1
+
+    def _quotes(self, data: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Where strings begin and end: at quotes that are not escaped."""
+        quotes: NDArray[np.bool_] = data == _QUOTE
+        slashes = np.flatnonzero(data == _BACKSLASH)
+        if self.escaped:
+            quotes[0], slashes = False, slashes[slashes > 0]
+        self.escaped = False
+        if slashes.size:
+            begins = np.diff(slashes, prepend=-2) > 1  # each run of backslashes; every other one escapes what follows
+            run = slashes[begins][np.cumsum(begins) - 1]
+            behind = slashes[(slashes - run) % 2 == 0] + 1
+            self.escaped = bool(behind[-1] == data.size)
+            quotes[behind[behind < data.size]] = False
+        return quotes
+
+
+def _only_commas(data: NDArray[np.uint8], lefts: NDArray[np.int64], rights: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether between two objects is a comma, with a blank at most, and so it is before the first of them.
+
+    An object behind another one that is no list's, where a comma is wrong, so stays visible.
+    """
+    length = rights - lefts
+    comma = data[lefts.clip(max=data.size - 1)] == ord(",")
+    short = comma & ((length == 1) | (length == 2) & np.isin(data[(rights - 1).clip(min=0)], [ord(" "), ord("\n")]))
+    return np.append(False, short[1:] & short[:-1])[: len(lefts)]
