@@ -36,6 +36,10 @@ def test_all_the_published_recipes_are_there() -> None:
         f"{data}_{network}"
         for data, networks in (
             ("synthetic", ("enet", "erfnet")),
+            ("bdd100k", ("enet",)),
+            ("llamas", ("erfnet",)),
+            ("curvelanes", ("resnet18",)),
+            ("openlane", ("erfnet",)),
             *((data, ("enet", "erfnet", "scnn", "scnn_resnet18", *LIBRARIES)) for data in ("culane", "tusimple")),
         )
         for network in networks
@@ -77,6 +81,9 @@ def test_every_experiment_builds_its_parts(experiment: str) -> None:
         ("culane_resnet34", {"lr": 0.2, "input": [288, 800], "crop": 0, "batch": 20, "epochs": 12}),
         ("tusimple_enet", {"lr": 0.01, "input": [368, 640], "crop": 0, "batch": 12, "steps": 50_000}),
         ("bdd100k_enet", {"lr": 0.01, "input": [360, 640], "crop": 0, "batch": 12, "steps": 60_000}),
+        ("llamas_erfnet", {"lr": 0.5, "input": [360, 640], "crop": 0, "batch": 20, "epochs": 10}),
+        ("curvelanes_resnet18", {"lr": 0.2, "input": [320, 800], "crop": 0, "batch": 20, "epochs": 14}),
+        ("openlane_erfnet", {"lr": 0.2, "input": [320, 800], "crop": 600, "batch": 24, "epochs": 15}),
         ("tusimple_erfnet", {"lr": 0.2, "input": [360, 640], "crop": 0, "batch": 20, "epochs": 50}),
     ],
 )
