@@ -1,5 +1,6 @@
 """CurveLanes, LLAMAS, OpenLane and BDD100K, on files written after their descriptions and on the real ones at hand."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,36 @@ def test_kerbs_of_openlane_may_be_chosen(tmp_path: Path) -> None:
     binary = OpenLaneDataModule(tmp_path, num_slots=1)
     assert set(np.unique(binary.open("train").label(0, Frame(1280, 1920), (128, 192)))) == {0, 1}
     assert binary.protocol.name == "pixels"
+
+
+@pytest.mark.parametrize("attribute", [None, 5, "2", True])
+def test_lanes_of_openlane_without_places_are_refused_and_counted(attribute: object, tmp_path: Path) -> None:
+    openlane(tmp_path)
+    path = tmp_path / "lane3d_1000/training/segment-training/1.json"
+    record = json.loads(path.read_text())
+    record["lane_lines"][1]["attribute"] = attribute
+    write(path, record)
+    data = OpenLaneDataModule(tmp_path)
+    with pytest.raises(LgadError, match=r"1\.json: lane 2 has no place: .*set num_slots=1"):
+        data.open("train").label(0, Frame(1280, 1920), (128, 192))
+    found = check_data(data, workers=0)["findings"]["lanes"]
+    assert (found["count"], found["severity"]) == (1, "error")
+    binary = OpenLaneDataModule(tmp_path, num_slots=1)
+    assert binary.open("train").label(0, Frame(1280, 1920), (128, 192)).any()
+
+
+def test_openlane_without_any_place_is_refused_before_a_training(tmp_path: Path) -> None:
+    openlane(tmp_path)
+    path = tmp_path / "lane3d_1000/validation/segment-validation/1.json"
+    path.write_text(
+        path.read_text().replace('"attribute": 2', '"attribute": 0').replace('"attribute": 3', '"attribute": 0')
+    )
+    data = OpenLaneDataModule(tmp_path)
+    data.check(["train"])
+    with pytest.raises(LgadError, match=r"None of the 2 lanes in 1 label files .*val.* has a place"):
+        data.check(["train", "val"])
+    OpenLaneDataModule(tmp_path, num_slots=1).check()
+    assert check_data(data, workers=0)["findings"]["unused"]["count"] == 2  # val and test are one
 
 
 @pytest.mark.parametrize("labels", ["masks", "polygons"])

@@ -17,12 +17,12 @@ class OpenLaneLine(NamedTuple):
     Attributes:
         points: In pixels.
         category: Its kind; 20 and 21 are kerbs.
-        place: 1 to 4 for left-left, left, right and right-right of the car, 0 for none of these.
+        place: 1 to 4 for left-left, left, right and right-right of the car, 0 for none of these; None if not told.
     """
 
     points: Polyline
     category: int
-    place: int
+    place: int | None
 
 
 def read_openlane(path: Path) -> list[OpenLaneLine]:
@@ -44,11 +44,11 @@ def read_openlane(path: Path) -> list[OpenLaneLine]:
         match entry:
             case {"uv": [list(u), list(v)], "category": int(category)} if len(u) == len(v):
                 points = polyline([list(point) for point in zip(u, v, strict=True)], where)
-                lines.append(OpenLaneLine(points, category, _place(entry.get("attribute", 0))))
+                lines.append(OpenLaneLine(points, category, _place(entry.get("attribute"))))
             case _:
                 raise LgadError(f"{where}: expected 'category' and 'uv', as many columns as rows.")
     return lines
 
 
-def _place(attribute: Any) -> int:
-    return attribute if type(attribute) is int and 1 <= attribute <= 4 else 0
+def _place(attribute: Any) -> int | None:
+    return attribute if type(attribute) is int and 0 <= attribute <= 4 else None

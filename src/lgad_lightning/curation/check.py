@@ -200,7 +200,11 @@ def _look_at_label(
     except LgadError as error:
         yield Finding("label", name, str(error))
         return
-    drawn = source.drawn_label(index, frame, image_size)
+    try:
+        drawn = source.drawn_label(index, frame, image_size)
+    except LgadError as error:
+        yield Finding("lanes", name, str(error))
+        return
     label = drawn if mask is None else mask
     if mask is None and source.num_slots > 1:
         lanes = [lane for lane in source.checked_lanes(index, image_size) if len(lane) > 1]

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -6,13 +6,15 @@ from lgad_lightning.annotations.openlane import KERBS, OpenLaneLine, read_openla
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.placement import find_files
 from lgad_lightning.data.protocol import OPENLANE
-from lgad_lightning.data.source import LaneSource, Split
+from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane
 from lgad_lightning.lanes.compact_strings import Strings
 from lgad_lightning.lanes.lists import check_image_name
 
 PLACES = 4
+ONE_CLASS = "To train without places, on lane or not, set num_slots=1."
+_SAMPLED = 20  # label files that are looked at for places before a training
 _FOLDERS: dict[Split, str] = {"train": "training", "val": "validation", "test": "validation"}
 
 
@@ -38,12 +40,21 @@ class OpenLaneSource(LaneSource):
 
     def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
         """The lines in the image."""
-        return [Lane(line.points, image_size) for line in self._lines(index)]
+        return [Lane(line.points, image_size) for line in self.lines(index)]
 
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
-        """The four official places; of several lines at one place the first, and none for the others."""
+        """The four official places; of several lines at one place the first, and none for the others.
+
+        Raises:
+            LgadError: If the place of a line is not told.
+        """
         slots: list[Lane | None] = [None] * PLACES
-        for line, lane in zip(self._lines(index), lanes, strict=True):
+        for number, (line, lane) in enumerate(zip(self.lines(index), lanes, strict=True), start=1):
+            if line.place is None:
+                raise LgadError(
+                    f"{self.label_path(index)}: lane {number} has no place: expected 'attribute' from 0 to {PLACES}. "
+                    f"{ONE_CLASS}"
+                )
             if line.place and slots[line.place - 1] is None:
                 slots[line.place - 1] = lane
         return slots
@@ -52,7 +63,12 @@ class OpenLaneSource(LaneSource):
         """The label file of an image."""
         return (self.labels / self.names[index].removeprefix("images/")).with_suffix(".json")
 
-    def _lines(self, index: int) -> list[OpenLaneLine]:
+    def lines(self, index: int) -> list[OpenLaneLine]:
+        """The lines of an image that are lanes.
+
+        Args:
+            index: Number of the image.
+        """
         return [line for line in read_openlane(self.label_path(index)) if self.kerbs or line.category not in KERBS]
 
 
@@ -64,9 +80,10 @@ class OpenLaneDataModule(LaneDataModule):
     ROOT/lane3d_1000/{training,validation}/segment-*/<frame>.json      or lane3d_300, its smaller part
     ```
 
-    The labels name the place of up to four lines around the car; others are background in the label map, but count in
-    the evaluation. Tested is the validation split, as the official evaluation does. Its scenarios overlap, so there are
-    figures of the total alone.
+    The labels name the place of up to four lines around the car: `attribute` 1 to 4, from left to right. Others (0) are
+    background in the label map, but count in the evaluation. Labels that name no places need `num_slots=1`. The test
+    split is the validation split, as in the official evaluation. Its scenarios overlap, so there are figures of the
+    total alone.
 
     Args:
         root: Folder of the data set.
@@ -96,6 +113,27 @@ class OpenLaneDataModule(LaneDataModule):
         super().__init__(root, num_slots=num_slots, **options)
         self.labels = labels
         self.kerbs = kerbs
+
+    def check(self, splits: Iterable[Split] = SPLITS) -> None:
+        """Looks whether the data set is there, and whether its labels name places, by some 20 files of each split.
+
+        Args:
+            splits: What will be needed.
+
+        Raises:
+            LgadError: If something is missing, or none of the lanes has a place that a slot needs.
+        """
+        splits = tuple(splits)
+        super().check(splits)
+        for split in () if self.packed or self.num_slots == 1 else splits:
+            source = self.source(split)
+            sample = range(0, len(source), max(1, len(source) // _SAMPLED))
+            places = [line.place for index in sample for line in source.lines(index)]
+            if places and not any(places):
+                raise LgadError(
+                    f"None of the {len(places)} lanes in {len(sample)} label files of {source.labels} ({split}) has a "
+                    f"place ('attribute' from 1 to {PLACES}): all of them would be background. {ONE_CLASS}"
+                )
 
     @property
     def reading(self) -> str:
