@@ -120,9 +120,14 @@ class _Braces:
 
 
 def _only_commas(data: NDArray[np.uint8], lefts: NDArray[np.int64], rights: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether between two objects is a comma, with a blank at most, and so it is before the first of them.
+    """Whether a gap between two objects is a comma with at most one blank, and the gap before it is one too.
 
-    An object behind another one that is no list's, where a comma is wrong, so stays visible.
+    So the first two objects of a row stay in the outline, and a comma between them where none may be is still found.
+
+    Args:
+        data: The block.
+        lefts: Where the gaps begin.
+        rights: Where they end.
     """
     length = rights - lefts
     comma = data[lefts.clip(max=data.size - 1)] == ord(",")

@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     convert = commands.add_parser("convert", help="write a data set in another layout")
     convert.add_argument("--to", choices=("culane", "tusimple", "folder"), required=True, help="the layout to write")
 
-    check = commands.add_parser("check", help="read every file; exit code 1 when training would go wrong")
+    check = commands.add_parser("check", help="read every file; exit code 1 if training would go wrong")
     stats = commands.add_parser("stats", help="lane geometry, class balance and existence patterns")
     stats.add_argument("--picture", type=Path, metavar="OUT.png", help="write a picture of where lanes are")
     preview = commands.add_parser(
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
             "--layout",
             default="auto",
             metavar="NAME",
-            help="name of a layout, like culane, or package.Class (default: auto, which looks)",
+            help="name of a layout, like culane, or package.Class (default: auto, found by its files)",
         )
         command.add_argument(
             "--set",
@@ -78,7 +78,9 @@ def _parser() -> argparse.ArgumentParser:
             metavar="KEY=VALUE",
             help="other arguments of the data module, like split=0.8/0.1/0.1 or 'mask_values={255: 1}'",
         )
-        command.add_argument("--slots", type=_whole(1), metavar="N", help="lane slots (default: 4, TuSimple 6)")
+        command.add_argument(
+            "--slots", type=_whole(1), metavar="N", help="number of lane slots (default: that of the layout)"
+        )
     for command in (convert, pack_):
         command.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     for command in (stats, preview):
@@ -90,7 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     for command in (check, stats):
         command.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON")
     for command in (check, stats, preview):
-        command.add_argument("--overwrite", action="store_true", help="write even over files of other origin")
+        command.add_argument(
+            "--overwrite", action="store_true", help="also replace files that another program has written"
+        )
     for command in (synth, convert, pack_, check, stats):
         command.add_argument(
             "--workers", type=_whole(0), metavar="N", help="number of processes (default: one per core)"

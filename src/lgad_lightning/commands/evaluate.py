@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     culane.add_argument(
         "--allow-missing",
         action="store_true",
-        help="go on where all predictions, annotations or images are missing, as the official evaluator does",
+        help="continue if all predictions, annotations or images are missing, as the official evaluator does",
     )
     culane.add_argument(
         "--mean-f1",
@@ -107,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         )
         protocol.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON")
         protocol.add_argument("--per-image", type=Path, metavar="OUT.csv", help="write those of each image as CSV")
-        protocol.add_argument("--overwrite", action="store_true", help="write even over files of other origin")
+        protocol.add_argument(
+            "--overwrite", action="store_true", help="also replace files that another program has written"
+        )
     return parser
 
 
