@@ -19,6 +19,7 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SLOTS, Lane, tusimple_row, write_lines
 from lgad_lightning.lanes.lists import MASKS
 from lgad_lightning.longwork.locked import locked
+from lgad_lightning.longwork.new_folder import check_new_folder
 from lgad_lightning.longwork.parallel import iterate_parallel
 from lgad_lightning.longwork.whole_file import whole_file
 
@@ -62,8 +63,7 @@ def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | Non
     if module.packed:
         raise LgadError(f"{module.packed} is packed: convert what it was made from.")
     folder = folder.absolute()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise LgadError(f"{folder} exists and is not empty: give a new folder.")
+    check_new_folder(folder)
     sources = dict(_sources(module))
     contents = " ".join([str(module.root.resolve()), *(source.fingerprint() for source in sources.values())])
     digest = hashlib.sha256(contents.encode(errors="surrogatepass")).hexdigest()[:12]

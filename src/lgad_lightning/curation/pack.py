@@ -18,6 +18,7 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.internals import litdata_writer, merge_litdata
 from lgad_lightning.longwork.file_state import file_state
 from lgad_lightning.longwork.locked import locked
+from lgad_lightning.longwork.new_folder import check_new_folder
 from lgad_lightning.longwork.parallel import iterate_parallel
 from lgad_lightning.longwork.whole_file import whole_file
 
@@ -43,8 +44,7 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk
     if module.packed:
         raise LgadError(f"{module.packed} is packed already: copy it.")
     folder = folder.absolute()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise LgadError(f"{folder} exists and is not empty: give a new folder.")
+    check_new_folder(folder)
     sources = {split: module.open(split) for split in SPLITS}
     partly = folder.with_name(f".{folder.name}.{module.identity}.partly")
     try:

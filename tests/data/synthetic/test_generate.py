@@ -130,7 +130,7 @@ def test_a_full_disk_leaves_nothing_that_looks_complete(tmp_path: Path, monkeypa
 
 def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(LgadError, match="is no synthetic data set"):
+    with pytest.raises(LgadError, match="exists and is not empty"):
         generate(SMALL, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 

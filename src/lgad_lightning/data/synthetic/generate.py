@@ -20,6 +20,7 @@ from lgad_lightning.lanes.lane import Lane
 from lgad_lightning.lanes.lists import MASKS
 from lgad_lightning.lanes.raster import rasterise
 from lgad_lightning.longwork.locked import locked
+from lgad_lightning.longwork.new_folder import check_new_folder
 from lgad_lightning.longwork.parallel import map_parallel
 from lgad_lightning.longwork.whole_file import whole_file
 
@@ -124,8 +125,7 @@ def _holds(data: SyntheticData, root: Path) -> bool:
             f"{root} holds another synthetic data set (made with {found['parameters']}). "
             f"Give another folder, or remove that one to generate anew with {asdict(data)}."
         )
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise LgadError(f"{root} exists and is no synthetic data set: give a folder that is new or empty.")
+    check_new_folder(root)
     return False
 
 
