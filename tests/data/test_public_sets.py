@@ -147,6 +147,12 @@ def test_openlane_without_any_place_is_refused_before_a_training(tmp_path: Path)
     with pytest.raises(LgadError, match=r"None of the 2 lanes in 1 label files .*val.* has a place"):
         data.check(["train", "val"])
     OpenLaneDataModule(tmp_path, num_slots=1).check()
+    path.write_text("{")  # told when it is used: on_error may be skip
+    data.check(["train", "val"])
+    openlane(tmp_path)
+    path.write_text(
+        path.read_text().replace('"attribute": 2', '"attribute": 0').replace('"attribute": 3', '"attribute": 0')
+    )
     assert check_data(data, workers=0)["findings"]["unused"]["count"] == 2  # val and test are one
 
 

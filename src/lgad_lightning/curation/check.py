@@ -48,7 +48,7 @@ WARNINGS = {
 }
 """Kinds of finding that a person should look at."""
 
-_VERSION = 3  # raised whenever an image is looked at in another way: interrupted checks are not continued then
+_VERSION = 4  # raised whenever an image is looked at in another way: interrupted checks are not continued then
 _EXAMPLES = 5  # of each kind of finding
 
 

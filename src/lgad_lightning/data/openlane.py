@@ -1,4 +1,5 @@
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,10 @@ class OpenLaneDataModule(LaneDataModule):
         for split in () if self.packed or self.num_slots == 1 else splits:
             source = self.source(split)
             sample = range(0, len(source), max(1, len(source) // _SAMPLED))
-            places = [line.place for index in sample for line in source.lines(index)]
+            places: list[int | None] = []
+            for index in sample:
+                with suppress(LgadError):  # told when it is used, or skipped
+                    places += [line.place for line in source.lines(index)]
             if places and not any(places):
                 raise LgadError(
                     f"None of the {len(places)} lanes in {len(sample)} label files of {source.labels} ({split}) has a "
