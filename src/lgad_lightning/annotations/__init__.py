@@ -1,1 +1,1 @@
-"""The files in which people keep lanes: one a reader, polylines in pixels whatever they were drawn with."""
+"""Readers of annotation files: a module for each format. All of them give polylines in pixels."""

@@ -67,7 +67,7 @@ class BDD100KRecords:
         self._objects = JsonObjects(path)
         numbers = objects(self._objects.outline)
         if numbers is None:
-            raise LgadError(f"{path}: no labels of BDD100K: expected a list of images.")
+            raise LgadError(f"{path}: not a label file of BDD100K: expected a list of images.")
         self._images = numbers
         names: dict[str, None] = {}
         for index, name in enumerate(self._objects.column("name", numbers, "image")):

@@ -36,7 +36,7 @@ class CocoRecords:
         names: The images.
 
     Raises:
-        LgadError: If it is no file of COCO; names image or annotation.
+        LgadError: If it is not a COCO file; names image or annotation.
     """
 
     def __init__(self, path: Path, categories: Collection[str] | None = None) -> None:
@@ -88,7 +88,7 @@ class CocoRecords:
         outline = self._objects.outline
         found = objects(outline.get(key)) if isinstance(outline, dict) else None
         if found is None:
-            raise LgadError(f"{self.path}: no file of COCO: expected {key!r}, a list of objects.")
+            raise LgadError(f"{self.path}: not a COCO file: expected {key!r}, a list of objects.")
         return found
 
     def _names_of_categories(self) -> dict[Any, Any]:

@@ -44,13 +44,13 @@ class CvatRecords:
         names: The images.
 
     Raises:
-        LgadError: If it is no file of CVAT; names image and shape.
+        LgadError: If it is not a CVAT file; names image and shape.
     """
 
     def __init__(self, path: Path, categories: Collection[str] | None = None) -> None:
         self.path, self.categories = path, categories
         if not check_length(path):
-            raise LgadError(f"{path}: no XML: the file is empty.")
+            raise LgadError(f"{path}: not XML: the file is empty.")
         try:
             with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
                 self.names, self._starts, self._ends = _find_images(content, path)
@@ -99,12 +99,12 @@ def _find_images(content: mmap, path: Path) -> tuple[Strings, NDArray[np.int64],
         if stop[1] in _SKIPPED:
             place = content.find(_SKIPPED[stop[1]], place)
             if place < 0:
-                raise LgadError(f"{path}: no XML: what begins at byte {stop.start()} has no end.")
+                raise LgadError(f"{path}: not XML: what begins at byte {stop.start()} has no end.")
         elif stop[1] != b"image" and inside:
             ends.append(place)
         elif stop[1] == b"image":
             if inside or (tag := _TAG.match(content, stop.start())) is None:
-                raise LgadError(f"{where}: no XML: its tag is garbled, or it lies in another image.")
+                raise LgadError(f"{where}: not XML: its tag is garbled, or it lies in another image.")
             between = content[ends[-1] if ends else 0 : stop.start()].strip()
             if between or not starts:
                 outline += between + b"<image/>"
@@ -113,13 +113,13 @@ def _find_images(content: mmap, path: Path) -> tuple[Strings, NDArray[np.int64],
             if tag[2]:
                 ends.append(tag.end())
     if len(starts) > len(ends):
-        raise LgadError(f"{path}: no XML: image {len(starts)} has no end.")
+        raise LgadError(f"{path}: not XML: image {len(starts)} has no end.")
     outline += content[ends[-1] if ends else 0 :].strip()
     if len(outline) > _LARGEST_OUTLINE:
         raise LgadError(f"{path}: {len(outline) >> 20} MB of it lie outside of images: it holds no annotations.")
     tree = _element(bytes(outline), f"{path}, outside of images")
     if tree.tag != "annotations" or tree.find("track") is not None:
-        raise LgadError(f"{path}: no file of CVAT 'for images': expected <annotations> with <image>s.")
+        raise LgadError(f"{path}: not a file of CVAT 'for images': expected <annotations> with <image>s.")
     return Strings(names), np.array(starts, np.int64), np.array(ends, np.int64)
 
 
@@ -143,7 +143,7 @@ def _element(text: bytes, where: str) -> ElementTree.Element:
     try:
         return ElementTree.fromstring(text, ElementTree.XMLParser(encoding="utf-8"))
     except (ElementTree.ParseError, ValueError) as error:
-        raise LgadError(f"{where}: no XML: {error}.") from error
+        raise LgadError(f"{where}: not XML: {error}.") from error
 
 
 def _points(text: str, where: str) -> Polyline:

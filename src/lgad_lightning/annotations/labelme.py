@@ -25,12 +25,12 @@ def read_labelme(path: Path, categories: Collection[str] | None = None) -> Image
         categories: The labels that are lanes; None for all.
 
     Raises:
-        LgadError: If it is no file of labelme; names the shape.
+        LgadError: If it is not a labelme file; names the shape.
     """
     record = read_json(path)
     shapes = record.get("shapes") if isinstance(record, dict) else None
     if not isinstance(shapes, list) or not all(isinstance(shape, dict) and "points" in shape for shape in shapes):
-        raise LgadError(f"{path}: no file of labelme: expected 'shapes', each with 'points'.")
+        raise LgadError(f"{path}: not a labelme file: expected 'shapes', each with 'points'.")
     chosen = []
     for number, shape in enumerate(shapes, start=1):
         kind = shape.get("shape_type", "polygon")

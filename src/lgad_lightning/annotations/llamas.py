@@ -33,7 +33,7 @@ def read_llamas(path: Path) -> dict[str, Polyline]:
     record = read_json(path)
     entries = record.get("lanes") if isinstance(record, dict) else None
     if not isinstance(entries, list):
-        raise LgadError(f"{path}: no label file of LLAMAS: expected 'lanes'.")
+        raise LgadError(f"{path}: not a label file of LLAMAS: expected 'lanes'.")
     lanes: dict[str, list[Marker]] = {}
     for number, entry in enumerate(entries, start=1):
         where = f"{path}: lane {number}"

@@ -37,7 +37,7 @@ def read_openlane(path: Path) -> list[OpenLaneLine]:
     record = read_json(path)
     entries = record.get("lane_lines") if isinstance(record, dict) else None
     if not isinstance(entries, list):
-        raise LgadError(f"{path}: no label file of OpenLane: expected 'lane_lines'.")
+        raise LgadError(f"{path}: not a label file of OpenLane: expected 'lane_lines'.")
     lines = []
     for number, entry in enumerate(entries, start=1):
         where = f"{path}: line {number}"

@@ -1,4 +1,4 @@
-"""What all readers make of a file, and the checks that all of them need."""
+"""What all readers return, and the checks that all of them use."""
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress

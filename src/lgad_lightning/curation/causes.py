@@ -1,4 +1,4 @@
-"""What usually lies behind a data set that does not fit its images, told by name."""
+"""Names the usual causes if labels do not fit their images."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise

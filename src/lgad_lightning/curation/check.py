@@ -1,4 +1,4 @@
-"""Looks at every file of a data set for what would spoil a training."""
+"""Reads every file of a data set, and reports what would make a training fail or go wrong."""
 
 import os
 import tempfile

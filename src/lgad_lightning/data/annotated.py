@@ -1,4 +1,4 @@
-"""Sources of one's own data: an annotation for each image, or one file for many."""
+"""Sources of your own data: an annotation for each image, or one file for many images."""
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path

@@ -88,8 +88,8 @@ class BDD100KDataModule(LaneDataModule):
 
     Every marking is annotated by its two outlines. Masks hold these, thin; with polygons they are drawn with `stroke`,
     so that narrow markings are filled; with centres the line in the middle of both is drawn, as SAD does it. The labels
-    of the official test images are not public: tested is what is validated. Scored by pixels; SAD's accuracy and IoU
-    are `image_recall` and `image_iou` of `PixelF1`.
+    of the official test images are not public: the test split is the validation split. Scored by pixels; SAD's accuracy
+    and IoU are `image_recall` and `image_iou` of `PixelF1`.
 
     Args:
         root: Folder of the data set.

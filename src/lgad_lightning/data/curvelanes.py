@@ -23,8 +23,8 @@ class CurveLanesDataModule(LaneDataModule):
     ROOT/{train,valid}/images/*.jpg and ROOT/{train,valid}/labels/<image>.lines.json, also Images/ and Labels/
     ```
 
-    The labels of the official test images are not public: tested is what is validated, as the peers do. Images have
-    several sizes. Lanes get their slots by their slope, five on either side.
+    The labels of the official test images are not public: the test split is the validation split, as in other projects.
+    Images have several sizes. Lanes get their slots by their slope, five on either side.
 
     Args:
         root: Folder of the data set.

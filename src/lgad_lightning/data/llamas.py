@@ -70,7 +70,7 @@ class LLAMASDataModule(LaneDataModule):
     ROOT/color_images/{train,valid}/<recording>/<frame>_color_rect.png
     ```
 
-    The labels of the official test images are not public: tested is what is validated, as the peers do.
+    The labels of the official test images are not public: the test split is the validation split, as in other projects.
 
     Args:
         root: Folder of the data set.

@@ -1,4 +1,4 @@
-"""Masks of one's own: any values, or colours, made classes by a table."""
+"""Masks of your own: a table turns any values or colours into classes."""
 
 import re
 import struct

@@ -116,7 +116,7 @@ class OpenLaneDataModule(LaneDataModule):
         self.kerbs = kerbs
 
     def check(self, splits: Iterable[Split] = SPLITS) -> None:
-        """Looks whether the data set is there, and whether its labels name places, by some 20 files of each split.
+        """Tests whether the data set is there, and whether its labels name places: in about 20 files of each split.
 
         Args:
             splits: What will be needed.
@@ -131,7 +131,7 @@ class OpenLaneDataModule(LaneDataModule):
             sample = range(0, len(source), max(1, len(source) // _SAMPLED))
             places: list[int | None] = []
             for index in sample:
-                with suppress(LgadError):  # told when it is used, or skipped
+                with suppress(LgadError):  # it is reported when its image is used
                     places += [line.place for line in source.lines(index)]
             if places and not any(places):
                 raise LgadError(
