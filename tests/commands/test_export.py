@@ -228,6 +228,7 @@ def test_an_export_that_scores_otherwise_is_not_written(
         (["--precision", "int8", "--calibrate", "nope"], "nope"),
         (["--check", "nope"], "nope"),
         (["--check", "empty"], "none of the known layouts"),
+        (["--check", "empty", "--layout", "openlane"], "Expected is OpenLane's layout"),
         (["--frame-size", "40x20", "--with", "preprocessing"], "frames of 40x20"),
         (["--out", "lanes.txt"], ".onnx"),
         (["--out", "mine.onnx"], "--overwrite"),

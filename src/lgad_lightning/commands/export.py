@@ -67,8 +67,12 @@ def _parser() -> argparse.ArgumentParser:
         default=0.005,
         help="by how much the figure may differ, of 1 (default: 0.005, half a point)",
     )
-    layouts = ("auto", "culane", "tusimple", "folder")
-    parser.add_argument("--layout", choices=layouts, default="auto", help="of both data sets (default: auto)")
+    parser.add_argument(
+        "--layout",
+        default="auto",
+        metavar="NAME",
+        help="layout of both data sets, as for lgad-data: a name like culane, or package.Class (default: auto)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="write even over a file of other origin")
     return parser
 
