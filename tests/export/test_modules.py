@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Literal
+
 import cv2
 import numpy as np
 import pytest
@@ -45,16 +48,32 @@ def test_other_poolings_with_indices_are_refused() -> None:
 
 
 @pytest.mark.parametrize("channels", ["rgb", "bgr"])
-@pytest.mark.parametrize(("size", "crop"), [((148, 410), 48), ((590, 1640), 240), ((20, 60), 0)])
-def test_frames_are_cut_like_images(channels: str, size: tuple[int, int], crop: int) -> None:
-    preprocessing = Preprocessing((32, 96), crop, channels=channels, pixel_range=255.0, std=(1.0, 1.0, 1.0))
+@pytest.mark.parametrize(("size", "crop"), [((148, 410), 48), ((590, 1640), 240), ((20, 60), 0), ((70, 192), 6)])
+def test_frames_are_cut_like_images(channels: Literal["rgb", "bgr"], size: tuple[int, int], crop: int) -> None:
+    preprocessing = Preprocessing((32, 96), crop, channels=channels)
     image = road(size=size)
     pixels, _ = preprocessing.cut(image)
     expected = preprocessing.normalise(torch.from_numpy(pixels)[None])
-    found = FramePreprocessing(preprocessing)(torch.from_numpy(image))
-    gap = (found - expected).abs()
-    assert gap.max() < 1.01
-    assert (gap > 0.01).float().mean() < 0.15
+    found = FramePreprocessing(preprocessing, size)(torch.from_numpy(image))
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.export
+@pytest.mark.parametrize(("size", "crop"), [((148, 410), 48), ((70, 192), 6)])
+def test_frames_are_cut_like_images_in_other_engines(size: tuple[int, int], crop: int, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
+    pytest.importorskip("onnxscript", reason="needs the extra `export`")
+    preprocessing = Preprocessing((32, 96), crop, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), pixel_range=255.0)
+    image = road(size=size)
+    expected = preprocessing.cut(image)[0][..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
+    path = tmp_path / "frame.onnx"
+    module = FramePreprocessing(preprocessing, size).eval()
+    torch.onnx.export(module, (torch.from_numpy(image),), path, input_names=["frame"], opset_version=18, verbose=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(None, {"frame": image})[0], expected)
+    openvino = pytest.importorskip("openvino", reason="needs the extra `export`")
+    compiled = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    np.testing.assert_array_equal(compiled([image])[0], expected)
 
 
 @given(

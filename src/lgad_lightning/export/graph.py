@@ -63,7 +63,8 @@ def with_preprocessing(core: Any, student: LaneStudent, frame: Frame, opset: int
     from dataclasses import replace
 
     assert student.preprocessing is not None  # seen to by student_info
-    preprocessing = FramePreprocessing(replace(student.preprocessing, crop_top=frame.crop_top))
+    cut = replace(student.preprocessing, crop_top=frame.crop_top)
+    preprocessing = FramePreprocessing(cut, (frame.height, frame.width))
     pixels = torch.zeros(frame.height, frame.width, 3, dtype=torch.uint8)
     graph = _graph(preprocessing, (pixels,), ["frame"], ["normalised"], opset)
     return _joined(graph, core, [("normalised", "image")])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lgad_lightning.data.preprocessing import Preprocessing
 from lgad_lightning.errors import LgadError
+from lgad_lightning.export.resize import OpenCvResize
 from lgad_lightning.lanes import Frame, GridDecoder
 
 
@@ -68,34 +69,31 @@ def _doubled(x: Tensor) -> Tensor:
 
 
 class FramePreprocessing(nn.Module):
-    """`Preprocessing` for frames of one size: crops, resizes, normalises.
-
-    It resizes in floating point and rounds; OpenCV computes with integers, so that one pixel in eight differs by one of
-    255 grey levels.
+    """`Preprocessing` for frames of one size: crops, resizes and normalises to the same numbers.
 
     Args:
         preprocessing: The student's, for frames of this size.
+        frame_size: Height and width of the frames.
     """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, preprocessing: Preprocessing) -> None:
+    def __init__(self, preprocessing: Preprocessing, frame_size: tuple[int, int]) -> None:
         super().__init__()
         self.crop_top = preprocessing.crop_top
-        self.size = preprocessing.input_size
+        self.resize = OpenCvResize((frame_size[0] - self.crop_top, frame_size[1]), preprocessing.input_size)
         self.swap = preprocessing.channels == "rgb"
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
         self.register_buffer("scale", preprocessing.pixel_range / 255 / std)
         self.register_buffer("shift", mean / std)
 
     def forward(self, frame: Tensor) -> Tensor:
         """`(H, W, 3)` uint8, blue-green-red, to `(1, 3, height, width)`."""
-        pixels = frame[self.crop_top :].permute(2, 0, 1).unsqueeze(0).float()
-        pixels = F.interpolate(pixels, self.size, mode="bilinear", align_corners=False).round()
+        pixels: Tensor = self.resize(frame.float()[self.crop_top :])  # first: TensorRT can only convert uint8
         if self.swap:
-            pixels = torch.cat([pixels[:, 2:], pixels[:, 1:2], pixels[:, :1]], dim=1)
-        return pixels * self.scale - self.shift
+            pixels = torch.cat([pixels[2:], pixels[1:2], pixels[:1]])
+        return (pixels * self.scale - self.shift).unsqueeze(0)
 
 
 class GridDecoding(nn.Module):
