@@ -1,5 +1,6 @@
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_a_frame_in_and_lanes_out(folder: Path) -> None:
         "column": [1, 4, 18], "score": [1, 4, 18], "valid": [1, 4, 18], "existence": [1, 4]
     }  # fmt: skip
     assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
-    assert agreement(folder / "whole.onnx", folder / "tiny.ckpt") > 0.8  # pixels differ by a grey level
+    assert agreement(folder / "whole.onnx", folder / "tiny.ckpt") > 0.99
     with pytest.raises(LgadError, match="exported for frames of 410x148"):
         LanePredictor(folder / "whole.onnx").predict(road(size=(100, 200)))
 
@@ -118,6 +119,10 @@ def test_no_operator_that_other_engines_refuse(folder: Path) -> None:
         assert {entry.domain for entry in model.opset_import} == {""}
         for value in (*model.graph.initializer,):
             assert value.data_type != onnx.TensorProto.DOUBLE
+        # TensorRT can only convert 8-bit integers
+        assert {node.op_type for node in model.graph.node if "frame" in node.input} == (
+            {"Cast"} if name == "whole" else set()
+        )
 
 
 def test_lgad_predict_runs_it(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +146,7 @@ def test_fewer_bits(folder: Path, tmp_path: Path, precision: str, capsys: pytest
     kinds = {node.op_type for node in onnx.load(path).graph.node}
     assert ("QuantizeLinear" in kinds) == (precision == "int8")
     assert agreement(path, folder / "tiny.ckpt") > 0.1  # a network that was not trained is sure of nothing
-    assert metadata(path)["logits_difference"] < 0.3
+    assert metadata(path)["logits_difference"] < 0.5  # a maximum that is found elsewhere is unpooled elsewhere
 
 
 @pytest.mark.parametrize(("kind", "symmetric"), [("onnx", False), ("tensorrt", True)])
@@ -181,7 +186,7 @@ def test_openvino(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     for _ in range(2):  # its own may be replaced
         export(folder / "tiny.ckpt", "--format", "openvino", "--out", path, "--with", "preprocessing,decoding")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["lanes.bin", "lanes.xml"]
-    assert agreement(path, folder / "tiny.ckpt") > 0.8
+    assert agreement(path, folder / "tiny.ckpt") > 0.99
     (tmp_path / "lanes.bin").unlink()
     with pytest.raises(LgadError, match=r"lanes\.bin"):
         LanePredictor(path)
@@ -217,6 +222,43 @@ def test_an_export_that_scores_otherwise_is_not_written(
     assert "computes something else" in fails(folder / "tiny.ckpt", "--out", path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["lanes.onnx"]
+
+
+def test_an_export_that_finds_other_lanes_is_not_written(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lgad_lightning.export import parity
+
+    path = tmp_path / "lanes.onnx"
+    monkeypatch.setattr(parity, "lane_parity", lambda *arguments: parity.LaneParity(100, 6))
+    assert "6 of 100 points differ" in fails(folder / "tiny.ckpt", "--out", path)
+    assert list(tmp_path.iterdir()) == []
+    export(folder / "tiny.ckpt", "--out", path, "--precision", "fp16")
+    monkeypatch.setattr(parity, "lane_parity", lambda *arguments: parity.LaneParity(0, 0))
+    export(folder / "tiny.ckpt", "--out", path)
+    assert "no lanes were compared" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_export_leaves_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    from lgad_lightning.export import parity
+
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    there: list[str] = []
+
+    def stop(*_: object) -> None:
+        there.extend(path.name for path in tmp_path.iterdir())
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(parity, "lane_parity", stop)
+    with pytest.raises(SystemExit, match=rf"^{code}$"):
+        export(folder / "tiny.ckpt", "--out", tmp_path / "lanes.onnx")
+    signal.signal(signal.SIGINT, before[0])
+    assert [name.endswith(".part") for name in there] == [True]
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before[1]
 
 
 @pytest.mark.parametrize(

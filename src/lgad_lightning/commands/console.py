@@ -3,12 +3,13 @@
 import argparse
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn, TextIO
 
 from typing_extensions import override
 
-from lgad_lightning.commands.mistakes import INTERRUPTED
+from lgad_lightning.commands.mistakes import INTERRUPTED, TERMINATED
 from lgad_lightning.errors import LgadError
 
 
@@ -21,7 +22,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def run_command(program: str, action: Callable[[], int | None], hint: str = "") -> None:
-    """Runs a command; errors end the process with one line and exit code 1, Ctrl-C with one line and 130.
+    """Runs a command. Errors end the process with one line and exit code 1, Ctrl-C with one line and 130.
 
     Args:
         program: Its name, the beginning of the line.
@@ -34,12 +35,34 @@ def run_command(program: str, action: Callable[[], int | None], hint: str = "") 
         code = action()
     except LgadError as error:
         sys.exit(f"{program}: {error}")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would end the tidying-up in a traceback
         print(f"{program}: interrupted{hint}.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        sys.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
     if code is not None:
         sys.exit(code)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, inside of `tidy_on_sigterm`."""
+
+
+@contextmanager
+def tidy_on_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end the block as Ctrl-C does, so that half-written files are removed. It raises `Terminated`.
+
+    It is for commands without worker processes, which would inherit this.
+    """
+
+    def terminate(*_: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would end the tidying-up
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _print_anything(stream: TextIO) -> None:

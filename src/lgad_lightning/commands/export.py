@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lgad_lightning import __version__
-from lgad_lightning.commands.console import run_command
+from lgad_lightning.commands.console import CommandParser, run_command, tidy_on_sigterm
 from lgad_lightning.errors import LgadError
 
 PARTS = ("preprocessing", "decoding")
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "lgad-export", description="Write a student as a file that other programs run, if it computes the same there."
     )
     parser.add_argument("--version", action="version", version=f"lgad-export {__version__}")
@@ -91,9 +91,12 @@ def _positive(text: str) -> int:
 
 
 def _ratio(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
     if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 to 1")
     return number
 
 
@@ -105,6 +108,7 @@ def _size(text: str) -> tuple[int, int]:
     return int(found[2]), int(found[1])
 
 
+@tidy_on_sigterm()
 def _run(options: argparse.Namespace) -> None:
     # Imported here: torch takes longer than --help may.
     from lgad_lightning.commands.outputs import check_output
@@ -169,7 +173,7 @@ def _training_images(data: Any, student: Any, count: int) -> list[Any]:
 
 
 def _compare(draft: Any, torch_engine: Any, precision: str, data: Any) -> None:
-    from lgad_lightning.export.parity import LARGEST, lane_parity, logits_difference, sample_frames
+    from lgad_lightning.export.parity import LARGEST, LARGEST_SHARE, lane_parity, logits_difference, sample_frames
     from lgad_lightning.export.speed import seconds_of_a_frame
 
     frame = draft.export.frame
@@ -180,11 +184,18 @@ def _compare(draft: Any, torch_engine: Any, precision: str, data: Any) -> None:
     engine = draft.engine()
     lanes = lane_parity(torch_engine, engine, frames)
     print(f"Logits differ by {difference:.1e} of the largest; {lanes.differing} of {lanes.points} lane points differ.")
+    if not lanes.points:
+        print("There are no lanes in the frames that were tried, so no lanes were compared: give --check DATA.")
     draft.note(logits_difference=difference)
     if precision == "fp32" and not difference <= LARGEST:
         raise LgadError(
             f"The exported network computes something else: its logits differ by {difference:.1e} of the largest, more "
             f"than {LARGEST:.0e}. Nothing was written; please report the network."
+        )
+    if precision == "fp32" and lanes.differing > LARGEST_SHARE * lanes.points:
+        raise LgadError(
+            f"The export finds other lanes: {lanes.differing} of {lanes.points} points differ, more than "
+            f"{LARGEST_SHARE:.0%}. Nothing was written; please report the network."
         )
     before, after = seconds_of_a_frame([torch_engine, engine], frames[0])
     print(

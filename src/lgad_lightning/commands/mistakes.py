@@ -12,6 +12,8 @@ from lgad_lightning.errors import LgadError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
+TERMINATED = 143
+"""Exit code after SIGTERM, as shells have it."""
 
 
 def describe(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lgad_lightning import __version__
-from lgad_lightning.commands.console import CommandParser, run_command
+from lgad_lightning.commands.console import CommandParser, run_command, tidy_on_sigterm
 
 _HINT = "; the same command with --resume goes on from here"
 
@@ -70,6 +70,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+@tidy_on_sigterm()
 def _run(options: argparse.Namespace) -> None:
     # Imported here: torch takes longer than --help may.
     import torch
