@@ -8,7 +8,9 @@ from typing import Any
 import cv2
 import pytest
 import torch
+from torch.nn import functional
 
+from lgad_lightning import ENet, ERFNet
 from lgad_lightning.commands import export, predict
 from tests.conftest import CHECKOUT
 from tests.helpers.students import make_student, road, save_checkpoint, write_video
@@ -46,6 +48,34 @@ def test_the_program_of_torch_export_computes_the_same(tmp_path: Path, monkeypat
         found = torch.export.load("lanes.pt2").module()(image)
         expected = student.network.eval()(image)
     assert torch.allclose(found[0], expected.logits, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("conv", "padding"),
+    [
+        (torch.nn.ConvTranspose2d(4, 6, 2, stride=2), (1, 0, 1, 0)),
+        (torch.nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1), (1, 1, 1, 1)),
+    ],
+)
+def test_a_resize_and_a_convolution_are_a_transposed_one(
+    conv: torch.nn.ConvTranspose2d, padding: tuple[int, ...]
+) -> None:
+    """As docs/export.md describes it, for the shapes that ENet and ERFNet have."""
+    found = {
+        (module.kernel_size[0], module.padding[0], module.output_padding[0])
+        for kind in (ENet, ERFNet)
+        for module in make_student(kind).network.modules()
+        if isinstance(module, torch.nn.ConvTranspose2d)
+    }
+    assert found == {(2, 0, 0), (3, 1, 1)}
+    x = torch.randn(2, 4, 5, 7)
+    resized = functional.interpolate(x, scale_factor=2, mode="nearest")
+    resized[:, :, 1::2] = 0
+    resized[..., 1::2] = 0
+    kernel = conv.weight.flip(2, 3).transpose(0, 1)
+    with torch.no_grad():
+        ours = functional.conv2d(functional.pad(resized, padding), kernel, conv.bias)
+        assert torch.allclose(ours, conv(x), atol=1e-6)
 
 
 def test_what_the_pages_type_is_understood() -> None:

@@ -1,8 +1,11 @@
 import json
 import re
+import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from lgad_lightning import ENet, ERFNet, LanePredictor, LgadError
 from lgad_lightning.commands.export import main
 from lgad_lightning.commands.predict import main as predict
 from lgad_lightning.data.synthetic import SyntheticData, generate
+from lgad_lightning.export.write import SUFFIXES
 from tests.helpers.students import IMAGE_SIZE, NAMES, TinyNet, make_student, road, save_checkpoint, write_roads
 
 pytestmark = pytest.mark.export
@@ -237,6 +241,38 @@ def test_an_export_that_finds_other_lanes_is_not_written(
     monkeypatch.setattr(parity, "lane_parity", lambda *arguments: parity.LaneParity(0, 0))
     export(folder / "tiny.ckpt", "--out", path)
     assert "no lanes were compared" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+def test_a_full_disk_leaves_nothing(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    path = tmp_path / f"lanes{SUFFIXES[kind]}"
+    if kind == "openvino":
+        openvino = pytest.importorskip("openvino", reason="needs the extra `export`")
+        save, size = openvino.save_model, 3000  # for it alone: it raises a RuntimeError
+
+        def saved(*arguments: Any, **options: Any) -> None:
+            with no_file_larger_than(size):
+                save(*arguments, **options)
+
+        monkeypatch.setattr(openvino, "save_model", saved)
+        told = fails(folder / "tiny.ckpt", "--format", kind, "--out", path)
+    else:
+        with no_file_larger_than(3000):
+            told = fails(folder / "tiny.ckpt", "--format", kind, "--out", path)
+    assert "cannot be written" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """What writes more to a file fails, as on a full disk."""
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -154,14 +154,14 @@ def test_frames_of_another_aspect_get_one_warning(
     assert len(records()) == 3
 
 
-def interrupt_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> list[int]:
-    """Ctrl-C when the network is to see another batch than so many; returns the sizes of those it sees."""
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, batches: int, number: int = signal.SIGINT) -> list[int]:
+    """A signal when the network is to see another batch than so many; returns the sizes of those it sees."""
     seen: list[int] = []
     run = TorchEngine.run
 
     def interrupted(self: TorchEngine, pixels: Any, frames: Any) -> Any:
         if len(seen) == batches:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         seen.append(len(pixels))
         return run(self, pixels, frames)
 
@@ -178,10 +178,10 @@ def test_an_interrupted_prediction_goes_on(
     arguments = (model, "frames", "clip.avi", "--write", "lines", "tusimple", "overlay", "--track", "--batch-size", 2)
     predict(*arguments, "--out", "whole")
     signals = signal.getsignal(signal.SIGINT)
-    for batches in (2, 3):
+    for batches, number, code in ((2, signal.SIGINT, 130), (3, signal.SIGTERM, 143)):
         with monkeypatch.context() as patch:
-            interrupt_after(patch, batches)
-            with pytest.raises(SystemExit, match=r"^130$"):
+            interrupt_after(patch, batches, number)
+            with pytest.raises(SystemExit, match=rf"^{code}$"):
                 predict(*arguments, *(["--resume"] if Path("predictions").exists() else []))
         signal.signal(signal.SIGINT, signals)
         assert "--resume" in capsys.readouterr().err.splitlines()[-1]

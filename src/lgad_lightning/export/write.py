@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from lgad_lightning.errors import LgadError
 from lgad_lightning.export.build import OnnxExport, add_metadata
+from lgad_lightning.inference.engine import first_line
 from lgad_lightning.inference.exported import ExportedEngine
 from lgad_lightning.inference.onnx_engine import OnnxEngine
 from lgad_lightning.inference.openvino_engine import OpenVinoEngine, import_openvino
@@ -77,7 +78,10 @@ class Draft:
             model = openvino.convert_model(onnx)
             for entry in self.export.model.metadata_props:
                 model.set_rt_info(entry.value, ["lgad", entry.key])
-            openvino.save_model(model, self.path, compress_to_fp16=False)
+            try:
+                openvino.save_model(model, self.path, compress_to_fp16=False)
+            except RuntimeError as error:  # on a full disk
+                raise OSError(f"OpenVINO cannot write its files ({first_line(error)})") from error
             onnx.unlink()
         return self._files()
 
