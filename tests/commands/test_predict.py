@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import pytest
 
-from lgad_lightning import LanePredictor
+from lgad_lightning import LanePredictor, LgadError
 from lgad_lightning.commands.predict import main
 from lgad_lightning.inference.engine import TorchEngine
 from lgad_lightning.lanes import read_lines, read_tusimple
@@ -125,6 +125,26 @@ def test_broken_images_are_told_counted_and_skipped(
     for name in (names[0], names[3]):
         (tmp_path / "frames" / name).unlink()
     assert "None of 2 frames" in fails(model, "frames", "--out", "none")
+
+
+def test_a_video_of_a_size_that_the_model_does_not_take_is_told_once(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as an export takes frames of one size only."""
+    prepare = TorchEngine.prepare
+
+    def only_large(self: TorchEngine, image: Any, name: str) -> Any:
+        if image.shape[0] < 100:
+            raise LgadError(f"{name} is too small.")
+        return prepare(self, image, name)
+
+    monkeypatch.setattr(TorchEngine, "prepare", only_large)
+    write_video(tmp_path / "clip.avi", 5, (40, 410))
+    assert "None of 1 frames" in fails(model, "clip.avi", "--out", "alone")
+    write_roads(tmp_path / "frames", 2)
+    predict(model, "clip.avi", "frames")
+    assert len(records()) == 2
+    assert sum("Skipped" in message for message in caplog.messages) == 2
 
 
 @pytest.mark.parametrize(("kept", "whole"), [(1.0, True), (0.6, False)])
@@ -251,11 +271,18 @@ def test_folders_of_other_use_are_refused(model: Path, tmp_path: Path, arguments
         (["list.json"], "raw_file"),
         (["damaged.json"], "damaged.json:1"),
         (["-"], "no images"),
+        (["*.mp4"], "by its own name"),
+        (["head.avi"], "head.avi is no image or video"),
         (["frames/clip/000.jpg", "frames/clip/000.png"], "would be one file"),
     ],
 )
 def test_sources_that_are_none(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: list[str], word: str
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    sources: list[str],
+    word: str,
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     write_roads(tmp_path / "frames", 1)
@@ -266,7 +293,11 @@ def test_sources_that_are_none(
         "damaged.json": "{", "97.jpg": "",
     }.items():  # fmt: skip
         (tmp_path / name).write_text(text)
+    video = write_video(tmp_path / "clip.avi", 1).read_bytes()
+    (tmp_path / "head.avi").write_bytes(video[: video.find(b"00dc")])
+    capfd.readouterr()
     assert word in fails(model, *sources)
+    assert capfd.readouterr() == ("", "")  # nothing of OpenCV's own
     assert not Path("predictions").exists()
 
 

@@ -68,6 +68,8 @@ def predict_sources(
                         for future in _ended(waiting, at_most=2 * batch_size):
                             future.result()
                         advance()
+                        if predicted.error and isinstance(source, VideoShots):
+                            break  # all of its frames have the same size, which the model does not take
     if not frames and outputs.skipped:
         first = next(iter(outputs.skipped.values()))
         raise LgadError(f"None of {len(outputs.skipped)} frames could be predicted; the first: {first}")

@@ -112,7 +112,7 @@ def open_sources(
         else:
             raise LgadError(f"There is no image, folder, list or video {source}; check the path.")
     if not files and not videos:
-        raise LgadError(f"{', '.join(sources)}: no images.")
+        raise LgadError(f"There are no images in {', '.join(sources)}: check the path; give a video by its own name.")
     return [*([Images(files)] if files else []), *videos]
 
 

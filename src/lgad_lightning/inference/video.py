@@ -42,7 +42,8 @@ class Video:
     def _open(self) -> cv2.VideoCapture:
         if isinstance(self.source, str) and not Path(self.source).stat().st_size:
             raise LgadError(f"The video {self.source} is empty.")
-        capture = cv2.VideoCapture(self.source)
+        backend = cv2.CAP_FFMPEG if isinstance(self.source, str) else cv2.CAP_ANY
+        capture = cv2.VideoCapture(self.source, backend)
         if not capture.isOpened():
             kind = "camera" if isinstance(self.source, int) else "image or video"
             raise LgadError(f"{self.source} is no {kind} that can be read.")
