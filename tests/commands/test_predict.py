@@ -168,8 +168,8 @@ def test_frames_of_another_aspect_get_one_warning(
     write_roads(tmp_path / "frames", 3, (240, 320))
     predict(model, "frames")
     assert [message for message in caplog.messages if "another aspect" in message] == [
-        "Images of 320x240 pixels have another aspect than those of the training (410x148): lanes will look distorted "
-        "to the network. Crop them to that aspect for better ones."
+        "Images of 320x240 pixels have another aspect than those of the training (410x148): the network "
+        "sees distorted lanes. Crop them to that aspect for better results."
     ]
     assert len(records()) == 3
 

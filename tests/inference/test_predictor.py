@@ -159,7 +159,7 @@ def test_images_of_the_training_are_remembered(tmp_path: Path) -> None:
 
 def test_a_student_that_does_not_know_how_to_be_used_is_refused() -> None:
     network = ERFNet(input_size=(32, 96), channels=(8, 16, 24))
-    with pytest.raises(LgadError, match="MaskDecoder, which tells no slots"):
+    with pytest.raises(LgadError, match="MaskDecoder, which gives no slots"):
         LanePredictor(LaneStudent(network, MaskDecoder()))
     with pytest.raises(LgadError, match="no preprocessing"):
         LanePredictor(LaneStudent(network, CULaneDecoder()))

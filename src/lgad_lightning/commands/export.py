@@ -1,4 +1,4 @@
-"""`lgad-export`: a student as a file that other programs run."""
+"""`lgad-export`: exports a student to a file that other programs can run."""
 
 import argparse
 import re
@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
-        "lgad-export", description="Write a student as a file that other programs run, if it computes the same there."
+        "lgad-export",
+        description="Export a student to a file that other programs can run, and compare both.",
     )
     parser.add_argument("--version", action="version", version=f"lgad-export {__version__}")
     parser.add_argument("model", metavar="MODEL", help="checkpoint, or folder of a run or of a saved student")
@@ -42,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_parts,
         default=frozenset(),
         metavar="PARTS",
-        help="what to put inside: preprocessing, decoding, or preprocessing,decoding",
+        help="what to put into the file: preprocessing, decoding, or preprocessing,decoding",
     )
     parser.add_argument(
         "--frame-size",
@@ -52,12 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dynamic", choices=("batch",), help="leave the number of images free (default: one)")
     parser.add_argument(
-        "--calibrate", type=Path, metavar="DATA", help="data set whose training images set int8's ranges"
+        "--calibrate", type=Path, metavar="DATA", help="data set; int8 is calibrated on its training images"
     )
     parser.add_argument(
         "--images", type=_positive, default=64, metavar="N", help="number of images to calibrate on (default: 64)"
     )
-    parser.add_argument("--check", type=Path, metavar="DATA", help="data set whose test images both are scored on")
+    parser.add_argument("--check", type=Path, metavar="DATA", help="data set whose test images are used for the scores")
     parser.add_argument(
         "--check-images", type=_positive, metavar="N", help="number of images to score on (default: all)"
     )
@@ -65,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         "--tolerance",
         type=_ratio,
         default=0.005,
-        help="by how much the figure may differ, of 1 (default: 0.005, half a point)",
+        help="largest difference of the figure, from 0 to 1 (default: 0.005, half a point)",
     )
     parser.add_argument(
         "--layout",

@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = CommandParser("lgad-predict", description="Find lanes in images and videos.")
     parser.add_argument("--version", action="version", version=f"lgad-predict {__version__}")
     parser.add_argument(
-        "model", metavar="MODEL", help="checkpoint, folder of a run or of a saved student, or an export's file"
+        "model", metavar="MODEL", help="checkpoint, folder of a run or of a saved student, or a file of lgad-export"
     )
     parser.add_argument(
         "sources",
@@ -47,19 +47,26 @@ def _parser() -> argparse.ArgumentParser:
         help="what to write beside lanes.jsonl: CULane's .lines.txt, TuSimple's predictions.json, pictures or an .mp4 "
         "(default: the format of the model's protocol)",
     )
-    parser.add_argument("--root", type=Path, metavar="DIR", help="where the names of a list begin (default: looks)")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        metavar="DIR",
+        help="folder where the names of a list begin (default: one above the list)",
+    )
     parser.add_argument(
         "--batch-size", type=_positive, default=8, metavar="N", help="frames that the network sees at once (default: 8)"
     )
     parser.add_argument("--device", help="cpu, cuda, ... (default: cuda where there is one)")
-    parser.add_argument("--smooth", action="store_true", help="record a smooth curve of each lane, too")
+    parser.add_argument("--smooth", action="store_true", help="also record a smooth curve of each lane")
     parser.add_argument(
-        "--track", action="store_true", help="follow and steady the lanes of videos; no protocol's result any more"
+        "--track",
+        action="store_true",
+        help="number and smooth lanes of videos (against the protocols)",
     )
     parser.add_argument(
         "--on-error", choices=("skip", "raise"), default="skip", help="what to do with a broken image (default: skip)"
     )
-    parser.add_argument("--resume", action="store_true", help="go on with the predictions that are in the folder")
+    parser.add_argument("--resume", action="store_true", help="continue the predictions that are in the folder")
     parser.add_argument("--overwrite", action="store_true", help="remove the predictions that are in the folder")
     return parser
 

@@ -122,7 +122,12 @@ def _graph(
     finally:
         logger.setLevel(level)
     assert program is not None
-    return program.model_proto
+    model = program.model_proto
+    if any(
+        entry.version != opset for entry in model.opset_import if not entry.domain
+    ):  # it keeps what it cannot convert
+        raise LgadError(f"opset {opset} cannot be written by the installed torch and onnx: give an older one.")
+    return model
 
 
 def _joined(first: Any, second: Any, pairs: list[tuple[str, str]]) -> Any:
@@ -136,5 +141,6 @@ def _joined(first: Any, second: Any, pairs: list[tuple[str, str]]) -> Any:
     for part in parts:
         part.ir_version = version
     joined = compose.merge_models(parts[0], parts[1], io_map=pairs)
+    del joined.opset_import[1:]  # the same one for each part
     onnx.checker.check_model(joined)
     return joined

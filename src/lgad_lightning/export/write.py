@@ -1,4 +1,4 @@
-"""Exported files: written whole, and only when they compute what the student computes."""
+"""Writes exported files: complete, and only if they compute what the student computes."""
 
 import shutil
 import tempfile
@@ -21,7 +21,7 @@ SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "tensorrt": 
 
 @contextmanager
 def written(export: OnnxExport, path: Path, kind: Format) -> Iterator["Draft"]:
-    """Writes an export; it takes its place at the end of the block, unless that raises.
+    """Writes an export beside its place, and moves it there at the end of the block, unless the block raises.
 
     Args:
         export: What `build_onnx` has made.
@@ -42,7 +42,7 @@ def written(export: OnnxExport, path: Path, kind: Format) -> Iterator["Draft"]:
 
 
 class Draft:
-    """An export that can be tried before it takes its place.
+    """An export that can be tried before it is moved to its place.
 
     Args:
         export: What `build_onnx` has made.
@@ -61,7 +61,7 @@ class Draft:
         return OpenVinoEngine(self.path) if self.kind == "openvino" else OnnxEngine(self.path)
 
     def note(self, **values: Any) -> None:
-        """Adds to what the file says of itself."""
+        """Adds values to the metadata of the file."""
         add_metadata(self.export.model, values)
 
     @property

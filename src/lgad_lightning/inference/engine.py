@@ -1,4 +1,4 @@
-"""What runs a network: one interface, whichever library does it."""
+"""Engines run a network. They have one interface for all libraries."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Engine(ABC):
         self.batch = batch
 
     def prepare(self, image: NDArray[np.uint8], name: str) -> tuple[NDArray[np.uint8], Frame]:
-        """What of an image travels to the network, and how it was cut from the image.
+        """The pixels of an image that the network sees, and how they were cut from the image.
 
         Args:
             image: `(H, W, 3)`, blue-green-red.
@@ -96,7 +96,7 @@ def student_info(student: LaneStudent, identity: str = "") -> ModelInfo:
     """
     if not isinstance(student.decoder, GridDecoder):
         raise LgadError(
-            f"The student's decoder is a {type(student.decoder).__name__}, which tells no slots and scores: give "
+            f"The student's decoder is a {type(student.decoder).__name__}, which gives no slots and scores: give "
             "LaneStudent a CULaneDecoder, a TuSimpleDecoder, or one of your own derived from GridDecoder."
         )
     if student.preprocessing is None:

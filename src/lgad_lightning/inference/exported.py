@@ -1,4 +1,4 @@
-"""Exported files as engines: what they say of themselves, and what they put out."""
+"""Exported files as engines: their metadata and their outputs."""
 
 import json
 from abc import abstractmethod

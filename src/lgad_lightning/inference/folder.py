@@ -1,4 +1,4 @@
-"""The folder that predictions are written to: one model's, and gone on with after an interruption."""
+"""The folder for predictions: it belongs to one model, and can be continued after an interruption."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -53,13 +53,13 @@ def open_folder(folder: Path, made_by: dict[str, Any], resume: bool, overwrite: 
 
 @contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
-    """Tells in one message that something in a folder cannot be written."""
+    """Turns an error of writing to a folder into one message."""
     try:
         yield
     except OSError as error:
         raise LgadError(
-            f"The predictions cannot be written to {folder}: {error}. What is there is whole: make space, or see to "
-            "it that you may write there, and go on with --resume."
+            f"The predictions cannot be written to {folder}: {error}. What is there is complete. Make space, or "
+            "get the right to write there, and continue with --resume."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Images in whatever form they are given."""
+"""Reads images from paths, PIL images and arrays."""
 
 from pathlib import Path
 from typing import Any, Literal

@@ -59,8 +59,8 @@ class ModelInfo:
             return None
         return (
             f"Images of {size[1]}x{size[0]} pixels have another aspect than those of the training "
-            f"({usual[1]}x{usual[0]}): lanes will look distorted to the network. Crop them to that aspect for better "
-            "ones."
+            f"({usual[1]}x{usual[0]}): the network sees distorted lanes. Crop them to that aspect for better "
+            "results."
         )
 
 

@@ -1,4 +1,4 @@
-"""A model in whatever form it was left."""
+"""Opens a model: a checkpoint, a folder, or an exported file."""
 
 from pathlib import Path
 
@@ -31,13 +31,13 @@ def open_student(model: str | Path) -> tuple[LaneStudent, Path]:
     if path.is_dir():
         found = next((path / name for name in _IN_RUN if (path / name).is_file()), None)
         if found is None:
-            raise LgadError(f"{path} holds no trained student: neither {_IN_RUN[0]} (a run's), nor {CONFIG} (a saved).")
+            raise LgadError(f"{path} holds no trained student: neither {_IN_RUN[0]} (of a run) nor {CONFIG} (saved).")
         path = found
     return load_student(path), path
 
 
 def open_engine(model: str | Path, device: str = "cpu") -> Engine:
-    """Whatever runs a model.
+    """The engine that runs a model.
 
     Args:
         model: A checkpoint, a run's folder, a saved folder, or what `lgad-export` has written.

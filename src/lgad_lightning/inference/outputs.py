@@ -1,4 +1,4 @@
-"""What is written of a prediction."""
+"""Writes the results of a prediction."""
 
 import errno
 import json
