@@ -23,7 +23,7 @@ def batch() -> dict[str, torch.Tensor | list[str]]:
 
 
 def network(in_channels: int, size: tuple[int, int] = SIZE) -> ERFNet:
-    return ERFNet(num_classes=3, in_channels=in_channels, input_size=size, channels=(4, 8, 12))
+    return ERFNet(num_classes=3, in_channels=in_channels, input_size=size, channels=(8, 12, 16))
 
 
 def test_a_restoring_teacher_hides_in_training_alone() -> None:

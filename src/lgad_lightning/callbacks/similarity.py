@@ -17,6 +17,7 @@ class SimilarityPreservingDistillation(FeatureDistillation):
         teacher: See `FeatureDistillation`. All other arguments are also described there. The paper's weight is 3000.
 
     Example:
+        >>> import torch
         >>> teacher = torch.nn.Conv2d(3, 8, 1)
         >>> callback = SimilarityPreservingDistillation(teacher, ["net.layer3"], ["stage3"], weight=3000.0)
         >>> features = torch.rand(2, 4, 6, 6)
