@@ -149,7 +149,7 @@ DATA = (
     ("nope", "nope"),
     ("synth", "DIR"),
     ("synth HOME/data", "another synthetic data set"),
-    ("synth HOME/own", "no synthetic data set"),
+    ("synth HOME/own", "not empty"),
     ("synth HOME/data/synthetic.json", "synthetic.json"),
     ("synth /proc/x", "/proc/x"),
     ("synth new --train=-1", "-1"),

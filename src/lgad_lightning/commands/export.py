@@ -113,7 +113,7 @@ def _size(text: str) -> tuple[int, int]:
 def _run(options: argparse.Namespace) -> None:
     # Imported here: torch takes longer than --help may.
     from lgad_lightning.commands.outputs import check_output
-    from lgad_lightning.curation.layouts import open_data
+    from lgad_lightning.curation.layouts import find_layout, open_data
     from lgad_lightning.export.build import ExportPlan, build_onnx
     from lgad_lightning.export.graph import import_onnx
     from lgad_lightning.export.write import SUFFIXES, written
@@ -121,6 +121,8 @@ def _run(options: argparse.Namespace) -> None:
     from lgad_lightning.inference.model_info import files_identity
     from lgad_lightning.inference.open_model import open_student
 
+    if options.layout != "auto":
+        find_layout(Path(), options.layout)  # refuses an unknown name, even if no data set is given
     suffix = SUFFIXES[options.format]
     path = options.out or Path(f"lanes{suffix}")
     if path.suffix != suffix:
