@@ -281,7 +281,7 @@ def test_an_interrupted_export_leaves_nothing(
 ) -> None:
     from lgad_lightning.export import parity
 
-    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    before = signal.getsignal(signal.SIGTERM)
     there: list[str] = []
 
     def stop(*_: object) -> None:
@@ -291,10 +291,9 @@ def test_an_interrupted_export_leaves_nothing(
     monkeypatch.setattr(parity, "lane_parity", stop)
     with pytest.raises(SystemExit, match=rf"^{code}$"):
         export(folder / "tiny.ckpt", "--out", tmp_path / "lanes.onnx")
-    signal.signal(signal.SIGINT, before[0])
     assert [name.endswith(".part") for name in there] == [True]
     assert list(tmp_path.iterdir()) == []
-    assert signal.getsignal(signal.SIGTERM) == before[1]
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize(
@@ -357,7 +356,7 @@ def damaged(content: bytes, kind: str) -> bytes:
         ("preprocessing=[", "is damaged"),
         ("preprocessing={}", None),
         ("preprocessing=5", "is damaged"),
-        ('decoder={"class": "os.system", "arguments": {}}', "is not known|is no GridDecoder"),
+        ('decoder={"class": "os.system", "arguments": {}}', "is not known|is not a GridDecoder"),
         ("class_names=3", "is damaged"),
         ('parts=["decoding"]', "something else than it says"),
         ("output", "something else than it says"),
