@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from lgad_lightning.annotations.json_files import check_length, read_part
+from lgad_lightning.annotations.json_files import check_length, read_part, reading
 from lgad_lightning.annotations.polylines import (
     ImageLanes,
     Polyline,
@@ -51,11 +51,8 @@ class CvatRecords:
         self.path, self.categories = path, categories
         if not check_length(path):
             raise LgadError(f"{path}: not XML: the file is empty.")
-        try:
-            with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-                self.names, self._starts, self._ends = _find_images(content, path)
-        except OSError as error:
-            raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path.") from error
+        with reading(path), path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            self.names, self._starts, self._ends = _find_images(content, path)
 
     def record(self, index: int) -> ImageLanes:
         """An image and its lanes.

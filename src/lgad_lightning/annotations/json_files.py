@@ -1,6 +1,8 @@
 """Reading files of annotations, whole or in part."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,22 @@ from lgad_lightning.lanes.json_lines import unique_keys
 _LARGEST = 2**30  # bytes; the annotations of 100,000 images have some hundred million
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns a failure to read a file into a message.
+
+    Args:
+        path: The file.
+
+    Raises:
+        LgadError: If the file cannot be read in the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path.") from error
+
+
 def read_text(path: Path) -> str:
     """The text of a file.
 
@@ -17,13 +35,12 @@ def read_text(path: Path) -> str:
         path: The file, UTF-8 with or without a byte-order mark.
 
     Raises:
-        LgadError: If there is none, it is none, or larger than annotations are.
+        LgadError: If there is no such file, it is not text, or it is larger than annotations are.
     """
     check_length(path)
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path.") from error
+        with reading(path):
+            return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise LgadError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}).") from error
 
@@ -37,13 +54,11 @@ def check_length(path: Path) -> int:
     Raises:
         LgadError: If there is no such file, or it is larger than annotations are.
     """
-    try:
+    with reading(path):
         length = path.stat().st_size
-        if length > _LARGEST:
-            raise LgadError(f"{path}: more than {_LARGEST >> 20} MB, which no annotations have.")
-        return length
-    except OSError as error:
-        raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path.") from error
+    if length > _LARGEST:
+        raise LgadError(f"{path}: more than {_LARGEST >> 20} MB, which no annotations have.")
+    return length
 
 
 def read_part(path: Path, start: int, end: int) -> bytes:
@@ -57,12 +72,9 @@ def read_part(path: Path, start: int, end: int) -> bytes:
     Raises:
         LgadError: If the file cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read(end - start)
-    except OSError as error:
-        raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path.") from error
+    with reading(path), path.open("rb") as file:
+        file.seek(start)
+        return file.read(end - start)
 
 
 def read_json(path: Path) -> Any:
@@ -72,7 +84,7 @@ def read_json(path: Path) -> Any:
         path: The file.
 
     Raises:
-        LgadError: If it is no JSON, or an object in it has a key twice.
+        LgadError: If it is not JSON, or an object in it has a key twice.
     """
     try:
         return json.loads(read_text(path), object_pairs_hook=unique_keys)

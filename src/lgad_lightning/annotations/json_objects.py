@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lgad_lightning.annotations.json_files import check_length, read_part
+from lgad_lightning.annotations.json_files import check_length, read_part, reading
 from lgad_lightning.annotations.json_scan import MARK, find_objects
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.json_lines import parse_json_line, unique_keys
@@ -41,10 +41,8 @@ class JsonObjects:
     def __init__(self, path: Path) -> None:
         self.path = path
         check_length(path)
-        try:
+        with reading(path):
             self._starts, self._ends, self._heads, outline = find_objects(path)
-        except OSError as error:
-            raise LgadError(f"{path}: cannot read the file ({error.strerror}); check the path.") from error
         self.outline = self._parse(outline)
 
     def column(self, key: str, numbers: NDArray[np.int64], what: str) -> Iterator[Any]:
