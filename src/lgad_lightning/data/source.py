@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lgad_lightning.data.image_header import header_size
 from lgad_lightning.data.pixels import Image, read_image, wrong_size
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import IGNORE_INDEX, Frame, Lane, rasterise
@@ -17,6 +18,7 @@ from lgad_lightning.lanes import IGNORE_INDEX, Frame, Lane, rasterise
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
+_HEADER = 1 << 16  # bytes of an image file that hold its size
 _SAMPLED = 64  # annotation files of a split that its fingerprint reads
 _MOST_LANES = 64  # the widest roads of the world have some 26 lanes, hence 27 lines, and some of them are double
 _MOST_POINTS = 10_000  # of a lane; an image has fewer rows
@@ -183,6 +185,21 @@ class LaneSource(ABC):
 
     stroke: float = 16 / 1640
     """Thickness of a drawn lane as a share of the image's width."""
+
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Height and width of an image in pixels, by its header where that is enough.
+
+        Args:
+            index: Number of the image.
+        """
+        path = self.root / self.names[index]
+        if path.is_file():
+            with path.open("rb") as file:
+                beginning = file.read(_HEADER)
+            if b"Exif" not in beginning and (size := header_size(beginning)):  # which may turn the image
+                return size
+        height, width = self.image(index).shape[:2]
+        return height, width
 
     def image(self, index: int, reduce: bool = False) -> Image:
         """The pixels of an image; see `read_image`."""

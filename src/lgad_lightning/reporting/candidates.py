@@ -14,7 +14,7 @@ from lgad_lightning.lanes import Lane
 from lgad_lightning.longwork.whole_file import whole_file
 from lgad_lightning.metrics.functional import match_lanes
 from lgad_lightning.reporting.charts import Chart, Series, finite
-from lgad_lightning.reporting.judging import Rule, image_size
+from lgad_lightning.reporting.judging import Rule
 
 CANDIDATES = "candidates.json"
 """Where they lie, in a run's folder."""
@@ -84,7 +84,7 @@ def precision_recall(
     for index, name in enumerate(source.names):
         if name not in frames:
             continue
-        size = image_size(source, index)
+        size = source.image_size(index)
         target = source.checked_lanes(index, size)
         overlap = rule.overlap(target, [Lane(np.array(lane.points), size) for lane in frames[name]])
         existence = np.array([lane.existence for lane in frames[name]])

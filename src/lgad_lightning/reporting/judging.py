@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import override
 
-from lgad_lightning.data.image_header import header_size
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.lanes import (
     CULANE_SIZE,
@@ -36,7 +34,6 @@ from lgad_lightning.metrics.functional import (
 MOST_FRAMES = 200
 """So many test frames are looked at, evenly spread; a page is made in seconds."""
 
-_HEADER = 65536  # bytes of an image's file that hold its size
 _NEAREST = 0.85  # of TuSimple's rows: a lane with fewer is not found
 
 
@@ -173,7 +170,7 @@ def _judged(
     rule: Rule,
 ) -> Iterator[Judged]:
     for place in places:
-        height, width = image_size(source, place)
+        height, width = source.image_size(place)
         preds = stored(source.names[place], (height, width))
         if preds is None:
             continue
@@ -192,59 +189,6 @@ def _judged(
             [column in right for column in range(len(preds))],
             [float(overlap[pair]) for pair in pairs],
         )
-
-
-def image_size(source: LaneSource, index: int) -> tuple[int, int]:
-    """Height and width of an image: as they are kept, or by its header where that is enough."""
-    if isinstance(source, KeptFrames):
-        return source.sizes[index]
-    path = source.root / source.names[index]
-    if path.is_file():
-        with path.open("rb") as file:
-            beginning = file.read(_HEADER)
-        if b"Exif" not in beginning and (size := header_size(beginning)):  # which may turn the image
-            return size
-    height, width = source.image(index).shape[:2]
-    return height, width
-
-
-class KeptFrames(LaneSource):
-    """Test frames whose lanes were kept in the folder of a run; see `read_tested`.
-
-    Args:
-        root: Folder of the data.
-        names: Path of each image below it.
-        num_slots: Slots of the data.
-        sizes: Height and width of each image.
-        targets: The annotated lanes of each image.
-        scenarios: The scenario of each image, None for none.
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        names: Sequence[str],
-        num_slots: int,
-        sizes: Sequence[tuple[int, int]],
-        targets: Sequence[Sequence[Lane]],
-        scenarios: Sequence[str | None],
-    ) -> None:
-        super().__init__(root, names, num_slots)
-        self.sizes = sizes
-        self._targets = targets
-        self._scenarios = scenarios
-
-    @override
-    def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
-        return list(self._targets[index])
-
-    @override
-    def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
-        raise NotImplementedError("the lanes are kept without their slots")
-
-    @override
-    def scenario(self, index: int) -> str | None:
-        return self._scenarios[index]
 
 
 def f1_by_threshold(frames: Sequence[Judged]) -> dict[float, float]:

@@ -1,18 +1,20 @@
 """The test frames that the page of a run shows, kept in the run's folder: so a page needs no data module."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane
 from lgad_lightning.lanes.lists import check_image_name
 from lgad_lightning.longwork.whole_file import whole_file
-from lgad_lightning.reporting.judging import KeptFrames, Rule, culane_rule, image_size, spread, tusimple_rule
+from lgad_lightning.reporting.judging import Rule, culane_rule, spread, tusimple_rule
 
 TESTED = "tested.json"
 """Where it is kept, in a run's folder."""
@@ -35,6 +37,49 @@ class Tested:
     total: int
 
 
+class KeptFrames(LaneSource):
+    """Test frames whose lanes were kept in the folder of a run; see `read_tested`.
+
+    Args:
+        root: Folder of the data.
+        names: Path of each image below it.
+        num_slots: Slots of the data.
+        sizes: Height and width of each image.
+        targets: The annotated lanes of each image.
+        scenarios: The scenario of each image, None for none.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        names: Sequence[str],
+        num_slots: int,
+        sizes: Sequence[tuple[int, int]],
+        targets: Sequence[Sequence[Lane]],
+        scenarios: Sequence[str | None],
+    ) -> None:
+        super().__init__(root, names, num_slots)
+        self._sizes = sizes
+        self._targets = targets
+        self._scenarios = scenarios
+
+    @override
+    def image_size(self, index: int) -> tuple[int, int]:
+        return self._sizes[index]
+
+    @override
+    def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
+        return list(self._targets[index])
+
+    @override
+    def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
+        raise NotImplementedError("the lanes are kept without their slots")
+
+    @override
+    def scenario(self, index: int) -> str | None:
+        return self._scenarios[index]
+
+
 def write_tested(path: Path, tested: Tested) -> None:
     """Keeps the frames that a page looks at, with their annotated lanes.
 
@@ -48,7 +93,7 @@ def write_tested(path: Path, tested: Tested) -> None:
     source = tested.source
     frames = []
     for index in spread(len(source)):
-        size = image_size(source, index)
+        size = source.image_size(index)
         lanes = [lane.points.round(_DECIMALS).tolist() for lane in source.checked_lanes(index, size)]
         frames.append({"name": source.names[index], "size": size, "lanes": lanes, "scenario": source.scenario(index)})
     content = {
