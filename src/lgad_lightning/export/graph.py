@@ -123,9 +123,8 @@ def _graph(
         logger.setLevel(level)
     assert program is not None
     model = program.model_proto
-    if any(
-        entry.version != opset for entry in model.opset_import if not entry.domain
-    ):  # it keeps what it cannot convert
+    # torch writes another opset where it cannot convert.
+    if any(entry.version != opset for entry in model.opset_import if not entry.domain):
         raise LgadError(f"opset {opset} cannot be written by the installed torch and onnx: give an older one.")
     return model
 
