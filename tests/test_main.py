@@ -37,6 +37,11 @@ def test_runs_commands_and_knows_no_others(tmp_path: Path) -> None:
     assert "fit,cli,data,eval,predict,export" in unknown.stderr
 
 
+def test_says_its_own_version(tmp_path: Path) -> None:
+    told = run_module("--version", folder=tmp_path)
+    assert (told.returncode, told.stdout) == (0, f"lgad-lightning {__version__}\n")
+
+
 @pytest.mark.slow
 def test_trains_on_two_processes(tiny_root: Path, tmp_path: Path) -> None:
     arguments = (*TINY, "trainer.devices=2", "trainer.strategy=ddp", "data.batch_size=2", "distillation=none")

@@ -6,6 +6,8 @@ import signal
 import sys
 from functools import partial
 
+from lgad_lightning import __version__
+
 COMMANDS = {
     "fit": "lgad_lightning.commands.fit",
     "cli": "lgad_lightning.commands.cli",
@@ -20,6 +22,9 @@ COMMANDS = {
 def main() -> None:
     """Runs the command that the first word of the command line names."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name == "--version":
+        print(f"lgad-lightning {__version__}")
+        return
     if name not in COMMANDS:
         sys.exit(f"usage: python -m lgad_lightning {{{','.join(COMMANDS)}}} ...; each command has its own --help")
     sys.argv[:2] = [f"lgad-{name}"]

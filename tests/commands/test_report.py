@@ -43,6 +43,15 @@ def test_a_comparison_is_printed_and_written(
     main([*runs, "--table", "--csv", str(files["--csv"])])  # its own file is replaced
 
 
+def test_a_narrow_terminal_shows_the_whole_name_of_an_arm(
+    runs: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    main([*runs, "--table"])
+    cells = [line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert "distillation=lgad" in "".join(cells)
+
+
 def test_what_is_not_defined_is_left_out_and_said(
     make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -122,6 +122,7 @@ def comparison_table(comparison: Comparison) -> Table:
         "[95 % interval]; *: it excludes zero; p: exact sign-flip test; steps: until the baseline's best validation"
     )
     table = Table("arm", "seeds", f"{comparison.figure} (deviation)", "difference", "p", "steps", caption=caption)
+    table.columns[0].overflow = "fold"  # an override has no blanks to wrap at
     for column in table.columns[1:]:
         column.no_wrap = True
     for result in comparison.results:
