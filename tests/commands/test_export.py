@@ -17,6 +17,7 @@ from lgad_lightning.commands.export import main
 from lgad_lightning.commands.predict import main as predict
 from lgad_lightning.data.synthetic import SyntheticData, generate
 from lgad_lightning.export.write import SUFFIXES
+from tests.helpers import tensorrt_stand_in
 from tests.helpers.students import IMAGE_SIZE, NAMES, TinyNet, make_student, road, save_checkpoint, write_roads
 
 pytestmark = pytest.mark.export
@@ -205,8 +206,59 @@ def test_tensorrt_is_built_where_it_runs(folder: Path, tmp_path: Path, capsys: p
     path = tmp_path / "lanes.onnx"
     export(folder / "tiny.ckpt", "--format", "tensorrt", "--out", path, "--precision", "fp16", "--dynamic", "batch")
     told = capsys.readouterr().out
-    assert f"trtexec --onnx={path} --saveEngine={tmp_path / 'lanes.engine'} --fp16" in told
+    assert f"trtexec --onnx={path} --saveEngine={tmp_path / 'lanes.engine'} --stronglyTyped" in told
     assert "--maxShapes=image:16x3x32x96" in told
+
+
+@pytest.fixture
+def with_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with TensorRT and a GPU, as far as one can be had without."""
+    monkeypatch.setitem(sys.modules, "tensorrt", tensorrt_stand_in)
+    for user in ("inference.tensorrt_engine", "export.write"):
+        monkeypatch.setattr(f"lgad_lightning.{user}.can_build_engines", lambda: True)
+    monkeypatch.setattr("lgad_lightning.inference.tensorrt_engine.TensorRtEngine.device", "cpu")
+
+
+@pytest.mark.parametrize("options", [("--with", "preprocessing,decoding"), ("--dynamic", "batch")])
+@pytest.mark.usefixtures("with_tensorrt")
+def test_tensorrt_builds_an_engine_and_compares_it(
+    folder: Path, tmp_path: Path, options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "lanes.onnx"
+    export(folder / "tiny.ckpt", "--format", "tensorrt", "--out", path, "--check", folder / "data", *options)
+    told = capsys.readouterr().out
+    assert f"Wrote {tmp_path / 'lanes.engine'}" in told
+    assert "trtexec" not in told
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["lanes.engine", "lanes.onnx"]
+    asked = dict(tensorrt_stand_in.asked)
+    assert asked["network"] == 1 << tensorrt_stand_in.NetworkDefinitionCreationFlag.STRONGLY_TYPED
+    assert asked["without"] is tensorrt_stand_in.BuilderFlag.TF32
+    shapes = {"image": ((1, 3, 32, 96), (4, 3, 32, 96), (16, 3, 32, 96))}
+    assert asked.get("profile") == (shapes if "--dynamic" in options else None)
+    assert agreement(tmp_path / "lanes.engine", folder / "tiny.ckpt") > 0.99
+    assert metadata(path)["checked"]["export"]["f1"] == pytest.approx(metadata(path)["checked"]["checkpoint"]["f1"])
+
+
+@pytest.mark.usefixtures("with_tensorrt")
+def test_an_engine_that_cannot_be_run_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lanes.engine"
+    with pytest.raises(LgadError, match=r"no file .*lanes\.engine"):
+        LanePredictor(path)
+    path.write_bytes(b"of another machine")
+    with pytest.raises(LgadError, match=r"no file .*lanes\.onnx"):
+        LanePredictor(path)
+    told = fails(folder / "tiny.ckpt", "--format", "tensorrt", "--out", path.with_suffix(".onnx"))
+    assert "lanes.engine is there already" in told
+    path.with_suffix(".onnx").write_bytes((folder / "plain.onnx").read_bytes())
+    with pytest.raises(LgadError, match="An engine is built where it runs"):
+        LanePredictor(path)
+    monkeypatch.setattr(tensorrt_stand_in.Builder, "build_serialized_network", lambda *_: None)
+    told = fails(folder / "tiny.ckpt", "--format", "tensorrt", "--out", tmp_path / "other.onnx")
+    assert "cannot build an engine" in told
+    monkeypatch.setattr("lgad_lightning.inference.tensorrt_engine.can_build_engines", lambda: False)
+    with pytest.raises(LgadError, match="on a CUDA GPU"):
+        LanePredictor(path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["lanes.engine", "lanes.onnx"]
 
 
 def test_an_export_that_scores_otherwise_is_not_written(

@@ -116,7 +116,7 @@ def _run(options: argparse.Namespace) -> None:
     from lgad_lightning.curation.layouts import find_layout, open_data
     from lgad_lightning.export.build import ExportPlan, build_onnx
     from lgad_lightning.export.graph import import_onnx
-    from lgad_lightning.export.write import SUFFIXES, written
+    from lgad_lightning.export.write import BESIDE, SUFFIXES, written
     from lgad_lightning.inference.engine import TorchEngine
     from lgad_lightning.inference.model_info import files_identity
     from lgad_lightning.inference.open_model import open_student
@@ -128,7 +128,7 @@ def _run(options: argparse.Namespace) -> None:
     if path.suffix != suffix:
         raise LgadError(f"--out {path}: the file must end in {suffix}.")
     ours = path.is_file() and b"lgad_format" in path.read_bytes()
-    for file in [path, path.with_suffix(".bin")] if options.format == "openvino" else [path]:
+    for file in [path, path.with_suffix(BESIDE[options.format])] if options.format in BESIDE else [path]:
         check_output(file, lambda content: ours, options.overwrite)
     plan = ExportPlan(
         options.precision,
@@ -156,9 +156,11 @@ def _run(options: argparse.Namespace) -> None:
         _compare(draft, torch_engine, options.precision, check)
         if check is not None:
             _score(draft, torch_engine, check, options)
-        size = draft.size
+        size, builds = draft.size, draft.engine_file.is_file()
     print(f"Wrote {path}, {size / 1e6:.2f} MB.")
-    if options.format == "tensorrt":
+    if builds:
+        print(f"Wrote {path.with_suffix('.engine')}, the engine for this machine's GPU.")
+    elif options.format == "tensorrt":
         _tell_trtexec(path, options, torch_engine.info.preprocessing.input_size)
 
 
@@ -222,14 +224,16 @@ def _score(draft: Any, torch_engine: Any, data: Any, options: argparse.Namespace
 
 
 def _tell_trtexec(path: Path, options: argparse.Namespace, size: tuple[int, int]) -> None:
+    from lgad_lightning.inference.tensorrt_engine import BATCHES
+
     engine = path.with_suffix(".engine")
-    words = ["trtexec", f"--onnx={path}", f"--saveEngine={engine}"]
-    words += {"fp32": ["--noTF32"], "fp16": ["--fp16"], "int8": ["--int8", "--fp16"]}[options.precision]
+    words = ["trtexec", f"--onnx={path}", f"--saveEngine={engine}", "--stronglyTyped", "--noTF32"]
     if options.dynamic:
         shape = f"3x{size[0]}x{size[1]}"
-        words += [f"--{kind}Shapes=image:{number}x{shape}" for kind, number in (("min", 1), ("opt", 4), ("max", 16))]
+        words += [f"--{k}Shapes=image:{n}x{shape}" for k, n in zip(("min", "opt", "max"), BATCHES, strict=True)]
     print(
-        f"TensorRT builds its engine where it runs. On the target:\n  {shlex.join(words)}\n"
+        "TensorRT builds its engine where it runs. Run this command there, or without this package:\n"
+        f"  {shlex.join(words)}\n"
         f"Then compare there: lgad-predict {path} FRAMES gives the lanes that the engine's outputs must show."
     )
 

@@ -13,10 +13,13 @@ from lgad_lightning.inference.engine import first_line
 from lgad_lightning.inference.exported import ExportedEngine
 from lgad_lightning.inference.onnx_engine import OnnxEngine
 from lgad_lightning.inference.openvino_engine import OpenVinoEngine, import_openvino
+from lgad_lightning.inference.tensorrt_engine import TensorRtEngine, built_engine, can_build_engines
 
 Format = Literal["onnx", "openvino", "tensorrt"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "tensorrt": ".onnx"}
-"""How the file of each format ends; TensorRT's engine is built of an `.onnx` where it runs."""
+"""How the file of each format ends. TensorRT's engine is built from the `.onnx`, and lies beside it."""
+BESIDE: dict[Format, str] = {"openvino": ".bin", "tensorrt": ".engine"}
+"""How the second file ends, which some formats have beside it."""
 
 
 @contextmanager
@@ -25,7 +28,7 @@ def written(export: OnnxExport, path: Path, kind: Format) -> Iterator["Draft"]:
 
     Args:
         export: What `build_onnx` has made.
-        path: The file. OpenVINO's `.xml` has a `.bin` beside it.
+        path: The file. OpenVINO's `.xml` has a `.bin` beside it, TensorRT's `.onnx` an `.engine` (if it can be built).
         kind: The format.
 
     Raises:
@@ -55,9 +58,14 @@ class Draft:
         self.path = path
         self.kind = kind
         self.save()
+        self.engine_file = path.with_suffix(BESIDE["tensorrt"])
+        if kind == "tensorrt" and can_build_engines():
+            self.engine_file.write_bytes(built_engine(path))
 
     def engine(self) -> ExportedEngine:
         """What runs it here."""
+        if self.engine_file.is_file():
+            return TensorRtEngine(self.engine_file)
         return OpenVinoEngine(self.path) if self.kind == "openvino" else OnnxEngine(self.path)
 
     def note(self, **values: Any) -> None:
@@ -86,4 +94,6 @@ class Draft:
         return self._files()
 
     def _files(self) -> list[Path]:
-        return sorted(self.path.parent.iterdir())  # a .bin before its .xml, which would be nothing without it
+        return sorted(
+            self.path.parent.iterdir()
+        )  # .bin before .xml, and .engine before .onnx: the second needs the first

@@ -7,6 +7,7 @@ from lgad_lightning.inference.engine import Engine, TorchEngine
 from lgad_lightning.inference.model_info import files_identity
 from lgad_lightning.inference.onnx_engine import OnnxEngine
 from lgad_lightning.inference.openvino_engine import OpenVinoEngine
+from lgad_lightning.inference.tensorrt_engine import TensorRtEngine
 from lgad_lightning.modules import LaneStudent, load_student
 from lgad_lightning.modules.pretrained import CONFIG, WEIGHTS
 
@@ -50,5 +51,7 @@ def open_engine(model: str | Path, device: str = "cpu") -> Engine:
         return OnnxEngine(Path(model))
     if Path(model).suffix.lower() == ".xml":
         return OpenVinoEngine(Path(model))
+    if Path(model).suffix.lower() == ".engine":
+        return TensorRtEngine(Path(model))
     student, weights = open_student(model)
     return TorchEngine(student, device, files_identity([weights]))
