@@ -6,6 +6,7 @@ python -m studies.tables studies/generated.yaml
 import argparse
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 from lgad_lightning import LgadError
@@ -15,6 +16,8 @@ from studies.study import Study, read_rows, read_study
 FIGURES = {"f1": "F1", "iou": "lane IoU"}
 Figures = dict[str, dict[int, float]]
 """By arm and seed."""
+Curve = list[tuple[int, float]]
+"""Steps, each with its figure."""
 
 
 def main() -> None:
@@ -34,14 +37,17 @@ def condition_lines(study: Study, condition: str) -> list[str]:
     """The tables of one condition; arms without runs are left out."""
     lines = []
     tables = {f"test {name}": figures_of(study, condition, key) for key, name in FIGURES.items()}
-    for name, arms in {**tables, "validation F1 after a third of the steps": early_figures(study, condition)}.items():
+    tables["best validation F1"] = validation_figures(study, condition, best)
+    tables["validation F1 after a third of the steps"] = validation_figures(study, condition, early)
+    for name, arms in tables.items():
         if not arms:
             continue
         against = [arm for arm in study.compare_with if arm in arms]
         header = ["arm", f"{name}: mean (deviation)", *(f"difference to {arm}: mean [95 %], p" for arm in against)]
         lines += [f"**{study.name}, {condition}: {name}**", "", row(header), row(["---"] * len(header))]
         for arm, figures in arms.items():
-            lines.append(row([f"{arm} ({len(figures)} seeds)", spread(figures), *differences(arm, arms, against)]))
+            seeds = f"{len(figures)} seed{'s' * (len(figures) > 1)}"
+            lines.append(row([f"{arm} ({seeds})", spread(figures), *differences(arm, arms, against)]))
         lines.append("")
     return [*lines, *speed_lines(study, condition)]
 
@@ -76,22 +82,32 @@ def differences(arm: str, arms: Figures, against: list[str]) -> list[str]:
     return cells
 
 
-def curves_of(study: Study, condition: str) -> dict[tuple[str, int], list[tuple[int, float]]]:
+def curves_of(study: Study, condition: str) -> dict[tuple[str, int], Curve]:
     """Steps and validation F1 of each arm and seed."""
-    curves: dict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
+    curves: dict[tuple[str, int], Curve] = defaultdict(list)
     for line in read_rows(study.curves):
         if line["condition"] == condition and line["f1"]:
             curves[line["arm"], int(line["seed"])].append((int(line["step"]), float(line["f1"])))
     return curves
 
 
-def early_figures(study: Study, condition: str) -> Figures:
-    """Validation F1 where a third of the training is done."""
+def validation_figures(study: Study, condition: str, pick: Callable[[Curve], float]) -> Figures:
+    """A figure of each run's validation; arms are chosen by these, not by the test."""
     found: Figures = defaultdict(dict)
     for (arm, seed), curve in curves_of(study, condition).items():
-        third = curve[-1][0] / 3
-        found[arm][seed] = min(curve, key=lambda point: abs(point[0] - third))[1]
+        found[arm][seed] = pick(curve)
     return {arm: found[arm] for arm in dict.fromkeys(job.arm for job in study.jobs) if arm in found}
+
+
+def best(curve: Curve) -> float:
+    """The figure of the checkpoint that is tested."""
+    return max(figure for _, figure in curve)
+
+
+def early(curve: Curve) -> float:
+    """The figure where a third of the training is done."""
+    third = curve[-1][0] / 3
+    return min(curve, key=lambda point: abs(point[0] - third))[1]
 
 
 def speed_lines(study: Study, condition: str) -> list[str]:

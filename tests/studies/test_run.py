@@ -72,6 +72,8 @@ def test_tables_show_differences_seed_by_seed(tmp_path: Path, monkeypatch: pytes
     text = "\n".join(tables.condition_lines(small, "all"))
     assert "| none (2 seeds) | 0.550 (0.071) |  |" in text
     assert "| control (2 seeds) | 0.651 (0.072) | **+0.101** [+0.088, +0.114], 0.500 |" in text
+    assert "| control (2 seeds) | 0.600 (0.000) | **+0.300** [+0.300, +0.300], 0.500 |" in text  # best validation
+    assert "| control (2 seeds) | 0.200 (0.000) | **+0.100** [+0.100, +0.100], 0.500 |" in text  # after a third
     assert "| control | 2 | 0 of 2 |" in text
 
 
