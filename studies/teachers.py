@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from lgad_lightning import LabelGuidedAttentionDistillation, LaneTeacher
-from lgad_lightning.callbacks.batch_items import image_of
+from lgad_lightning.batch_items import image_of
 from lgad_lightning.data import LaneBatch
 from lgad_lightning.modules.teacher import encode_label
 from lgad_lightning.networks import LaneOutput

@@ -15,7 +15,7 @@ PACKAGE = CHECKOUT / "src" / "lgad_lightning"
 LEVELS = (
     {"errors", "rebuildable", "internals"},
     {"longwork", "comparison"},
-    {"lanes", "attention", "features", "feature_layout", "pairing"},
+    {"lanes", "attention", "features", "feature_layout", "pairing", "batch_items", "label_values"},
     {"annotations", "networks", "metrics", "losses", "drawing", "attention_file"},
     {"data", "checkpoints"},
     {"modules"},

@@ -94,6 +94,48 @@ def test_the_teacher_learns_to_reproduce_label_maps(tmp_path: Path) -> None:
     assert after > max(0.95, before)
 
 
+@pytest.mark.parametrize(
+    ("take", "where"),
+    [
+        (lambda given: {"image": given["image"], "mask": given["label"]}, None),
+        (lambda given: (given["image"], given["label"][:, None].to(torch.uint8)), None),
+        (lambda given: {"lanes": {"drawn": given["label"]}}, lambda given: given["lanes"]["drawn"]),
+        (lambda given: [0, given["label"]], 1),
+    ],
+)
+def test_the_teacher_learns_from_any_batch_with_label_maps(tmp_path: Path, take: Any, where: Any) -> None:
+    whole = batch()
+    whole["label"][0][whole["label"][0] == 3] = 0
+    whole["existence"] = torch.tensor([[1.0, 1, 0, 1], [1, 1, 1, 1]])
+    wanted, teacher = LaneTeacher(network(5)), LaneTeacher(network(5), label=where)
+    for module, given in ((wanted, whole), (teacher, take(whole))):
+        L.seed_everything(1, verbose=False)
+        data = DataLoader([given] * 2, batch_size=None)
+        training = trainer(tmp_path)
+        training.fit(module, data, data)
+        training.save_checkpoint(tmp_path / "teacher.ckpt")
+    for name, value in wanted.state_dict().items():
+        assert torch.equal(value, teacher.state_dict()[name]), name
+    assert torch.serialization.get_unsafe_globals_in_checkpoint(tmp_path / "teacher.ckpt") == []
+
+
+def test_the_teacher_knows_another_value_of_ignored_pixels_and_refuses_other_values(tmp_path: Path) -> None:
+    label = batch()["label"]
+    label[:, :4] = 250
+    data = DataLoader([{"label": label}], batch_size=None)
+    teacher = LaneTeacher(network(5), ignore_index=250)
+    trainer(tmp_path).fit(teacher, data)
+    assert (teacher.lane_batch({"label": label})["label"][:, :4] == 255).all()
+    with pytest.raises(LgadError, match="the labels hold 0, 1, 2, 3, 4, 250 but the network has the classes 0 to 4"):
+        trainer(tmp_path).fit(LaneTeacher(network(5)), data)
+
+
+def test_a_teacher_without_label_maps_says_where_they_can_be_given(tmp_path: Path) -> None:
+    data = DataLoader([{"image": torch.zeros(2, 3, *SIZE)}], batch_size=None)
+    with pytest.raises(LgadError, match=r"no 'label' maps .* image: float32 .*: give the teacher .* label="):
+        trainer(tmp_path).fit(LaneTeacher(network(5)), data)
+
+
 def test_evaluation_logs_pixels_and_lanes(tmp_path: Path) -> None:
     module = student()
     (logged,) = trainer(tmp_path).test(module, loader(), verbose=False)

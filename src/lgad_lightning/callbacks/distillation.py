@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from lgad_lightning.batch_items import Where, image_of, size_of
 from lgad_lightning.callbacks.anchor import anchor
-from lgad_lightning.callbacks.batch_items import Where, image_of, size_of
 from lgad_lightning.callbacks.diagnostics import GradientRatios
 from lgad_lightning.callbacks.first_batch import refuse_doubtful_pairs, tell_pairs
 from lgad_lightning.callbacks.frozen_teacher import working_copy

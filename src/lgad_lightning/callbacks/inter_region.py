@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from lgad_lightning.callbacks.batch_items import label_of
+from lgad_lightning.batch_items import label_of
 from lgad_lightning.callbacks.distillation import FeatureDistillation
 from lgad_lightning.lanes import IGNORE_INDEX
 

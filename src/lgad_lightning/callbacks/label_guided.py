@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from lgad_lightning.batch_items import label_of
 from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
-from lgad_lightning.callbacks.batch_items import label_of
-from lgad_lightning.callbacks.label_values import check_label_values, classes_of
+from lgad_lightning.label_values import check_label_values, classes_of
 from lgad_lightning.lanes import IGNORE_INDEX
 
 

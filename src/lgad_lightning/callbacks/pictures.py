@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from typing_extensions import override
 
-from lgad_lightning.callbacks.batch_items import Where
+from lgad_lightning.batch_items import Where
 from lgad_lightning.callbacks.distillation import FeatureDistillation
 from lgad_lightning.callbacks.sight import see
 from lgad_lightning.drawing import Picture

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lgad_lightning.attention import attention_map
 from lgad_lightning.attention_file import MapPair, StoredMaps, write_maps
-from lgad_lightning.callbacks.batch_items import Where, image_of, label_of, size_of
+from lgad_lightning.batch_items import Where, image_of, label_of, size_of
 from lgad_lightning.callbacks.distillation import FeatureDistillation
 from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.drawing import Picture, draw_attention, draw_grid, draw_image, draw_label, write_picture

@@ -59,7 +59,8 @@ class LaneModule(L.LightningModule, ABC):
         scheduler: SchedulerCallable | None = PolyLR,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["network", "decoder", "metric", "preprocessing", "optimizer", "scheduler"])
+        built = ["network", "decoder", "metric", "preprocessing", "optimizer", "scheduler", "label"]
+        self.save_hyperparameters(ignore=built)  # which are objects or functions
         num_classes = getattr(network, "num_classes", None)
         if not isinstance(num_classes, int):
             raise LgadError(

@@ -1,13 +1,17 @@
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
+from lgad_lightning.batch_items import Where, label_of
 from lgad_lightning.data import LaneBatch
 from lgad_lightning.errors import LgadError
+from lgad_lightning.label_values import check_label_values
+from lgad_lightning.lanes import IGNORE_INDEX
 from lgad_lightning.modules.base import LaneModule
 from lgad_lightning.modules.weights import give_weights, read_checkpoint
 from lgad_lightning.networks import LaneOutput
@@ -31,6 +35,8 @@ def encode_label(label: Tensor, num_classes: int) -> Tensor:
     return (label.unsqueeze(-1) == classes).float().permute(0, 3, 1, 2)  # channels-last memory: faster convolutions
 
 
+LOOKS = 3
+"""At so many batches, a teacher checks the values of label maps. Each check waits for the device."""
 ADAM = partial(torch.optim.Adam, lr=1e-3)
 """The optimiser of teachers. At first, a network predicts only background. Adam leaves this phase earlier than SGD."""
 
@@ -41,9 +47,15 @@ class LaneTeacher(LaneModule):
     Any lane network can be a teacher, with one input channel for each class. After its training, it teaches a student
     through `LabelGuidedAttentionDistillation`. Then it is not needed any more.
 
+    Any batch with label maps is enough: a dict, tuple or list, from your own data too. If it does not say which lanes
+    exist, these are the classes that the label map contains.
+
     Args:
         network: Maps `(B, K, H, W)` to a `LaneOutput` of K classes.
         optimizer: Builds the optimiser from the parameters.
+        label: Key, position or function of the batch where the label maps are. By default, the keys `label`, `mask` and
+            `labels` or the second item.
+        ignore_index: The value of ignored pixels in label maps of your own data.
         kwargs: The other arguments of `LaneModule`.
 
     Example:
@@ -53,8 +65,18 @@ class LaneTeacher(LaneModule):
         torch.Size([2, 5, 64, 160])
     """
 
-    def __init__(self, network: nn.Module, optimizer: OptimizerCallable = ADAM, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: OptimizerCallable = ADAM,
+        label: Where | None = None,
+        ignore_index: int = IGNORE_INDEX,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(network, optimizer=optimizer, **kwargs)
+        self.label = label
+        self.ignore_index = ignore_index
+        self.unseen = LOOKS
 
     def forward(self, label: Tensor) -> LaneOutput:
         """Runs the network on a label map.
@@ -71,6 +93,33 @@ class LaneTeacher(LaneModule):
     def network_input(self, batch: LaneBatch) -> Tensor:
         """The one-hot planes of the label map."""
         return encode_label(batch["label"], self.num_classes)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Computes the loss of one batch. Its terms are logged under `train/`."""
+        return super().training_step(self.lane_batch(batch), batch_idx)
+
+    def evaluation_step(self, batch: Any, split: str) -> LaneOutput:
+        """Logs the loss and updates the pixel metrics of one batch."""
+        return super().evaluation_step(self.lane_batch(batch), split)
+
+    def lane_batch(self, batch: Any) -> LaneBatch:
+        """Reads any batch with label maps. The batches of this package are returned as they are.
+
+        Args:
+            batch: A dict, tuple or list.
+
+        Raises:
+            LgadError: If there are no label maps, or one of the first batches has values that are no classes.
+        """
+        if self.label is None and isinstance(batch, Mapping) and {"label", "existence", "name"} <= batch.keys():
+            return cast(LaneBatch, batch)
+        label = label_of(batch, self.label)
+        if self.unseen:
+            self.unseen -= 1
+            check_label_values(label, self.ignore_index, self.num_classes, "the network")
+        label = torch.where(label == self.ignore_index, IGNORE_INDEX, label.long())
+        existence = encode_label(label, self.num_classes)[:, 1:].amax((2, 3))
+        return {"label": label, "existence": existence, "name": [""] * len(label)}
 
 
 def load_teacher(checkpoint: str | Path, network: nn.Module) -> LaneTeacher:

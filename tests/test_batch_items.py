@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lgad_lightning.batch_items import image_of, label_of
 from lgad_lightning.callbacks import LabelAttention, LabelGuidedAttentionDistillation
-from lgad_lightning.callbacks.batch_items import image_of, label_of
 from lgad_lightning.errors import LgadError
-
-from .distillation_toys import (
+from tests.callbacks.distillation_toys import (
     LAYERS,
     TEACHER_LAYERS,
     WEIGHT,
@@ -58,7 +57,7 @@ def test_one_hot_labels_are_refused_until_they_are_translated(override: bool):
         trainer.fit(DictModule(net), batches)
         assert trainer.callback_metrics["label_attention/loss"] > 0
     else:
-        with pytest.raises(LgadError, match=r"\(2, 3, 16, 32\), one-hot planes.*override teacher_inputs.*argmax\(1\)"):
+        with pytest.raises(LgadError, match=r"\(2, 3, 16, 32\), one-hot planes.*label=.*argmax\(1\)"):
             trainer.fit(DictModule(net), batches)
 
 
@@ -98,8 +97,13 @@ def test_the_place_can_be_given(where: Any):
             None,
             r"several label maps in a batch of 0: str, 1: float32 \(2, 3, 16, 32\).*label=1",
         ),
-        ((IMAGE, CLASSES), None, r"0: float32 \(2, 3, 16, 32\), 1: int64 \(2,\): give the callback label="),
-        ({"lanes": LABEL}, None, r"lanes: int64 \(2, 16, 32\): give the callback label="),
+        (
+            (IMAGE, CLASSES),
+            None,
+            r"0: float32 \(2, 3, 16, 32\), 1: int64 \(2,\): give the teacher and the callback label=",
+        ),
+        ([IMAGE], None, r"0: float32 \(2, 3, 16, 32\): give the teacher"),
+        ({"lanes": LABEL}, None, r"lanes: int64 \(2, 16, 32\): give the teacher and the callback label="),
         ({"lanes": LABEL}, "lane", r"label='lane': nothing there in a batch of lanes: int64"),
         ({"lanes": "a"}, "lanes", r"label='lanes' is a str, no tensor"),
         ({"lanes": CLASSES}, "lanes", r"the labels have the shape \(2,\) where"),

@@ -1,4 +1,4 @@
-"""Finds the images and the label maps in a batch. The distillation callbacks use these functions."""
+"""Finds the images and the label maps in a batch. The distillation callbacks and the teacher use these functions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lgad_lightning.errors import LgadError
 
-Where = str | int | Callable[[Any], Tensor]
+Where = int | str | Callable[[Any], Tensor]  # in this order: LightningCLI takes the first that fits
 """A key of the batch, a position in the batch, or a function of the batch."""
 
 _LABEL_KEYS = ("label", "mask", "labels")
@@ -71,13 +71,13 @@ def label_of(batch: Any, where: Where | None = None) -> Tensor:
     candidates = [item for item in candidates if not item.is_floating_point()] or candidates
     if isinstance(batch, Sequence) and len(candidates) > 1:
         # The first one may be grey images.
-        second = [item for item in candidates if item is batch[1]]
+        second = [item for item in candidates if item is _second(batch)]
         if not second:
             raise LgadError(f"several label maps in a batch of {describe(batch)}: {_say_where('label', batch)}")
         candidates = second
     if candidates:
         return _without_plane(candidates[0], batch)
-    planes = [item for item in tensors if item.ndim == 4 and (isinstance(batch, Mapping) or item is batch[1])]
+    planes = [item for item in tensors if item.ndim == 4 and (isinstance(batch, Mapping) or item is _second(batch))]
     if planes:
         return _without_plane(planes[0], batch)
     raise LgadError(f"no 'label' maps (B, H, W) in a batch of {describe(batch)}: {_say_where('label', batch)}")
@@ -140,6 +140,10 @@ def _items(batch: Any, keys: Sequence[str]) -> list[Any]:
     return list(batch) if isinstance(batch, tuple | list) else []
 
 
+def _second(batch: Any) -> Any:
+    return batch[1] if len(batch) > 1 else None
+
+
 def _at(batch: Any, where: Where, what: str) -> Tensor:
     try:
         found = where(batch) if callable(where) else batch[where]
@@ -162,14 +166,14 @@ def _without_plane(label: Tensor, batch: Any) -> Tensor:
     planes = ", one-hot planes by the look of it," if label.ndim == 4 else ""
     raise LgadError(
         f"the labels have the shape {tuple(label.shape)}{planes} where (B, H, W) or (B, 1, H, W) with the numbers of"
-        f" the classes is wanted, in a batch of {describe(batch)}: give the callback label=, or override"
-        " teacher_inputs(batch). For planes, label= is a function of the batch that returns their argmax(1)"
+        f" the classes is wanted, in a batch of {describe(batch)}: give the teacher and the callback label=."
+        " For planes, it is a function of the batch that returns their argmax(1)"
     )
 
 
 def _say_where(what: str, batch: Any) -> str:
     example = {"image": 0, "label": 1}[what] if isinstance(batch, tuple | list) else f"{what!r}"
+    who = "the teacher and the callback" if what == "label" else "the callback"
     return (
-        f"give the callback {what}=, the key, position or function of the batch where they are (for example"
-        f" {what}={example}), or override teacher_inputs(batch)"
+        f"give {who} {what}=, the key, position or function of the batch where they are (for example {what}={example})"
     )
