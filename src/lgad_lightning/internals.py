@@ -53,6 +53,20 @@ def is_compiled(module: nn.Module) -> bool:
     )
 
 
+def steps_of(trainer: Any) -> float:
+    """Count the optimiser steps of the whole training.
+
+    Args:
+        trainer: The trainer, during a fit.
+
+    Returns:
+        A whole number, or infinity if it is not known: `max_epochs=-1`, or a data loader without a length. For the
+        latter, Lightning counts -1.
+    """
+    steps: float = trainer.estimated_stepping_batches
+    return steps if steps >= 0 else float("inf")
+
+
 def batches_done(trainer: Any) -> int:
     """Count the finished batches of the current epoch, including those before the training was resumed.
 

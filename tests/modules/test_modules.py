@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from lgad_lightning import LaneStudent, LaneTeacher, load_teacher
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULaneDecoder, Frame, Lane
 from lgad_lightning.metrics import CULaneF1
 from lgad_lightning.modules import LaneModule, encode_label
-from lgad_lightning.networks import ERFNet
+from lgad_lightning.networks import ERFNet, LaneOutput
 
 SIZE = (32, 96)
 
@@ -48,7 +48,7 @@ def loader(count: int = 2) -> DataLoader[Any]:
 
 def trainer(folder: Path, **options: Any) -> L.Trainer:
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    return L.Trainer(accelerator="cpu", max_epochs=1, default_root_dir=folder, **quiet | options)
+    return L.Trainer(accelerator="cpu", default_root_dir=folder, **{"max_epochs": 1} | quiet | options)
 
 
 def test_the_training_loss_is_the_weighted_sum_of_its_terms() -> None:
@@ -142,6 +142,39 @@ def test_evaluation_logs_pixels_and_lanes(tmp_path: Path) -> None:
     assert {"test/loss", "test/iou", "test/existence_accuracy", "test/f1", "test/fn"} <= logged.keys()
     assert logged["test/fn"] + logged["test/tp"] == 1
     assert module.test_results["total"]["fn"] + module.test_results["total"]["tp"] == 1
+
+
+def test_lanes_that_do_not_occur_do_not_count_in_the_iou(tmp_path: Path) -> None:
+    class Perfect(LaneTeacher):
+        def evaluation_step(self, batch: Any, split: str) -> Any:
+            output = LaneOutput(10 * encode_label(batch["label"], 5), None)
+            self.lane_iou.update(output.logits, batch["label"])
+            return output
+
+    label = torch.zeros(2, *SIZE, dtype=torch.long)
+    label[:, 8:, 60:66] = 2
+    for given, wanted in ((label, 1.0), (torch.zeros_like(label), 0.0)):
+        data = DataLoader([batch(given)], batch_size=None)
+        (logged,) = trainer(tmp_path).test(Perfect(network(5)), data, verbose=False)
+        assert logged["test/iou"] == wanted
+
+
+class Endless(IterableDataset[Any]):
+    def __iter__(self) -> Any:
+        return iter([batch(), batch()])
+
+
+@pytest.mark.parametrize(("data", "options"), [(Endless(), {}), ([batch()] * 2, {"max_epochs": -1})])
+def test_a_schedule_needs_the_length_of_the_training(tmp_path: Path, data: Any, options: dict[str, Any]) -> None:
+    loading = DataLoader(data, batch_size=None)
+    with pytest.raises(LgadError, match="Set max_steps of the trainer, or scheduler to null"):
+        trainer(tmp_path, **options).fit(student(), loading)
+    module = student()
+    training = trainer(tmp_path, **options, max_steps=3, limit_train_batches=2)
+    training.fit(module, loading)
+    assert training.global_step == (2 if not options else 3)
+    first = module.build_optimizer(module.parameters()).param_groups[0]["lr"]
+    assert 0 <= training.optimizers[0].param_groups[0]["lr"] < first
 
 
 def test_metrics_start_anew_in_every_epoch(tmp_path: Path) -> None:

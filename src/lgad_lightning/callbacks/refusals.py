@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.callbacks.weight_schedule import When
 from lgad_lightning.errors import LgadError
+from lgad_lightning.internals import steps_of
 
 
 class Distillation(Protocol):
@@ -127,7 +128,7 @@ def refuse_stopping_on_nothing(callback: Distillation, trainer: L.Trainer) -> No
         LgadError: If there is such a figure. The message names it.
     """
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    last = trainer.estimated_stepping_batches - 1
+    last = steps_of(trainer) - 1
     steps = [0] if last == float("inf") else [0, int(last)]
     if all(callback.weight_at(step) for step in steps) and callback.end is None:
         return

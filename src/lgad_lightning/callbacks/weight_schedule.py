@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.internals import steps_of
 
 When = int | float
 """A number of optimiser steps (int), or a fraction of the training (float)."""
@@ -43,9 +44,12 @@ def in_steps(when: When | None, trainer: Callable[[], Any]) -> float:
     """
     if when is None or isinstance(when, int):
         return float("inf") if when is None else when
-    total: float = trainer().estimated_stepping_batches
+    total = steps_of(trainer())
     if total == float("inf"):
-        raise LgadError("start, ramp or end is a fraction, but the training has no end: set max_epochs, or give steps")
+        raise LgadError(
+            "start, ramp or end is a fraction, but the length of the training is not known (max_epochs=-1, or a data"
+            " loader without a length): set max_steps, or give steps"
+        )
     return when * total
 
 

@@ -13,6 +13,7 @@ from torchmetrics.classification import BinaryAccuracy, MulticlassJaccardIndex
 
 from lgad_lightning.data import LaneBatch
 from lgad_lightning.errors import LgadError
+from lgad_lightning.internals import steps_of
 from lgad_lightning.lanes import IGNORE_INDEX
 from lgad_lightning.losses import LaneLoss
 from lgad_lightning.modules.schedule import PolyLR
@@ -72,7 +73,9 @@ class LaneModule(L.LightningModule, ABC):
         self.loss = LaneLoss(background_weight, iou_weight, existence_weight)
         self.build_optimizer = optimizer
         self.build_scheduler = scheduler
-        self.lane_iou = MulticlassJaccardIndex(num_classes, average=None, ignore_index=IGNORE_INDEX)
+        self.lane_iou = MulticlassJaccardIndex(
+            num_classes, average=None, ignore_index=IGNORE_INDEX, zero_division=float("nan")
+        )
         self.existence_accuracy = BinaryAccuracy()
 
     def setup(self, stage: str) -> None:
@@ -154,16 +157,28 @@ class LaneModule(L.LightningModule, ABC):
         Args:
             split: `val` or `test`, the prefix in the log.
         """
-        self.log(f"{split}/iou", self.lane_iou.compute()[1:].mean(), prog_bar=True, sync_dist=True)
+        lanes = self.lane_iou.compute()[1:]  # NaN for a class that is neither in the labels nor predicted
+        self.log(f"{split}/iou", lanes.nanmean().nan_to_num(), prog_bar=True, sync_dist=True)
         self.lane_iou.reset()
         if self.existence_accuracy.update_called:
             self.log(f"{split}/existence_accuracy", self.existence_accuracy.compute(), sync_dist=True)
             self.existence_accuracy.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Makes the optimiser of the trainable parameters, and its schedule."""
+        """Makes the optimiser of the trainable parameters, and its schedule.
+
+        Raises:
+            LgadError: If there is a schedule, but the training has no known end.
+        """
         optimizer = self.build_optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)
         if self.build_scheduler is None:
             return optimizer
-        scheduler = self.build_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        steps = steps_of(self.trainer)
+        if steps == float("inf"):
+            raise LgadError(
+                "The schedule of the learning rate needs the length of the training, which is not known: max_epochs is "
+                "-1, or the data loader has no length. Set max_steps of the trainer, or scheduler to null (None in "
+                "Python)."
+            )
+        scheduler = self.build_scheduler(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
