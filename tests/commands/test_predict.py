@@ -236,6 +236,7 @@ def test_nothing_of_another_model_is_replaced(model: Path, tmp_path: Path) -> No
     assert "another model" in fails(other, "frames")
     assert "another model" in fails(other, "frames", "--resume")
     assert "other settings" in fails(model, "frames", "--resume", "--track")
+    assert "other settings" in fails(model, "frames", "--resume", "--write", "lines")
     assert "one of them" in fails(model, "frames", "--resume", "--overwrite")
     assert contents() == before
     predict(model, "frames", "--resume", "--write", "lines", "overlay")

@@ -1,11 +1,11 @@
 """`lgad-data`: generates, checks, counts and shows data sets."""
 
 import argparse
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lgad_lightning import __version__
+from lgad_lightning.commands.arguments import at_least, width_height
 from lgad_lightning.commands.console import CommandParser, run_command
 from lgad_lightning.data.source import SPLITS
 from lgad_lightning.data.synthetic import SyntheticData
@@ -38,10 +38,10 @@ def _parser() -> argparse.ArgumentParser:
     for split in SPLITS:
         number = getattr(defaults, split)
         synth.add_argument(
-            f"--{split}", type=_whole(0), default=number, metavar="N", help=f"images (default: {number})"
+            f"--{split}", type=at_least(0), default=number, metavar="N", help=f"images (default: {number})"
         )
-    synth.add_argument("--size", type=_size, default="1640x590", metavar="WxH", help="size of the images")
-    synth.add_argument("--seed", type=_whole(0), default=0, help="seed of the scenes (default: 0)")
+    synth.add_argument("--size", type=width_height, default="1640x590", metavar="WxH", help="size of the images")
+    synth.add_argument("--seed", type=at_least(0), default=0, help="seed of the scenes (default: 0)")
 
     pack_ = commands.add_parser("pack", help="write large chunks to stream from (needs litdata: the extra `stream`)")
 
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument(
         "--out", type=Path, default=Path("preview.png"), metavar="OUT.png", help="default: preview.png"
     )
-    preview.add_argument("--images", type=_whole(1), default=8, metavar="N", help="number of images (default: 8)")
+    preview.add_argument("--images", type=at_least(1), default=8, metavar="N", help="number of images (default: 8)")
     preview.add_argument("--flip", type=float, default=0.5, help="probability of mirroring (default: 0.5)")
     preview.add_argument("--rotate", type=float, default=3.0, help="largest angle in degrees (default: 3)")
     preview.add_argument("--zoom", type=float, default=1.05, help="largest enlargement (default: 1.05)")
@@ -79,15 +79,17 @@ def _parser() -> argparse.ArgumentParser:
             help="other arguments of the data module, like split=0.8/0.1/0.1 or 'mask_values={255: 1}'",
         )
         command.add_argument(
-            "--slots", type=_whole(1), metavar="N", help="number of lane slots (default: that of the layout)"
+            "--slots", type=at_least(1), metavar="N", help="number of lane slots (default: that of the layout)"
         )
     for command in (convert, pack_):
         command.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     for command in (stats, preview):
         command.add_argument("--split", choices=SPLITS, default="train", help="default: train")
-        command.add_argument("--input-size", type=_size, default="800x288", metavar="WxH", help="default: 800x288")
         command.add_argument(
-            "--crop-top", type=_whole(0), default=0, metavar="ROWS", help="rows to cut off first (default: 0)"
+            "--input-size", type=width_height, default="800x288", metavar="WxH", help="default: 800x288"
+        )
+        command.add_argument(
+            "--crop-top", type=at_least(0), default=0, metavar="ROWS", help="rows to cut off first (default: 0)"
         )
     for command in (check, stats):
         command.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON")
@@ -97,28 +99,9 @@ def _parser() -> argparse.ArgumentParser:
         )
     for command in (synth, convert, pack_, check, stats):
         command.add_argument(
-            "--workers", type=_whole(0), metavar="N", help="number of processes (default: one per core)"
+            "--workers", type=at_least(0), metavar="N", help="number of processes (default: one per core)"
         )
     return parser
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    """Reads a whole number that is not below `least`."""
-
-    def read(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least {least}")
-        return int(text)
-
-    return read
-
-
-def _size(text: str) -> tuple[int, int]:
-    """`WxH` as height and width."""
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"'{text}' is no size: give width and height, like 800x288")
-    return int(found[2]), int(found[1])
 
 
 if __name__ == "__main__":

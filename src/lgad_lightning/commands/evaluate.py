@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lgad_lightning import __version__
+from lgad_lightning.commands.arguments import at_least, ratio, width_height
 from lgad_lightning.commands.console import CommandParser, run_command
 from lgad_lightning.commands.figures import print_breakdown, print_results
 from lgad_lightning.commands.outputs import check_output, csv_bytes, csv_with, json_bytes, json_with, write_output
@@ -76,13 +77,13 @@ def _parser() -> argparse.ArgumentParser:
         help="lists of images, each a scenario (default: list/test_split/*.txt of the data set, else list/test.txt)",
     )
     culane.add_argument(
-        "--width", type=_positive, default=30, help="thickness of the drawn lanes in pixels (default: 30)"
+        "--width", type=at_least(1), default=30, help="thickness of the drawn lanes in pixels (default: 30)"
     )
-    culane.add_argument("--iou", type=_ratio, default=0.5, help="a true positive's IoU is above it (default: 0.5)")
+    culane.add_argument("--iou", type=ratio, default=0.5, help="a true positive's IoU is above it (default: 0.5)")
     culane.add_argument(
-        "--size", type=_size, default="1640x590", metavar="WxH", help="size of the images (default: 1640x590)"
+        "--size", type=width_height, default="1640x590", metavar="WxH", help="size of the images (default: 1640x590)"
     )
-    culane.add_argument("--workers", type=_positive, metavar="N", help="number of processes (default: one per core)")
+    culane.add_argument("--workers", type=at_least(1), metavar="N", help="number of processes (default: one per core)")
     culane.add_argument(
         "--allow-missing",
         action="store_true",
@@ -111,27 +112,6 @@ def _parser() -> argparse.ArgumentParser:
             "--overwrite", action="store_true", help="also replace files that another program has written"
         )
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not positive")
-    return number
-
-
-def _ratio(text: str) -> float:
-    """A number from 0 to 1."""
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
-    return number
-
-
-def _size(text: str) -> tuple[int, int]:
-    """`WxH` as height and width."""
-    width, height = map(_positive, text.split("x"))
-    return height, width
 
 
 def _tusimple(options: argparse.Namespace) -> None:

@@ -1,13 +1,13 @@
 """`lgad-export`: exports a student to a file that other programs can run."""
 
 import argparse
-import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lgad_lightning import __version__
+from lgad_lightning.commands.arguments import at_least, ratio, width_height
 from lgad_lightning.commands.console import CommandParser, run_command, tidy_on_sigterm
 from lgad_lightning.errors import LgadError
 
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--frame-size",
-        type=_size,
+        type=width_height,
         metavar="WxH",
         help="size of the frames that these parts are for (default: that of the training)",
     )
@@ -56,15 +56,15 @@ def _parser() -> argparse.ArgumentParser:
         "--calibrate", type=Path, metavar="DATA", help="data set; int8 is calibrated on its training images"
     )
     parser.add_argument(
-        "--images", type=_positive, default=64, metavar="N", help="number of images to calibrate on (default: 64)"
+        "--images", type=at_least(1), default=64, metavar="N", help="number of images to calibrate on (default: 64)"
     )
     parser.add_argument("--check", type=Path, metavar="DATA", help="data set whose test images are used for the scores")
     parser.add_argument(
-        "--check-images", type=_positive, metavar="N", help="number of images to score on (default: all)"
+        "--check-images", type=at_least(1), metavar="N", help="number of images to score on (default: all)"
     )
     parser.add_argument(
         "--tolerance",
-        type=_ratio,
+        type=ratio,
         default=0.005,
         help="largest difference of the figure, from 0 to 1 (default: 0.005, half a point)",
     )
@@ -83,30 +83,6 @@ def _parts(text: str) -> frozenset[str]:
     if not parts <= set(PARTS):
         raise argparse.ArgumentTypeError(f"'{text}' is none of preprocessing, decoding, or both with a comma")
     return parts
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least 1")
-    return int(text)
-
-
-def _ratio(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 to 1")
-    return number
-
-
-def _size(text: str) -> tuple[int, int]:
-    """`WxH` as height and width."""
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"'{text}' is no size: give width and height, like 1640x590")
-    return int(found[2]), int(found[1])
 
 
 @tidy_on_sigterm()

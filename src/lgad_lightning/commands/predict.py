@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lgad_lightning import __version__
+from lgad_lightning.commands.arguments import at_least
 from lgad_lightning.commands.console import CommandParser, run_command, tidy_on_sigterm
 
 _HINT = "; the same command with --resume goes on from here"
@@ -54,7 +55,11 @@ def _parser() -> argparse.ArgumentParser:
         help="folder where the names of a list begin (default: one above the list)",
     )
     parser.add_argument(
-        "--batch-size", type=_positive, default=8, metavar="N", help="frames that the network sees at once (default: 8)"
+        "--batch-size",
+        type=at_least(1),
+        default=8,
+        metavar="N",
+        help="frames the network sees at once (default: 8)",
     )
     parser.add_argument("--device", help="cpu, cuda, ... (default: cuda where there is one)")
     parser.add_argument("--smooth", action="store_true", help="also record a smooth curve of each lane")
@@ -69,12 +74,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="continue the predictions that are in the folder")
     parser.add_argument("--overwrite", action="store_true", help="remove the predictions that are in the folder")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least 1")
-    return int(text)
 
 
 @tidy_on_sigterm()
@@ -97,11 +96,13 @@ def _run(options: argparse.Namespace) -> None:
         if isinstance(source, Images):
             check_names(source.files)
     engine = open_engine(options.model, options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    made_by = {"model": engine.info.identity, "track": options.track, "smooth": options.smooth}
+    kinds = options.write or ["tusimple" if engine.info.protocol == "tusimple" else "lines"]
+    made_by = {
+        "model": engine.info.identity, "track": options.track, "smooth": options.smooth, "write": sorted(kinds)
+    }  # fmt: skip
     records = open_folder(options.out, made_by, options.resume, options.overwrite)
     if records:
         print(f"Going on after {len(records)} frames.", file=sys.stderr)
-    kinds = options.write or ["tusimple" if engine.info.protocol == "tusimple" else "lines"]
     h_samples = getattr(engine.info.decoder, "h_samples", TUSIMPLE_ROWS)
     total = None if any(not len(source) for source in sources) else sum(map(len, sources))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

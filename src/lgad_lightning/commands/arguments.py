@@ -1,0 +1,35 @@
+"""Reads the values of command-line options; what is wrong is told in words."""
+
+import argparse
+import re
+from collections.abc import Callable
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Reads whole numbers of at least `least`."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least {least}")
+        return int(text)
+
+    return read
+
+
+def ratio(text: str) -> float:
+    """Reads a number from 0 to 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 to 1")
+    return number
+
+
+def width_height(text: str) -> tuple[int, int]:
+    """Reads `WxH` as height and width."""
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size: give width and height, like 1640x590")
+    return int(found[2]), int(found[1])
