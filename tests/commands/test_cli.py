@@ -1,14 +1,16 @@
 """`lgad-cli` through its console script: teacher, then a distilled student, from YAML."""
 
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 
 from lgad_lightning import SyntheticLaneDataModule
-from tests.helpers.commands import cli_config, run
+from tests.helpers.commands import cli_config, finish, run, start
 
 NETWORK = {"input_size": [32, 96], "channels": [8, 16, 24]}
 
@@ -80,6 +82,32 @@ def test_a_training_does_not_replace_another(name: str, folder: Path, student: P
     again = ("--ckpt_path", str(kept), "--trainer.max_epochs=2")
     run("lgad-cli", "fit", "--config", "student.yaml", *again, folder=tmp_path)
     assert torch.load(kept.with_name("last.ckpt"), weights_only=True)["epoch"] == 1
+
+
+MINE = """
+from lgad_lightning import ERFNet, LaneStudent
+
+class Net(ERFNet):
+    def __init__(self) -> None:
+        super().__init__(5, input_size=(32, 96), channels=(8, 16, 24))
+
+class Student(LaneStudent):
+    def __init__(self) -> None:
+        super().__init__(Net())
+"""
+
+
+@pytest.mark.parametrize(
+    "model", [{"class_path": "mine.Student"}, {"class_path": "LaneStudent", "init_args": {"network": "mine.Net"}}]
+)
+def test_classes_without_arguments_are_trained(folder: Path, tmp_path: Path, model: dict[str, Any]) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    config = yaml.safe_load((folder / "student.yaml").read_text()) | {"model": model}
+    config["trainer"] |= {"callbacks": [], "fast_dev_run": 1}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
+    environment = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    ended = finish(start("lgad-cli", "fit", "--config", "mine.yaml", folder=tmp_path, variables=environment))
+    assert ended.code == 0, ended.stderr
 
 
 def test_shipped_configurations_are_found_by_name_and_missing_data_is_told(tmp_path: Path) -> None:

@@ -104,8 +104,8 @@ def build_module(settings: dict[str, Any], phase: str) -> Any:
     told("seed", lambda: L.seed_everything(settings["seed"], workers=True, verbose=False))
     node = settings["network"] | settings[phase]["network"]
     network = build(f"{phase}.network", node)
-    if "_target_" not in json.dumps(list(node.values())):  # arguments that are built themselves are not plain
-        remember(network, locate(node["_target_"]), {name: value for name, value in node.items() if name[0] != "_"})
+    arguments = {name: value for name, value in node.items() if name[0] != "_"}
+    remember_network(network, node["_target_"], arguments)
     module = build(f"{phase}.module", settings[phase]["module"], network=network)
     if isinstance(module, LaneModule):
         key = "optimizer" if phase == "student" else "teacher.module.optimizer"
@@ -113,6 +113,19 @@ def build_module(settings: dict[str, Any], phase: str) -> Any:
         if (build_scheduler := module.build_scheduler) is not None:
             told("scheduler", lambda: build_scheduler(optimizer, 100))
     return module
+
+
+def remember_network(network: Any, path: str, arguments: dict[str, Any]) -> None:
+    """Stores what a network was built with, so that its checkpoint alone is enough.
+
+    Args:
+        network: The network.
+        path: Its class or function, as a configuration names it.
+        arguments: Those of the configuration.
+    """
+    told = json.dumps(arguments, default=str)  # arguments that are built themselves are not plain
+    if '"_target_"' not in told and '"class_path"' not in told:
+        remember(network, locate(path), arguments)
 
 
 def build_callbacks(settings: dict[str, Any]) -> list[L.Callback]:

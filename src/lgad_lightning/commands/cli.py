@@ -9,19 +9,19 @@ from pathlib import Path
 from pydoc import locate
 from typing import Any
 
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from typing_extensions import override
 
 from lgad_lightning import __version__
 from lgad_lightning.callbacks import FeatureDistillation
+from lgad_lightning.commands.build import remember_network
 from lgad_lightning.commands.configs import CLI_CONFIG_DIR
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, keep_traceback
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneModule
 from lgad_lightning.modules.weights import read_checkpoint
-from lgad_lightning.rebuildable import remember
 
 
 def main() -> None:
@@ -107,8 +107,10 @@ class LaneCLI(LightningCLI):
     @override
     def instantiate_classes(self) -> None:
         super().instantiate_classes()
-        node = self.config[self.subcommand].model.init_args.network
-        remember(self.model.network, locate(node.class_path), node.get("init_args", {}).as_dict())
+        node = self.config[self.subcommand].model.get("init_args", {}).get("network")
+        if isinstance(node, Namespace) and "class_path" in node:
+            arguments = node.get("init_args")
+            remember_network(self.model.network, node.class_path, arguments.as_dict() if arguments else {})
 
 
 def refuse_replacing(callbacks: Any) -> None:
