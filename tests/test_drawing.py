@@ -34,6 +34,14 @@ def test_labels_lie_in_colours_over_a_grey_image():
     assert np.ptp(rows[2].astype(int)) == np.ptp(rows[3].astype(int)) == 0
 
 
+def test_labels_and_maps_of_another_size_fit_the_image():
+    image = torch.rand(3, 375, 1242)
+    picture = draw_image(image)
+    label = draw_label(image, torch.zeros(47, 156, dtype=torch.long))
+    attention = draw_attention(torch.rand(47, 156), picture.shape[:2])
+    assert draw_grid({"image": [picture], "label": [label], "map": [attention]}).shape[1] == 3 * 286
+
+
 def test_attention_is_brightest_where_it_is_strongest():
     attention = torch.zeros(4, 8)
     attention[1, 2] = 3.0

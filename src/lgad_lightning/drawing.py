@@ -45,28 +45,30 @@ def draw_label(image: Tensor, label: Tensor) -> Picture:
 
     Args:
         image: See `draw_image`.
-        label: The class of each pixel, `(H, W)`. 0 is the background. 255 is ignored and drawn in light grey.
+        label: The class of each pixel, `(H', W')`, which may be another size. 0 is the background. 255 is ignored and
+            drawn in light grey.
 
     Returns:
         A picture 280 pixels wide.
     """
     grey = draw_image(image).mean(2, keepdims=True) / 2 + 30
-    classes = _resized(label[None], "nearest-exact").astype(int)
+    classes = _resized(label[None], "nearest-exact", grey.shape[:2]).astype(int)
     colours = np.where(classes == IGNORE_INDEX, _IGNORED, COLOURS[(classes[..., 0] - 1) % len(COLOURS)])
     picture: Picture = np.where(classes > 0, colours, grey).astype(np.uint8)
     return picture
 
 
-def draw_attention(attention: Tensor) -> Picture:
+def draw_attention(attention: Tensor, size: tuple[int, int] | None = None) -> Picture:
     """Draw the square root of an attention map, from dark to bright. Without the root, most cells would be black.
 
     Args:
         attention: A map, `(H, W)`, non-negative.
+        size: Height and width of the picture. By default, it is 280 pixels wide.
 
     Returns:
-        A picture 280 pixels wide.
+        A picture.
     """
-    return colour_attention(_resized(attention[None].sqrt(), "bilinear")[..., 0])
+    return colour_attention(_resized(attention[None].sqrt(), "bilinear", size)[..., 0])
 
 
 def colour_attention(values: NDArray[Any]) -> Picture:
@@ -121,12 +123,12 @@ def write_picture(path: str | Path, picture: Picture) -> None:
         part.write_bytes(cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes())
 
 
-def _resized(planes: Tensor, mode: str) -> NDArray[Any]:
+def _resized(planes: Tensor, mode: str, size: tuple[int, ...] | None = None) -> NDArray[Any]:
     # Not with OpenCV: its threads stay in this process, and a data worker that is forked later would hang.
     import torch.nn.functional as F  # slow to import, and not needed for `colour_attention`
 
     height, width = planes.shape[-2:]
     planes = planes.detach().float().cpu()[None]
-    size = round(_WIDTH * height / width), _WIDTH
+    size = size or (round(_WIDTH * height / width), _WIDTH)
     resized: NDArray[Any] = F.interpolate(planes, size, mode=mode, antialias=mode == "bilinear")[0].numpy()
     return resized.transpose(1, 2, 0)

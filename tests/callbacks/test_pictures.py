@@ -60,6 +60,30 @@ def test_drawing_leaves_the_module_as_it_was(compiled: bool):
     assert not any(inner._forward_hooks for inner in module.modules())
 
 
+def test_logits_of_another_size():
+    class Coarse(Module):
+        def forward(self, image: torch.Tensor) -> Any:
+            return self.net(image)[..., ::8, ::8]
+
+    image = torch.rand(2, 3, 47, 125)
+    batch = {"image": image, "label": torch.zeros(2, 47, 125, dtype=torch.long)}
+    assert cells(draw_batch(Coarse(), batch)) == 3
+
+
+def test_mistakes_are_told_before_the_first_picture():
+    with pytest.raises(LgadError, match="every_n_steps=0"):
+        AttentionPictures(every_n_steps=0)
+
+    class NoLabels(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+            return self.net(batch["image"]).mean()
+
+    trainer = make_trainer(AttentionPictures(every_n_steps=100))
+    with pytest.raises(LgadError, match="no 'label' maps"):
+        trainer.fit(NoLabels(), loader([{"image": image} for image, _ in make_batches(3)]))
+    assert trainer.global_step == 1
+
+
 def test_other_outputs_and_labels():
     class Binary(Module):
         def forward(self, image: torch.Tensor) -> Any:

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from typing_extensions import override
 
-from lgad_lightning.batch_items import Where
+from lgad_lightning.batch_items import Where, image_of, label_of
 from lgad_lightning.callbacks.distillation import FeatureDistillation
 from lgad_lightning.callbacks.sight import see
 from lgad_lightning.drawing import Picture
@@ -69,6 +69,8 @@ class AttentionPictures(L.Callback):
         label: Where | None = None,
         folder: str | Path | None = None,
     ) -> None:
+        if every_n_steps < 1:
+            raise LgadError(f"every_n_steps={every_n_steps}: give a number of steps of at least 1")
         self.every_n_steps = every_n_steps
         self.count = count
         self.log_images = log_images
@@ -104,6 +106,8 @@ class AttentionPictures(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._batch is None:
+            image_of(batch, self.image)  # fails at the first step, not at the first picture
+            label_of(batch, self.label)
             self._batch = batch
         # With accumulated gradients, several batches have the same global step.
         if trainer.global_step % self.every_n_steps == 0 and trainer.global_step > max(self._drawn, 0):

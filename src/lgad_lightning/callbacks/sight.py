@@ -40,7 +40,8 @@ class Sight:
         columns = {"image": self.images, "ground truth": self.truth, "prediction": self.prediction}
         for name, maps in self.attention.items():
             for side, values in zip(("student", "target"), maps, strict=True):
-                columns[f"{name}: {side}"] = [draw_attention(one) for one in values]
+                pairs = zip(values, self.images, strict=True)
+                columns[f"{name}: {side}"] = [draw_attention(one, image.shape[:2]) for one, image in pairs]
         return draw_grid(columns)
 
     def write(self, path: Path) -> Picture:
