@@ -31,3 +31,14 @@ def test_a_moved_folder_keeps_its_best_checkpoint(tmp_path):
     assert there.last_model_path == str(tmp_path / "there" / "last.ckpt")
     assert there.best_k_models == {moved: torch.tensor(0.7)}
     assert there.best_model_score == 0.7
+
+
+def test_a_moved_folder_keeps_checkpoints_in_folders_of_their_own(tmp_path):
+    """`filename="{epoch}-{val/f1:.2f}"` makes a folder for each epoch."""
+    here, there = (RunCheckpoint(tmp_path / name, monitor="val/f1", save_top_k=2) for name in ("here", "there"))
+    names = ("epoch=1-val/f1=0.50.ckpt", "epoch=2-val/f1=0.50.ckpt")
+    here.best_k_models = {str(tmp_path / "here" / name): torch.tensor(0.5) for name in names}
+    here.best_model_path = str(tmp_path / "here" / names[1])
+    there.load_state_dict(here.state_dict())
+    assert list(there.best_k_models) == [str(tmp_path / "there" / name) for name in names]
+    assert there.best_model_path == str(tmp_path / "there" / names[1])

@@ -35,17 +35,26 @@ class RunCheckpoint(ModelCheckpoint):
     @override
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
-        state |= {key: Path(state[key]).name for key in _PATHS}
-        scores = {Path(path).name: score for path, score in state["best_k_models"].items()}
+        state |= {key: self._name(state[key]) for key in _PATHS}
+        scores = {self._name(path): score for path, score in state["best_k_models"].items()}
         return state | {"best_k_models": scores, "dirpath": None}
+
+    def _name(self, path: str) -> str:
+        """A file's path from the folder of the checkpoints: `{val/f1}` in `filename` makes folders in it."""
+        if self.dirpath is not None and Path(path).is_relative_to(self.dirpath):
+            return str(Path(path).relative_to(self.dirpath))
+        return Path(path).name
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         folder = Path(self.dirpath or ".")
         state = state_dict | {"dirpath": self.dirpath}
-        # Older checkpoints hold whole paths; only the names of the files count.
-        state |= {key: str(folder / Path(state[key]).name) if state[key] else "" for key in _PATHS}
-        scores = {str(folder / Path(path).name): score for path, score in state["best_k_models"].items()}
+
+        def place(path: str) -> str:  # Lightning's own callback stores whole paths
+            return str(folder / (Path(path).name if Path(path).is_absolute() else path))
+
+        state |= {key: place(state[key]) if state[key] else "" for key in _PATHS}
+        scores = {place(path): score for path, score in state["best_k_models"].items()}
         super().load_state_dict(state | {"best_k_models": scores})
 
 
