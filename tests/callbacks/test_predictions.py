@@ -133,3 +133,36 @@ def test_the_format_is_that_of_the_data(tmp_path: Path, tiny_root: Path) -> None
         network = ERFNet(5, input_size=(32, 96), channels=(8, 16, 24))
         trainer(folder, None).predict(LaneStudent(network), data)
         assert list((folder / "predictions").rglob(written))
+
+
+def test_a_fit_needs_no_test_images(tmp_path: Path) -> None:
+    class NoTest(SyntheticLaneDataModule):
+        def open(self, split: str) -> Any:
+            assert split != "test"
+            return super().open(split)
+
+    data = NoTest(tmp_path / "roads", train=4, val=2, test=9, image_size=(148, 410), input_size=(32, 96), crop_top=48,
+                  batch_size=2, num_workers=0)  # fmt: skip
+    module = LaneStudent(ERFNet(5, input_size=(32, 96), channels=(8, 16, 24)))
+    writer = LanePredictionWriter(tmp_path / "predictions")
+    L.Trainer(accelerator="cpu", logger=False, default_root_dir=tmp_path, enable_progress_bar=False, max_epochs=1,
+              enable_model_summary=False, callbacks=[writer]).fit(module, data)  # fmt: skip
+
+
+def test_a_test_that_was_interrupted_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+    class Stops(LaneStudent):
+        def test_step(self, batch: Any, batch_idx: int) -> Any:
+            if batch_idx:
+                raise KeyboardInterrupt
+            return super().test_step(batch, batch_idx)
+
+    def test(module: LaneStudent, *names: tuple[str, str]) -> None:
+        loader = DataLoader([next(iter(batches(pair, h_samples=[ROWS, ROWS]))) for pair in names], batch_size=None)
+        evaluator.test(module, loader, verbose=False)
+
+    evaluator = trainer(tmp_path, "tusimple")
+    parts = ERFNet(7, input_size=(32, 96), channels=(8, 16, 24)), Always(), TuSimpleAccuracy()
+    with pytest.raises(SystemExit):
+        test(Stops(*parts), ("a.jpg", "b.jpg"), ("c.jpg", "d.jpg"))
+    test(student(TuSimpleAccuracy()), ("e.jpg", "f.jpg"))
+    assert {frame.raw_file for frame in read_tusimple(tmp_path / "predictions/predictions.json")} == {"e.jpg", "f.jpg"}

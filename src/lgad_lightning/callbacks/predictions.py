@@ -43,15 +43,16 @@ class LanePredictionWriter(L.Callback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Checks the folder before anything long begins."""
+        self._frames = []  # an earlier test may have been interrupted
         if not trainer.is_global_zero or stage == "validate":
+            return
+        if stage == "fit":
+            check_folder(self.folder)
             return
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, LaneDataModule) and self._format(trainer) == "culane":
             check_names(data.open("test").names)
-        if stage == "fit":
-            check_folder(self.folder)
-        else:
-            claim_folder(self.folder)
+        claim_folder(self.folder)
 
     def on_test_batch_start(self, *args: Any, **kwargs: Any) -> None:
         """Starts the clock."""
