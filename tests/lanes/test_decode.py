@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import (
     CULANE_SIZE,
     TUSIMPLE_ROWS,
@@ -16,8 +17,6 @@ from lgad_lightning.lanes import (
     Lane,
     TuSimpleDecoder,
     culane_slots,
-    decode_culane,
-    decode_tusimple,
     rasterise,
     read_lines,
     read_tusimple,
@@ -60,14 +59,14 @@ def test_culane_follows_the_official_tools(size):
     maps = torch.nn.functional.interpolate(random_maps(height=9, width=25), size=size, mode="bilinear") ** 2
     existence = torch.tensor([[0.9, 0.5, 0.6, 0.1], [0.51, 0.9, 0.9, 0.9], [0, 0, 0, 0]])
     expected = [official_culane(*pair) for pair in zip(maps.numpy(), existence.numpy(), strict=True)]
-    assert decode_culane(maps, existence, [CULANE_FRAME] * 3) == expected
+    assert CULaneDecoder()(maps, existence, [CULANE_FRAME] * 3) == expected
     assert [len(lanes) for lanes in expected] == [2, 4, 0]
 
 
 def test_without_existence_every_lane_may_exist():
     maps = random_maps() + 0.3
-    everything = decode_culane(maps, None, [CULANE_FRAME] * 3)
-    assert everything == decode_culane(maps, torch.ones(3, 4), [CULANE_FRAME] * 3)
+    everything = CULaneDecoder()(maps, None, [CULANE_FRAME] * 3)
+    assert everything == CULaneDecoder()(maps, torch.ones(3, 4), [CULANE_FRAME] * 3)
     assert [len(lanes) for lanes in everything] == [4, 4, 4]
 
 
@@ -92,17 +91,17 @@ def test_points_need_a_probability_above_the_threshold_and_lanes_two_points():
     maps = torch.zeros(1, 3, 59, 164)
     maps[0, 1, :, 80] = 0.5  # exactly the threshold
     maps[0, 2, -1, 80] = 0.9  # one row
-    assert decode_culane(maps, None, [CULANE_FRAME], threshold=0.5, blur=1) == [[]]
-    [lane] = decode_culane(maps, None, [CULANE_FRAME], threshold=0.49, blur=1)[0]
+    assert CULaneDecoder(threshold=0.5, blur=1)(maps, None, [CULANE_FRAME]) == [[]]
+    [lane] = CULaneDecoder(threshold=0.49, blur=1)(maps, None, [CULANE_FRAME])[0]
     assert len(lane) == 18
 
 
 def test_the_grid_of_rows_is_an_argument_and_scales_with_the_image():
     maps = torch.ones(1, 2, 59, 164)
     for frame, rows in ((CULANE_FRAME, [589, 549, 509]), (Frame(295, 820), [294, 274, 254])):
-        [lane] = decode_culane(maps, None, [frame], rows=3, spacing=40)[0]
+        [lane] = CULaneDecoder(rows=3, spacing=40)(maps, None, [frame])[0]
         assert lane.points[:, 1].tolist() == rows
-    [lane] = decode_tusimple(maps, None, [TUSIMPLE_FRAME], h_samples=[240, 500, 710])[0]
+    [lane] = TuSimpleDecoder(h_samples=[240, 500, 710])(maps, None, [TUSIMPLE_FRAME])[0]
     assert lane.points[:, 1].tolist() == [240, 500, 710]
 
 
@@ -110,13 +109,25 @@ def test_tusimple_keeps_the_five_surest_lanes_in_order():
     maps = torch.zeros(1, 7, 72, 128)
     for lane, probability in enumerate([0.9, 0.5, 0.8, 0.7, 0.6, 1.0], start=1):
         maps[0, lane, :, 18 * lane] = probability
-    columns = [lane.points[0, 0] for lane in decode_tusimple(maps, None, [TUSIMPLE_FRAME], blur=1)[0]]
+    columns = [lane.points[0, 0] for lane in TuSimpleDecoder(blur=1)(maps, None, [TUSIMPLE_FRAME])[0]]
     assert columns == [185, 545, 725, 905, 1085]
 
 
 def test_half_precision_maps_are_accepted():
     maps = (random_maps() + 0.3).to(torch.bfloat16)
-    assert decode_culane(maps, None, [CULANE_FRAME] * 3) == decode_culane(maps.float(), None, [CULANE_FRAME] * 3)
+    assert CULaneDecoder()(maps, None, [CULANE_FRAME] * 3) == CULaneDecoder()(maps.float(), None, [CULANE_FRAME] * 3)
+
+
+@pytest.mark.parametrize("blur", [0, 8, -3])
+def test_a_blur_without_a_middle_is_refused(blur):
+    for decoder in (CULaneDecoder, TuSimpleDecoder):
+        with pytest.raises(LgadError, match=f"blur={blur}: give an odd number"):
+            decoder(blur=blur)
+
+
+def test_a_blur_that_is_larger_than_the_maps_is_refused():
+    with pytest.raises(LgadError, match="blur=9 is too large for maps of 4x100"):
+        CULaneDecoder(blur=9)(random_maps(height=4), None, [CULANE_FRAME] * 3)
 
 
 @pytest.mark.parametrize("decoder", [CULaneDecoder(threshold=0.4), TuSimpleDecoder(threshold=0.6, h_samples=[700])])

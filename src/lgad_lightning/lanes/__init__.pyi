@@ -1,4 +1,4 @@
-from .decode import CULaneDecoder, GridDecoder, LaneGrid, TuSimpleDecoder, decode_culane, decode_tusimple
+from .decode import CULaneDecoder, GridDecoder, LaneGrid, TuSimpleDecoder
 from .decode_mask import MaskDecoder
 from .files import (
     TuSimpleFrame,
@@ -41,8 +41,6 @@ __all__ = [
     "TuSimpleDecoder",
     "TuSimpleFrame",
     "culane_slots",
-    "decode_culane",
-    "decode_tusimple",
     "draw_lane",
     "flip_label",
     "flip_slots",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
+from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.lane import CULANE_SIZE, TUSIMPLE_ROWS, Frame, Lane
 from lgad_lightning.rebuildable import Rebuildable
 
@@ -61,86 +62,6 @@ class GridPlaces(NamedTuple):
     x: Tensor
 
 
-def decode_culane(
-    probabilities: Tensor,
-    existence: Tensor | None,
-    frames: Sequence[Frame],
-    *,
-    threshold: float = 0.3,
-    existence_threshold: float = 0.5,
-    rows: int = 18,
-    spacing: int = 20,
-    blur: int = 9,
-) -> list[list[Lane]]:
-    """Lanes by the rule of CULane's official tools: a column in every 20th row from the bottom of the image.
-
-    Maps are blurred by a box; in each row of the grid the column of the largest value is a point if that value is
-    above the threshold. A lane has at least two points. Coordinates are whole pixels of the original image.
-
-    Args:
-        probabilities: `(B, K, H, W)` class probabilities, class 0 the background.
-        existence: `(B, K - 1)` probability of each lane, or None to look at the maps alone.
-        frames: How each input was cut from its image.
-        threshold: A point's blurred probability must be above it.
-        existence_threshold: A lane's existence must be above it.
-        rows: Number of rows in the grid.
-        spacing: Distance of two rows in an image of 590 rows; it scales with the height of the image.
-        blur: Odd side of the box in pixels of the map.
-
-    Returns:
-        The lanes of each image in the order of their classes, points from the bottom up.
-
-    Example:
-        >>> maps = torch.zeros(1, 2, 59, 164)
-        >>> maps[0, 1, :, 100] = 1.0
-        >>> [lane] = decode_culane(maps, None, [Frame(590, 1640)], blur=1)[0]
-        >>> lane.points[:2].tolist()
-        [[1009.0, 589.0], [1009.0, 569.0]]
-    """
-    decoder = CULaneDecoder(threshold, existence_threshold, rows, spacing, blur)
-    return decoder(probabilities, existence, frames)
-
-
-def decode_tusimple(
-    probabilities: Tensor,
-    existence: Tensor | None,
-    frames: Sequence[Frame],
-    *,
-    threshold: float = 0.3,
-    existence_threshold: float = 0.5,
-    h_samples: Sequence[int] = TUSIMPLE_ROWS,
-    max_lanes: int = 5,
-    blur: int = 9,
-) -> list[list[Lane]]:
-    """Lanes by the rule of TuSimple: a column in each of the 56 rows that the benchmark samples.
-
-    As `decode_culane`, at the pixel centres of the given rows. Of more lanes than allowed, those with the largest
-    mean probability stay.
-
-    Args:
-        probabilities: `(B, K, H, W)` class probabilities, class 0 the background.
-        existence: `(B, K - 1)` probability of each lane, or None to look at the maps alone.
-        frames: How each input was cut from its image.
-        threshold: A point's blurred probability must be above it; published codes have 0.3 or 0.6.
-        existence_threshold: A lane's existence must be above it.
-        h_samples: Rows of the original image, from the top down.
-        max_lanes: Most lanes in an image; the benchmark allows five.
-        blur: Odd side of the box in pixels of the map.
-
-    Returns:
-        The lanes of each image in the order of their classes, points from the top down.
-
-    Example:
-        >>> maps = torch.zeros(1, 2, 72, 128)
-        >>> maps[0, 1, :, 60] = 1.0
-        >>> [lane] = decode_tusimple(maps, None, [Frame(720, 1280)], blur=1)[0]
-        >>> lane.points[:2].tolist()
-        [[605.0, 160.0], [605.0, 170.0]]
-    """
-    decoder = TuSimpleDecoder(threshold, existence_threshold, h_samples, max_lanes, blur)
-    return decoder(probabilities, existence, frames)
-
-
 class GridDecoder(Rebuildable, ABC):
     """Base of the decoders that look for a lane's column in each row of a grid. A subclass says where.
 
@@ -149,9 +70,14 @@ class GridDecoder(Rebuildable, ABC):
         existence_threshold: A lane's existence must be above it.
         blur: Odd side of the box in pixels of the map.
         max_lanes: Most lanes in an image; those with the largest mean probability stay.
+
+    Raises:
+        LgadError: If the box has no middle.
     """
 
     def __init__(self, threshold: float, existence_threshold: float, blur: int, max_lanes: int | None = None) -> None:
+        if blur < 1 or blur % 2 == 0:
+            raise LgadError(f"blur={blur}: give an odd number of pixels, 1 for no blur")
         self.threshold = threshold
         self.existence_threshold = existence_threshold
         self.blur = blur
@@ -201,7 +127,11 @@ class GridDecoder(Rebuildable, ABC):
 
 
 class CULaneDecoder(GridDecoder):
-    """`decode_culane` with its arguments fixed: the decoder to give to a lane module.
+    """Finds lanes by the rule of CULane's official tools: a column in every 20th row from the bottom of the image.
+
+    Maps are blurred by a box. In each row of the grid, the column of the largest value is a point if that value is
+    above the threshold. A lane has at least two points, from the bottom up. Coordinates are whole pixels of the
+    original image.
 
     Args:
         threshold: A point's blurred probability must be above it.
@@ -211,8 +141,11 @@ class CULaneDecoder(GridDecoder):
         blur: Odd side of the box in pixels of the map.
 
     Example:
-        >>> CULaneDecoder()(torch.zeros(2, 5, 36, 100), None, [Frame(590, 1640)] * 2)
-        [[], []]
+        >>> maps = torch.zeros(1, 2, 59, 164)
+        >>> maps[0, 1, :, 100] = 1.0
+        >>> [[lane]] = CULaneDecoder(blur=1)(maps, None, [Frame(590, 1640)])
+        >>> lane.points[:2].tolist()
+        [[1009.0, 589.0], [1009.0, 569.0]]
     """
 
     def __init__(
@@ -241,18 +174,24 @@ class CULaneDecoder(GridDecoder):
 
 
 class TuSimpleDecoder(GridDecoder):
-    """`decode_tusimple` with its arguments fixed: the decoder to give to a lane module.
+    """Finds lanes by the rule of TuSimple: a column in each of the 56 rows that the benchmark samples.
+
+    As `CULaneDecoder`, but at the pixel centres of the given rows, from the top down. Of more lanes than allowed, those
+    with the largest mean probability stay.
 
     Args:
-        threshold: A point's blurred probability must be above it.
+        threshold: A point's blurred probability must be above it. Published codes have 0.3 or 0.6.
         existence_threshold: A lane's existence must be above it.
         h_samples: Rows of the original image, from the top down.
         max_lanes: Most lanes in an image; the benchmark allows five.
         blur: Odd side of the box in pixels of the map.
 
     Example:
-        >>> TuSimpleDecoder()(torch.zeros(1, 7, 45, 80), None, [Frame(720, 1280)])
-        [[]]
+        >>> maps = torch.zeros(1, 2, 72, 128)
+        >>> maps[0, 1, :, 60] = 1.0
+        >>> [[lane]] = TuSimpleDecoder(blur=1)(maps, None, [Frame(720, 1280)])
+        >>> lane.points[:2].tolist()
+        [[605.0, 160.0], [605.0, 170.0]]
     """
 
     def __init__(
@@ -295,6 +234,8 @@ def _peaks(probabilities: Tensor, rows: Tensor, blur: int) -> tuple[Tensor, Tens
     lanes = probabilities[:, 1:]
     batch, classes, height, width = lanes.shape
     radius = blur // 2
+    if radius >= min(height, width):
+        raise LgadError(f"blur={blur} is too large for maps of {height}x{width}: give the decoder a smaller blur")
     last = height - 1
     near = rows.clamp(0, last).long().unsqueeze(2) + torch.arange(-radius, radius + 1, device=rows.device)
     near = last - (last - near.abs()).abs()
