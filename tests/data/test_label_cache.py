@@ -228,6 +228,23 @@ def test_a_missing_mask_ends_the_caching_or_is_skipped(roads: Path, tmp_path: Pa
     assert [name for name in names if name.endswith("train_000.MP4/00002.jpg")]  # mended, it is no longer skipped
 
 
+def test_only_what_failed_is_tried_again(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def sometimes(index: int) -> np.ndarray:
+        asked.append(index)
+        if index == 1 and len(asked) < 5:
+            raise LgadError("for now")
+        return make(index)
+
+    files = sources(tmp_path)
+    for _ in range(3):
+        build_label_cache(tmp_path / "a.labels", files, sometimes, True, 0)
+    assert asked == [0, 1, 2, 1, 1]
+    for index in range(3):
+        assert np.array_equal(LabelCache(tmp_path / "a.labels", SIZE)[index], make(index))
+
+
 def test_what_could_not_be_cached_says_why(roads: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(roads, tmp_path / "copy"))
     next(copy.rglob("train_000.MP4/00002.png")).unlink()

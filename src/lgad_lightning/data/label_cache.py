@@ -51,8 +51,11 @@ def build_label_cache(
         return
     with locked(path.with_suffix(".lock")):
         if not _is_current(path, stamp):
-            encode = partial(_record, make, skip)
-            records = map_parallel(encode, range(len(sources)), f"Caching labels in {path.name}", workers)
+            records = _kept(path, stamp, len(sources))
+            missing = [index for index, record in enumerate(records) if record.startswith(_FAILED)]
+            made = map_parallel(partial(_record, make, skip), missing, f"Caching labels in {path.name}", workers)
+            for index, record in zip(missing, made, strict=True):
+                records[index] = record
             offsets = np.cumsum([0, *map(len, records)], dtype=np.int64).tobytes()
             whole = not any(record.startswith(_FAILED) for record in records)
             header = {"stamp": stamp, "count": len(sources), "crc": zlib.crc32(offsets), "whole": whole}
@@ -91,9 +94,13 @@ class LabelCache:
         self._offsets = offsets.tobytes()
         self._records = start + len(offsets)
 
-    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+    def record(self, index: int) -> bytes:
+        """What is stored of a label map."""
         start, end = np.frombuffer(self._offsets, np.int64, 2, 8 * index) + self._records
-        record = self._bytes[start:end].tobytes()
+        return self._bytes[start:end].tobytes()
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        record = self.record(index)
         if record.startswith(_FAILED):
             raise LgadError(record[len(_FAILED) :].decode())
         try:
@@ -112,6 +119,15 @@ def _record(make: Callable[[int], NDArray[np.uint8]], skip: bool, index: int) ->
         if skip:
             return _FAILED + str(error).encode(errors="replace")
         raise
+
+
+def _kept(path: Path, stamp: str, count: int) -> list[bytes]:
+    """The records that a cache of the same files holds; those that failed, or are not there, begin with `_FAILED`."""
+    try:
+        cache = LabelCache(path, (0, 0), stamp)
+        return [cache.record(index) for index in range(count)]
+    except (LgadError, OSError, ValueError):
+        return [_FAILED] * count
 
 
 def _is_current(path: Path, stamp: str) -> bool:
