@@ -35,6 +35,14 @@ def test_lanes_are_those_that_the_student_decodes(predictor: LanePredictor) -> N
         assert lane.confidence == lane.score * lane.existence
 
 
+def test_a_student_in_training_stays_as_it_is() -> None:
+    student = make_student().train()
+    LanePredictor(student, device="meta")
+    assert student.training
+    assert student.network.training
+    assert all(parameter.device.type == "cpu" for parameter in student.parameters())
+
+
 def test_images_of_any_kind_are_the_same_image(predictor: LanePredictor, tmp_path: Path) -> None:
     pil = pytest.importorskip("PIL.Image")
     image = road()

@@ -45,7 +45,7 @@ def network_graph(student: LaneStudent, opset: int = OLDEST_OPSET, half: bool = 
     """
     assert student.preprocessing is not None  # seen to by student_info
     image = torch.zeros(2 if dynamic else 1, 3, *student.preprocessing.input_size)
-    network = ExportableNetwork(student.network.cpu(), half)
+    network = ExportableNetwork(student.network, half).cpu()
     names = LOGITS[: len(network(image))]
     shapes = {"image": {0: torch.export.Dim("batch")}} if dynamic else None
     return _graph(network, (image,), ["image"], names, opset, shapes)

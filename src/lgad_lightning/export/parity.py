@@ -60,7 +60,7 @@ def logits_difference(core: Any, student: LaneStudent, frames: Sequence[NDArray[
     onnxruntime.set_default_logger_severity(4)
     session = onnxruntime.InferenceSession(core.SerializeToString(), providers=["CPUExecutionProvider"])
     assert student.preprocessing is not None  # seen to by student_info
-    network, worst, largest = ExportableNetwork(student.network.cpu()), 0.0, 0.0
+    network, worst, largest = ExportableNetwork(student.network).cpu(), 0.0, 0.0
     for frame in frames:
         pixels, _ = student.preprocessing.cut(frame)
         image = student.preprocessing.normalise(torch.from_numpy(pixels)[None])

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class Engine(ABC):
 
 
 class TorchEngine(Engine):
-    """Runs a student as it was trained.
+    """Runs a copy of a student as it was trained. The student itself stays as it is.
 
     Args:
         student: The student.
@@ -63,7 +64,7 @@ class TorchEngine(Engine):
 
     def __init__(self, student: LaneStudent, device: str = "cpu", identity: str = "") -> None:
         super().__init__(student_info(student, identity))
-        self.student = student.eval()
+        self.student = deepcopy(student).eval()
         try:
             self.device = torch.device(device)
             self.student.network.to(self.device)
