@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lgad_lightning import LgadError
-from lgad_lightning.comparison import compare, steps_until, summarise
+from lgad_lightning.comparison import compare, median_steps, steps_until, summarise
 from studies.study import Study, read_rows, read_study
 
 FIGURES = {"f1": "F1", "iou": "lane IoU"}
@@ -124,10 +124,8 @@ def speed_lines(study: Study, condition: str) -> list[str]:
     header = ["arm", f"steps until the best validation F1 of {baseline}: median", "never"]
     lines = [row(header), row(["---"] * 3)]
     for arm, steps in reached.items():
-        in_time = sorted(step for step in steps if step is not None)
-        never = len(steps) - len(in_time)
-        place = (len(steps) - 1) // 2
-        lines.append(row([arm, str(in_time[place]) if place < len(in_time) else "-", f"{never} of {len(steps)}"]))
+        middle = median_steps(steps)
+        lines.append(row([arm, "-" if middle is None else str(middle), f"{steps.count(None)} of {len(steps)}"]))
     return lines
 
 

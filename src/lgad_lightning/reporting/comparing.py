@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lgad_lightning.comparison import Difference, Summary, compare, steps_until, summarise
+from lgad_lightning.comparison import Difference, Summary, compare, median_steps, steps_until, summarise
 from lgad_lightning.errors import LgadError
 from lgad_lightning.reporting.arms import Arm
 from lgad_lightning.reporting.run import Run
@@ -110,9 +110,8 @@ def _steps(arm: Arm, base: Arm, figure: str) -> int | None:
         curve, reference = (_validations(one.runs[seed], figure) for one in (arm, base))
         if curve and reference:
             found.append(steps_until(list(curve), list(curve.values()), max(reference.values())))
-    reached = sorted(step for step in found if step is not None)
-    place = (len(found) - 1) // 2
-    return reached[place] + 1 if found and place < len(reached) else None
+    middle = median_steps(found)
+    return None if middle is None else middle + 1
 
 
 def _validations(run: Run, figure: str) -> dict[int, float]:
