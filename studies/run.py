@@ -23,6 +23,7 @@ from typing import Any
 from rich.console import Console
 
 from lgad_lightning import LgadError
+from lgad_lightning.longwork.locked import locked
 from studies.study import Job, Study, read_rows, read_study, write_rows
 
 CHECKOUT = Path(__file__).parents[1]
@@ -126,9 +127,9 @@ def run_job(study: Study, job: Job, folder: Path) -> float:
     if code != 0:
         raise LgadError(f"ended with exit code {code}: see {output.name}")
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    with writing:
-        write_rows(study.results, [*read_rows(study.results), figures(job, metrics, time.monotonic() - began)])
+    with writing, locked(folder.parent / "results.lock"):  # of this process's threads, and of other processes
         write_rows(study.curves, [*read_rows(study.curves), *curve(job, folder)])
+        write_rows(study.results, [*read_rows(study.results), figures(job, metrics, time.monotonic() - began)])
     return float(metrics["total"].get("f1", metrics["total"].get("accuracy")))
 
 

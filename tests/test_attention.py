@@ -118,6 +118,8 @@ def test_forms_that_do_not_exist():
         attention_distance(attention, attention, "l3")  # type: ignore[arg-type]
     with pytest.raises(LgadError, match="'cosine'"):
         attention_distance(attention, attention, distance="cosine")  # type: ignore[arg-type]
+    with pytest.raises(LgadError, match=r"power must be at least 1, not 0\.5"):
+        attention_map(attention[None], power=0.5)
     with pytest.raises(LgadError, match="'mean'"):
         attention_map(attention[None], reduction="mean")  # type: ignore[arg-type]
 

@@ -20,19 +20,21 @@ def attention_map(features: Tensor, power: float = 2.0, reduction: Reduction = "
 
     Args:
         features: The output of a layer, `(B, C, H, W)`, of any floating-point type.
-        power: The exponent p. Above 1, strong channels count more.
+        power: The exponent p, at least 1. Above 1, strong channels count more. (Below 1, a zero has no gradient.)
         reduction: Whether to take the sum or the maximum over the channels.
 
     Returns:
         Non-negative maps `(B, H, W)` in float32, because half precision would overflow (float64 for float64 features).
 
     Raises:
-        LgadError: If the reduction is unknown.
+        LgadError: If the reduction is unknown, or the power is below 1.
 
     Example:
         >>> attention_map(torch.tensor([[[[1.0, -2.0]], [[3.0, 0.0]]]]))
         tensor([[[10.,  4.]]])
     """
+    if power < 1:
+        raise LgadError(f"power must be at least 1, not {power}: below, the gradient at zero is infinite")
     features = features if features.dtype == torch.float64 else features.float()
     magnitude = features.pow(2) if power == 2 else features.abs().pow(power)
     if reduction == "sum":

@@ -122,6 +122,10 @@ def find_class(path: str) -> Any:
                 for part in parts[end:]:
                     found = getattr(found, part)
                 return found
+    if parts[0] == "__main__":
+        raise LgadError(
+            f"The class {parts[-1]} was defined in a script or notebook. These cannot be imported: move it to a module."
+        )
     raise LgadError(f"The class {path} is not known here: import it first (from {'.'.join(parts[:-1])} import ...).")
 
 

@@ -282,6 +282,27 @@ def test_ignored_pixels_are_in_no_region():
     assert relative_error(*gradients) == 0
 
 
+def test_an_image_without_known_pixels_has_no_regions():
+    image, label = striped()
+    module = Module(make_pair()[0])
+    module.training_step = lambda batch, batch_idx: module.net(batch[0]).mean()  # type: ignore[method-assign]
+    trainer = make_trainer(
+        seeded(InterRegionAffinityDistillation, student_layers=LAYERS, teacher_layers=TEACHER_LAYERS)
+    )
+    trainer.fit(module, loader([(image, torch.full_like(label, 255))]))
+    assert trainer.callback_metrics["inter_region/loss"] == 0
+
+
+@pytest.mark.parametrize("name", ["", "head"])
+def test_a_layer_may_be_named_by_one_string(name: str):
+    net, _ = make_pair()
+    teacher = large_teacher()
+    wanted = "head" if name and hasattr(teacher, "head") else ""
+    trainer = make_trainer(LogitsDistillation(teacher, "net", wanted))
+    trainer.fit(Module(net), loader(make_batches(1)))
+    assert trainer.callback_metrics["logits/loss"] > 0
+
+
 def test_a_batch_of_one_image_is_refused():
     image, label = make_batches(1)[0]
     callback = seeded(SimilarityPreservingDistillation, student_layers=LAYERS, teacher_layers=TEACHER_LAYERS)

@@ -69,6 +69,12 @@ def test_damaged_folders_are_told(tmp_path: Path) -> None:
         ('{"model_type": "bert"}', "comes from another program"),
         (json.dumps(config | {"format": 99}), "another format"),
         (json.dumps(config | {"network": config["network"] | {"arguments": {"depth": 3}}}), "cannot be built"),
+        (json.dumps({key: value for key, value in config.items() if key != "decoder"}), "The decoder of .* not known"),
+        (json.dumps({key: value for key, value in config.items() if key != "figures"}), "has no figures"),
+        (
+            json.dumps(config | {"preprocessing": config["preprocessing"] | {"gamma": 2}}),
+            "not describe a preprocessing",
+        ),
     ):
         (folder / "config.json").write_text(content)
         with pytest.raises(LgadError, match=message):

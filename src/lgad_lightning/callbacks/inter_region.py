@@ -82,7 +82,8 @@ class InterRegionAffinityDistillation(FeatureDistillation):
         """
         label = self._label.long()
         label = torch.where(label == self.ignore_index, -1, label)
-        planes = (label[:, None] == torch.arange(int(label.max()) + 1, device=label.device).view(-1, 1, 1)).float()
+        classes = torch.arange(max(int(label.max()), 0) + 1, device=label.device)
+        planes = (label[:, None] == classes.view(-1, 1, 1)).float()
         planes = F.max_pool2d(planes, 2 * self.margin + 1, stride=1, padding=self.margin)
         present = planes.amax((2, 3))
         both = present[:, :, None] * present[:, None, :]

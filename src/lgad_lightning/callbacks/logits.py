@@ -26,7 +26,7 @@ class LogitsDistillation(FeatureDistillation):
 
     Example:
         >>> LogitsDistillation(nn.Conv2d(3, 5, 1), ["net"], temperature=2.0).teacher_layers
-        ['']
+        ('',)
     """
 
     default_name = "logits"
@@ -40,7 +40,7 @@ class LogitsDistillation(FeatureDistillation):
         temperature: float = 1.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(teacher, student_layers, list(teacher_layers), weight, **kwargs)
+        super().__init__(teacher, student_layers, teacher_layers, weight, **kwargs)
         self.temperature = temperature
 
     @override

@@ -116,7 +116,7 @@ def _single(mask: NDArray[np.uint8], content: bytes, path: Path) -> NDArray[np.i
         place = np.searchsorted(palette[order], codes).clip(max=len(palette) - 1)
         return np.asarray(order[place], np.int64)
     if not (mask[..., :1] == mask[..., 1:3]).all():
-        raise LgadError(f"{path} has colours: say which are lanes, like mask_values={{'#ff0000': 1}}.")
+        raise LgadError(f"{path} has colours: say which are lanes, like mask_values={{ff0000: 1}}.")
     return mask[..., 0].astype(np.int64)
 
 

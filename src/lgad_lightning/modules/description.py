@@ -86,11 +86,17 @@ def rebuild_parts(description: Mapping[str, Any], where: str, **given: Any) -> S
             parts[name] = given[name]
             continue
         try:
-            if description[name] is None:
-                raise LgadError(f"its arguments are not known ({description['network_class']}).")
+            if description.get(name) is None:
+                raise LgadError(f"its arguments are not known ({description.get('network_class')}).")
             parts[name] = make()
         except LgadError as error:
             raise LgadError(f"The {name} of {where} cannot be built again: {error} Or pass it: {name}=...") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise LgadError(f"{where} does not describe a {name} that this version knows: {error!r}.") from error
+    if missing := {"protocol", "class_names", "figures", "recipe"} - description.keys():
+        raise LgadError(
+            f"The description in {where} has no {sorted(missing)[0]}: it is damaged, or of another version."
+        )
     image_size = description.get("image_size")  # older descriptions do not have it
     return StudentParts(
         **parts,

@@ -98,7 +98,7 @@ def is_distillation_loss(name: str) -> bool:
     return name.endswith("/loss") and name.partition("/")[0] not in ("train", "val", "test")
 
 
-_LANES = ("f1", "precision", "recall", "accuracy", "fp_rate", "fn_rate")
+_LANES = ("f1", "precision", "recall", "accuracy")
 _PIXELS = ("iou", "existence_accuracy", "pixel_iou", "image_recall", "image_iou")
 _TERMS = ("loss", "segmentation", "iou", "existence")
 

@@ -60,9 +60,7 @@ def run_page(run: Run, data: Tested | str) -> bytes:
         "attention": attention_of(run.folder / "pictures"),
         "config": {key: "-" if value is None else str(value) for key, value in run.config.items()},
     }
-    sections = [
-        name for name in ("scenarios", "training", "lanes", "attention", "configuration") if values.get(name, True)
-    ]
+    sections = [name for name in _SECTIONS if values.get(name, True)]
     return render("run.html", charts, sections=sections, **values)
 
 
