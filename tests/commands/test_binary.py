@@ -28,3 +28,5 @@ def test_binary_masks_through_lgad_fit(tmp_path: Path) -> None:
     assert set(results["total"]) == {"f1", "precision", "recall", "pixel_iou", "image_recall", "image_iou"}
     assert results["pixels"]["iou"] == pytest.approx(results["total"]["pixel_iou"], abs=1e-4)
     assert len(list((tmp_path / "run/predictions").rglob("*.lines.txt"))) == 9
+    run("lgad-predict", "run", "OWN/test/images", "--device", "cpu", "--write", "lines", "overlay", folder=tmp_path)
+    assert len((tmp_path / "predictions/lanes.jsonl").read_text().splitlines()) == 9

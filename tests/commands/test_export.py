@@ -154,6 +154,13 @@ def test_fewer_bits(folder: Path, tmp_path: Path, precision: str, capsys: pytest
     assert metadata(path)["logits_difference"] < 0.5  # a maximum that is found elsewhere is unpooled elsewhere
 
 
+def test_lane_or_not(tmp_path: Path) -> None:
+    checkpoint = save_checkpoint(make_student(TinyNet, protocol="pixels"), tmp_path / "binary.ckpt")
+    export(checkpoint, "--out", tmp_path / "lanes.onnx", "--with", "preprocessing")
+    assert agreement(tmp_path / "lanes.onnx", checkpoint) > 0.99
+    assert "leave out decoding" in fails(checkpoint, "--out", tmp_path / "other.onnx", "--with", "decoding")
+
+
 @pytest.mark.parametrize(("kind", "symmetric"), [("onnx", False), ("tensorrt", True)])
 def test_int8_lies_around_zero_for_tensorrt_alone(folder: Path, tmp_path: Path, kind: str, symmetric: bool) -> None:
     path = tmp_path / "small.onnx"
@@ -408,7 +415,7 @@ def damaged(content: bytes, kind: str) -> bytes:
         ("preprocessing=[", "is damaged"),
         ("preprocessing={}", None),
         ("preprocessing=5", "is damaged"),
-        ('decoder={"class": "os.system", "arguments": {}}', "is not known|is not a GridDecoder"),
+        ('decoder={"class": "os.system", "arguments": {}}', "is not known|is not a class of the right kind"),
         ("class_names=3", "is damaged"),
         ('parts=["decoding"]', "something else than it says"),
         ("output", "something else than it says"),

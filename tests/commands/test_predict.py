@@ -232,7 +232,7 @@ def test_nothing_of_another_model_is_replaced(model: Path, tmp_path: Path) -> No
     other = save_checkpoint(make_student(seed=1), tmp_path / "other.ckpt")
     predict(model, "frames", "--write", "lines", "overlay")
     before = contents()
-    assert "already" in fails(model, "frames")
+    assert "already" in fails(model, "frames", "--write", "lines", "overlay")
     assert "another model" in fails(other, "frames")
     assert "another model" in fails(other, "frames", "--resume")
     assert "other settings" in fails(model, "frames", "--resume", "--track")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lgad_lightning import ERFNet, LaneStudent, Preprocessing, Rebuildable
-from lgad_lightning.lanes import CULaneDecoder, TuSimpleDecoder
+from lgad_lightning.lanes import CULaneDecoder, MaskDecoder, TuSimpleDecoder
 from lgad_lightning.modules.description import StudentParts, describe_parts
 from lgad_lightning.modules.student import STUDENT
 from lgad_lightning.networks import LaneOutput
@@ -42,15 +42,16 @@ class TinyNet(Rebuildable, torch.nn.Module):
 def make_student(kind: type = ERFNet, seed: int = 0, protocol: str = "culane", **options: Any) -> LaneStudent:
     """A student with random weights; its thresholds are so low that it sees lanes everywhere."""
     torch.manual_seed(seed)
-    network = kind(num_classes=5, input_size=SIZE, **{"channels": (8, 16, 24), **options})
+    names = NAMES if protocol != "pixels" else ("background", "lane")
+    network = kind(num_classes=len(names), input_size=SIZE, **{"channels": (8, 16, 24), **options})
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):  # norms that do something, as after a training
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.normal_(module.bias, std=0.3)
             torch.nn.init.normal_(module.running_mean, std=0.1)
-    decoder: Any = CULaneDecoder if protocol == "culane" else TuSimpleDecoder
-    low = decoder(threshold=0.19, existence_threshold=0.0)
-    parts = StudentParts(network, low, Preprocessing(SIZE, crop_top=48), protocol, NAMES, image_size=IMAGE_SIZE)
+    grid: Any = CULaneDecoder if protocol == "culane" else TuSimpleDecoder
+    low = MaskDecoder() if protocol == "pixels" else grid(threshold=0.19, existence_threshold=0.0)
+    parts = StudentParts(network, low, Preprocessing(SIZE, crop_top=48), protocol, names, image_size=IMAGE_SIZE)
     return LaneStudent.of_parts(parts)
 
 

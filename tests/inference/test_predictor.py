@@ -10,8 +10,8 @@ import torch
 from lgad_lightning import ERFNet, LanePredictor, LaneStudent, LgadError
 from lgad_lightning.inference import FoundLane
 from lgad_lightning.inference.images import as_bgr
-from lgad_lightning.lanes import CULaneDecoder, MaskDecoder
-from tests.helpers.students import IMAGE_SIZE, NAMES, make_student, road, save_checkpoint, write_video
+from lgad_lightning.lanes import CULaneDecoder
+from tests.helpers.students import IMAGE_SIZE, NAMES, TinyNet, make_student, road, save_checkpoint, write_video
 
 
 @pytest.fixture(scope="module")
@@ -165,9 +165,27 @@ def test_images_of_the_training_are_remembered(tmp_path: Path) -> None:
     assert LanePredictor(student).engine.info.usual_size == (590, 1640)
 
 
+def test_lane_or_not() -> None:
+    student, image = make_student(TinyNet, seed=2, protocol="pixels"), road()
+    pixels, frame = student.preprocessing.cut(image)
+    with torch.no_grad():
+        output = student(student.preprocessing.normalise(torch.from_numpy(pixels)[None]))
+    lanes = LanePredictor(student).predict(image)
+    assert lanes
+    assert lanes == student.decode(output, [frame])[0]
+    assert {(lane.slot, lane.name, lane.existence) for lane in lanes} == {(1, "lane", None)}
+    probability = output.logits.softmax(1)[0, 1]
+    height, width = probability.shape
+    for lane in lanes:
+        columns = lane.points[:, 0] * width / IMAGE_SIZE[1]
+        rows = (lane.points[:, 1] - 48) * height / (IMAGE_SIZE[0] - 48)
+        near = [probability[round(y), round(x)].item() for x, y in zip(columns, rows, strict=True)]
+        assert lane.score == pytest.approx(np.mean(near), abs=1e-6)
+
+
 def test_a_student_that_does_not_know_how_to_be_used_is_refused() -> None:
     network = ERFNet(input_size=(32, 96), channels=(8, 16, 24))
-    with pytest.raises(LgadError, match="MaskDecoder, which gives no slots"):
-        LanePredictor(LaneStudent(network, MaskDecoder()))
+    with pytest.raises(LgadError, match="function, which gives no slots"):
+        LanePredictor(LaneStudent(network, lambda probabilities, existence, frames: [[]]))
     with pytest.raises(LgadError, match="no preprocessing"):
         LanePredictor(LaneStudent(network, CULaneDecoder()))

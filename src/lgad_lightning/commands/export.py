@@ -122,6 +122,8 @@ def _run(options: argparse.Namespace) -> None:
         if folder is not None and not folder.is_dir():
             raise LgadError(f"There is no folder {folder}; check the path.")
     check = open_data(options.check, options.layout) if options.check is not None else None
+    if check is not None and check.protocol.name == "pixels":
+        raise LgadError("--check scores lanes, but this data set is scored by its pixels: leave out --check.")
     images: list[Any] = []
     if options.precision == "int8":
         if options.calibrate is None:

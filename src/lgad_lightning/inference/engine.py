@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.inference.found import Seen, seen
 from lgad_lightning.inference.model_info import ModelInfo
-from lgad_lightning.lanes import Frame, GridDecoder, LaneGrid
+from lgad_lightning.lanes import Frame, GridDecoder, MaskDecoder
 from lgad_lightning.modules import LaneStudent
 
 
@@ -41,7 +42,7 @@ class Engine(ABC):
         return self.info.preprocessing_for((image.shape[0], image.shape[1])).cut(image, name=name)
 
     @abstractmethod
-    def run(self, pixels: NDArray[np.uint8], frames: Sequence[Frame]) -> LaneGrid:
+    def run(self, pixels: NDArray[np.uint8], frames: Sequence[Frame]) -> Seen:
         """What the network sees.
 
         Args:
@@ -73,7 +74,7 @@ class TorchEngine(Engine):
 
     @override
     @torch.inference_mode()
-    def run(self, pixels: NDArray[np.uint8], frames: Sequence[Frame]) -> LaneGrid:
+    def run(self, pixels: NDArray[np.uint8], frames: Sequence[Frame]) -> Seen:
         try:
             output = self.student(self.info.preprocessing.normalise(torch.from_numpy(pixels).to(self.device)))
         except RuntimeError as error:
@@ -82,7 +83,8 @@ class TorchEngine(Engine):
                 "smaller batch size."
             ) from error
         existence = None if output.existence is None else output.existence.float().sigmoid()
-        return self.info.decoder.grid(output.logits.float().softmax(dim=1), existence, frames)
+        probabilities = output.logits.float().softmax(dim=1)
+        return seen(self.info.decoder, probabilities, existence, frames, self.info.class_names)
 
 
 def student_info(student: LaneStudent, identity: str = "") -> ModelInfo:
@@ -93,12 +95,13 @@ def student_info(student: LaneStudent, identity: str = "") -> ModelInfo:
         identity: Digits that differ between models.
 
     Raises:
-        LgadError: If it has no decoder that looks at a grid, or no preprocessing.
+        LgadError: If it has a decoder of another kind, or no preprocessing.
     """
-    if not isinstance(student.decoder, GridDecoder):
+    if not isinstance(student.decoder, GridDecoder | MaskDecoder):
         raise LgadError(
             f"The student's decoder is a {type(student.decoder).__name__}, which gives no slots and scores: give "
-            "LaneStudent a CULaneDecoder, a TuSimpleDecoder, or one of your own derived from GridDecoder."
+            "LaneStudent a CULaneDecoder, a TuSimpleDecoder, a MaskDecoder (one slot), or one of your own derived from "
+            "GridDecoder."
         )
     if student.preprocessing is None:
         raise LgadError("The student has no preprocessing: give LaneStudent(preprocessing=Preprocessing(...)).")

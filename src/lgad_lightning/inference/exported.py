@@ -14,8 +14,9 @@ from typing_extensions import override
 from lgad_lightning.data.preprocessing import Preprocessing
 from lgad_lightning.errors import LgadError
 from lgad_lightning.inference.engine import Engine, first_line
+from lgad_lightning.inference.found import Seen, seen, seen_in_grid
 from lgad_lightning.inference.model_info import ModelInfo
-from lgad_lightning.lanes import Frame, GridDecoder, LaneGrid
+from lgad_lightning.lanes import Frame, GridDecoder, LaneGrid, MaskDecoder
 from lgad_lightning.rebuildable import rebuild
 
 FORMAT = 1
@@ -65,7 +66,7 @@ def read_metadata(values: Mapping[str, str], where: str, identity: str) -> Expor
             raise LgadError(f"{where} was written by another version of lgad-export: export it again.")
         model = ModelInfo(
             Preprocessing(**found["preprocessing"]),
-            rebuild(found["decoder"], GridDecoder),
+            rebuild(found["decoder"], (GridDecoder, MaskDecoder)),
             found["protocol"],
             tuple(map(str, found["class_names"])),
             _size(found["image_size"]) if found["image_size"] else None,
@@ -126,7 +127,7 @@ class ExportedEngine(Engine):
         return super().prepare(image, name)
 
     @override
-    def run(self, pixels: NDArray[np.uint8], frames: Sequence[Frame]) -> LaneGrid:
+    def run(self, pixels: NDArray[np.uint8], frames: Sequence[Frame]) -> Seen:
         if "preprocessing" in self.export.parts:
             value: NDArray[Any] = pixels[0]
         else:
@@ -140,20 +141,21 @@ class ExportedEngine(Engine):
         except (KeyError, ValueError, IndexError, RuntimeError) as error:
             raise LgadError(f"{self.where} puts out something else than it says: {first_line(error)}") from error
 
-    def _decoded(self, outputs: dict[str, NDArray[Any]], frames: Sequence[Frame]) -> LaneGrid:
+    def _decoded(self, outputs: dict[str, NDArray[Any]], frames: Sequence[Frame]) -> Seen:
         if "decoding" not in self.export.parts:
             logits = torch.from_numpy(outputs["logits"])
             existence = torch.from_numpy(outputs["existence_logits"]).sigmoid() if self.export.has_existence else None
-            return self.info.decoder.grid(logits.softmax(dim=1), existence, frames)
+            return seen(self.info.decoder, logits.softmax(dim=1), existence, frames, self.info.class_names)
         rows = np.tile(np.array(self.export.rows), (len(frames), 1))
         found = outputs["valid"].astype(bool)
         slots = (len(frames), len(self.info.class_names) - 1, rows.shape[1])
         if found.shape != slots:
             raise ValueError(f"{found.shape} for {slots}")
-        return LaneGrid(
+        grid = LaneGrid(
             outputs["column"].astype(np.float64),
             rows,
             outputs["score"],
             found,
             outputs["existence"] if self.export.has_existence else None,
         )
+        return seen_in_grid(grid, frames, self.info.class_names)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from lgad_lightning.lanes import Frame, Lane, LaneGrid
+from lgad_lightning.lanes import Frame, GridDecoder, Lane, LaneGrid, MaskDecoder
 from lgad_lightning.lanes.polynomial import smoothed
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class FoundLane(Lane):
@@ -79,7 +83,57 @@ class FoundLane(Lane):
         return FoundLane, kept
 
 
-def found_lanes(grid: LaneGrid, frames: Sequence[Frame], class_names: Sequence[str]) -> list[list[FoundLane]]:
+class Seen(NamedTuple):
+    """What a model sees in a batch of images.
+
+    Attributes:
+        lanes: The lanes of each image.
+        existence: `(B, L)` probability of each slot, None where the network has no head for it.
+    """
+
+    lanes: list[list[FoundLane]]
+    existence: NDArray[Any] | None
+
+
+def seen(
+    decoder: GridDecoder | MaskDecoder,
+    probabilities: Tensor,
+    existence: Tensor | None,
+    frames: Sequence[Frame],
+    class_names: Sequence[str],
+) -> Seen:
+    """Decodes the outputs of a network.
+
+    Args:
+        decoder: The decoder of the student.
+        probabilities: `(B, K, H, W)` class probabilities, class 0 the background.
+        existence: `(B, K - 1)` probability of each lane, or None.
+        frames: How each input was cut from its image.
+        class_names: A name for each class, the background's first.
+    """
+    if isinstance(decoder, GridDecoder):
+        return seen_in_grid(decoder.grid(probabilities, existence, frames), frames, class_names)
+    maps = (1 - probabilities[:, 0]).cpu().numpy()
+    lanes = [
+        [
+            FoundLane(lane.points, lane.image_size, 1, class_names[1], _mean_probability(lane, frame, lane_map))
+            for lane in of_image
+        ]
+        for of_image, frame, lane_map in zip(decoder(probabilities, existence, frames), frames, maps, strict=True)
+    ]
+    return Seen(lanes, None if existence is None else existence.cpu().numpy())
+
+
+def _mean_probability(lane: Lane, frame: Frame, lane_map: NDArray[Any]) -> float:
+    """Mean of the map `(H, W)` at the points of a lane."""
+    height, width = lane_map.shape
+    x = lane.points[:, 0] * width / frame.width
+    y = (lane.points[:, 1] - frame.crop_top) * height / (frame.height - frame.crop_top)
+    rows, columns = (np.rint(values).astype(int).clip(0, most - 1) for values, most in ((y, height), (x, width)))
+    return float(lane_map[rows, columns].mean())
+
+
+def seen_in_grid(grid: LaneGrid, frames: Sequence[Frame], class_names: Sequence[str]) -> Seen:
     """The lanes of each image, in the order of their slots.
 
     Args:
@@ -87,7 +141,7 @@ def found_lanes(grid: LaneGrid, frames: Sequence[Frame], class_names: Sequence[s
         frames: How each input was cut from its image.
         class_names: A name for each class, the background's first.
     """
-    return [
+    lanes = [
         [
             FoundLane(
                 [(x, y) for x, y, is_there in zip(grid.x[image, slot], grid.y[image], found, strict=True) if is_there],
@@ -102,3 +156,4 @@ def found_lanes(grid: LaneGrid, frames: Sequence[Frame], class_names: Sequence[s
         ]
         for image, frame in enumerate(frames)
     ]
+    return Seen(lanes, grid.existence)

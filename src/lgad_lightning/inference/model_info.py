@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lgad_lightning.data.preprocessing import Preprocessing
-from lgad_lightning.lanes import CULANE_SIZE, TUSIMPLE_SIZE, GridDecoder
+from lgad_lightning.lanes import CULANE_SIZE, TUSIMPLE_SIZE, GridDecoder, MaskDecoder
 
 _SIZES = {"culane": CULANE_SIZE, "tusimple": TUSIMPLE_SIZE}
 _ODD = 0.02  # of the aspect; more is another camera, or another crop of its image
@@ -26,7 +26,7 @@ class ModelInfo:
     """
 
     preprocessing: Preprocessing
-    decoder: GridDecoder
+    decoder: GridDecoder | MaskDecoder
     protocol: str | None
     class_names: tuple[str, ...]
     image_size: tuple[int, int] | None

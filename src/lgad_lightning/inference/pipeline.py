@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lgad_lightning.errors import LgadError
 from lgad_lightning.inference.engine import Engine
-from lgad_lightning.inference.found import FoundLane, found_lanes
+from lgad_lightning.inference.found import FoundLane
 from lgad_lightning.inference.sources import Shot
 from lgad_lightning.lanes import Frame
 from lgad_lightning.longwork.read_ahead import read_ahead
@@ -109,14 +109,12 @@ def _predict(
     with clock.phase("network"):
         for _, alike in groupby(fresh, key=lambda pair: pair[0].shape):
             pixels, frames = zip(*alike, strict=True)
-            grid = engine.run(np.stack(pixels), frames)
-            existence = [None] * len(frames) if grid.existence is None else grid.existence.tolist()
-            results += zip(found_lanes(grid, frames, engine.info.class_names), existence, strict=True)
+            lanes, existence = engine.run(np.stack(pixels), frames)
+            results += zip(lanes, [None] * len(frames) if existence is None else existence.tolist(), strict=True)
     run_time = 1000 * (time.perf_counter() - start) / max(len(fresh), 1)
     found = iter(results)
     for ready in batch:
         if ready.pixels is not None:
-            lanes, existence_of = next(found)
-            yield Predicted(ready.shot, lanes, existence_of, run_time)
+            yield Predicted(ready.shot, *next(found), run_time)
         else:
             yield Predicted(ready.shot, done.get(ready.shot.name, ()), error=ready.error)
