@@ -1,1 +1,1 @@
-"""Readers of annotation files: a module for each format. All of them give polylines in pixels."""
+"""Readers of annotation files, one module for each format. All of them return polylines in pixels."""

@@ -1,4 +1,4 @@
-"""BDD100K's lane markings: `lane_{train,val}.json` with poly2d, and the bits of its masks."""
+"""Reads BDD100K's lane markings from `lane_{train,val}.json` (poly2d) or from the bits of the masks."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -23,18 +23,18 @@ CATEGORIES = (
     "single white",
     "single yellow",
 )
-"""By the last three bits of a mask."""
+"""The categories of markings. The last three bits of a mask are the index in this tuple."""
 
 LANES = tuple(name for name in CATEGORIES if name not in ("crosswalk", "road curb"))
 _NOTHING, _ACROSS = 255, 1 << 5
-_STEPS = 8  # pieces that a Bezier curve becomes
+_STEPS = 8  # number of pieces for a Bezier curve
 
 
 def lane_pixels(mask: NDArray[np.uint8], categories: Collection[str] = LANES) -> NDArray[np.bool_]:
-    """Where the markings of some categories are; those across the road, like stop lines, are left out.
+    """The pixels with markings of some categories. Markings across the road, like stop lines, are left out.
 
     Args:
-        mask: `(H, W)`: the category in bits 0 to 2, dashed in bit 4, across the road in bit 5; 255 for no marking.
+        mask: `(H, W)`. Bits 0 to 2 are the category, bit 4 means dashed, bit 5 across the road. 255 is no marking.
         categories: Names from `CATEGORIES`.
 
     Example:
@@ -47,19 +47,19 @@ def lane_pixels(mask: NDArray[np.uint8], categories: Collection[str] = LANES) ->
 
 
 class BDD100KRecords:
-    """The markings along the road of every image; each of a marking's two outlines is a polyline.
+    """The markings along the road in all images. Each marking has two outlines, and each outline is a polyline.
 
-    An image is read when it is asked for.
+    An image is read only when it is needed.
 
     Args:
         path: `lane_train.json` or `lane_val.json`.
         categories: Names from `CATEGORIES`.
 
     Attributes:
-        names: The images.
+        names: The names of the images.
 
     Raises:
-        LgadError: If it is no such file; names image and label.
+        LgadError: If it is not such a file. The message gives the image, if it is the cause.
     """
 
     def __init__(self, path: Path, categories: Collection[str] = LANES) -> None:
@@ -79,13 +79,14 @@ class BDD100KRecords:
         self.names = Strings(names)
 
     def record(self, index: int) -> ImageLanes:
-        """An image and its markings.
+        """Reads an image and its markings.
 
         Args:
             index: Number of the image, from 0.
 
         Raises:
-            LgadError: If it is garbled, or has changed since the file was opened; names image and label.
+            LgadError: If the image is not valid, or has changed since the file was opened. The message gives the image
+                and the label.
         """
         where = f"{self.path}: image {index + 1}"
         image = self._objects.value(int(self._images[index]), where)
@@ -106,7 +107,7 @@ class BDD100KRecords:
 
 
 def _line(part: Any, where: str) -> Polyline:
-    """The points of a poly2d; each C-C-C in its types is a Bezier curve."""
+    """The points of a poly2d. Each CCC in its `types` is a Bezier curve."""
     if not isinstance(part, dict) or not isinstance(part.get("types", ""), str):
         raise LgadError(f"{where}: expected 'vertices' and 'types'.")
     points, types = polyline(part.get("vertices"), where), part.get("types", "")

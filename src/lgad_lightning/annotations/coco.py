@@ -1,4 +1,4 @@
-"""COCO's JSON: one file for many images, `{"images", "annotations", "categories"}`."""
+"""Reads COCO's JSON: one file for many images, `{"images", "annotations", "categories"}`."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -24,19 +24,20 @@ from lgad_lightning.lanes.lists import check_image_name
 
 
 class CocoRecords:
-    """A file of COCO; an image and its annotations are read when they are asked for.
+    """A file of COCO. An image and its annotations are read only when they are needed.
 
-    The lanes of an image are its `segmentation`s: open lines as they are, and of polygons the middle.
+    The lanes of an image are its `segmentation`s. Open lines stay as they are. For polygons, the lane is the line in
+    the middle.
 
     Args:
         path: The file.
-        categories: The names of the categories that are lanes; None for all.
+        categories: The names of the categories that are lanes. None: all categories.
 
     Attributes:
-        names: The images.
+        names: The names of the images.
 
     Raises:
-        LgadError: If it is not a COCO file; names image or annotation.
+        LgadError: If it is not a COCO file. The message gives the image or annotation, if it is the cause.
     """
 
     def __init__(self, path: Path, categories: Collection[str] | None = None) -> None:
@@ -58,13 +59,14 @@ class CocoRecords:
         self._bounds = np.searchsorted(of_image[self._order], np.arange(len(names) + 1)).astype(np.int32)
 
     def record(self, index: int) -> ImageLanes:
-        """An image and its lanes.
+        """Reads an image and its lanes.
 
         Args:
             index: Number of the image, from 0.
 
         Raises:
-            LgadError: If it is garbled, or has changed since the file was opened; names image or annotation.
+            LgadError: If the image is not valid, or has changed since the file was opened. The message gives the image
+                or annotation.
         """
         where = f"{self.path}: image {index + 1}"
         image = self._objects.value(int(self._images[index]), where)
@@ -101,10 +103,10 @@ class CocoRecords:
         return names
 
     def _indices(self, images: Mapping[int, int]) -> list[int]:
-        """The index of the image of each annotation.
+        """For each annotation, the index of its image.
 
         Args:
-            images: Index of each image by its id.
+            images: The index of each image, by its id.
         """
         found: list[int] = []
         for key in self._objects.column("image_id", self._annotations, "annotation"):

@@ -1,4 +1,4 @@
-"""CurveLanes' `.lines.json`: `{"Lines": [[{"x": "300.5", "y": "589.0"}, ...], ...]}`, numbers as text."""
+"""Reads CurveLanes' `.lines.json`: `{"Lines": [[{"x": "300.5", "y": "589.0"}, ...], ...]}`. Numbers are text."""
 
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,13 @@ from lgad_lightning.errors import LgadError
 
 
 def read_curvelanes(path: Path) -> list[Polyline]:
-    """The lanes of a `.lines.json`.
+    """Reads the lanes of a `.lines.json`.
 
     Args:
         path: The file.
 
     Raises:
-        LgadError: If it is none; names the lane.
+        LgadError: If it is not such a file. The message gives the lane.
     """
     record = read_json(path)
     lines = record.get("Lines") if isinstance(record, dict) else None
@@ -30,7 +30,7 @@ def read_curvelanes(path: Path) -> list[Polyline]:
 
 
 def _number(value: Any) -> Any:
-    """Text as a number, where it is one."""
+    """Converts text to a number if possible. Other values are returned as they are."""
     try:
         return float(value) if isinstance(value, str) and len(value) < 40 else value
     except ValueError:

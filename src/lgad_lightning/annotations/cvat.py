@@ -1,4 +1,4 @@
-"""CVAT's XML "for images": one file for many images, each with `<polyline points="x,y;x,y">` and `<polygon ...>`."""
+"""Reads CVAT's XML "for images": one file with many images that have `<polyline points="x,y;x,y">`, `<polygon ...>`."""
 
 import re
 from array import array
@@ -24,7 +24,7 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.compact_strings import Strings
 from lgad_lightning.lanes.lists import check_image_name
 
-_LARGEST_OUTLINE = 1 << 26  # bytes of a file that lie outside its images
+_LARGEST_OUTLINE = 1 << 26  # largest number of bytes of a file outside its images
 _STOP = re.compile(rb"<(image(?=[\s/>])|/image\s*+>|!--|!\[CDATA\[|\?|!)")
 _SKIPPED = {b"!--": b"-->", b"![CDATA[": b"]]>", b"?": b"?>"}
 _TAG = re.compile(rb"""<image((?:\s++[^\s=<>"'/]++\s*+=\s*+(?:"[^"<]*+"|'[^'<]*+'))*+)\s*+(/?)>""")
@@ -32,19 +32,19 @@ _ATTRIBUTE = re.compile(rb"""([^\s=]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 
 class CvatRecords:
-    """A file of CVAT; an image is read when it is asked for.
+    """A file of CVAT. An image is read only when it is needed.
 
-    The lanes of an image are its polylines, and the middles of its polygons.
+    The lanes of an image are its polylines, and the lines in the middle of its polygons.
 
     Args:
         path: The file, in UTF-8.
-        categories: The labels that are lanes; None for all.
+        categories: The labels that are lanes. None: all labels.
 
     Attributes:
-        names: The images.
+        names: The names of the images.
 
     Raises:
-        LgadError: If it is not a CVAT file; names image and shape.
+        LgadError: If it is not a CVAT file. The message gives the image, if it is the cause.
     """
 
     def __init__(self, path: Path, categories: Collection[str] | None = None) -> None:
@@ -55,13 +55,14 @@ class CvatRecords:
             self.names, self._starts, self._ends = _find_images(content, path)
 
     def record(self, index: int) -> ImageLanes:
-        """An image and its lanes.
+        """Reads an image and its lanes.
 
         Args:
             index: Number of the image, from 0.
 
         Raises:
-            LgadError: If it is garbled, or has changed since the file was opened; names image and shape.
+            LgadError: If the image is not valid, or has changed since the file was opened. The message gives the image
+                and the shape.
         """
         where = f"{self.path}: image {index + 1}"
         image = _element(read_part(self.path, int(self._starts[index]), int(self._ends[index])), where)
@@ -79,10 +80,10 @@ class CvatRecords:
 
 
 def _find_images(content: mmap, path: Path) -> tuple[Strings, NDArray[np.int64], NDArray[np.int64]]:
-    """The names of the images, and where their elements begin and end.
+    """Finds the names of the images, and where their elements begin and end.
 
-    In XML, `<` begins a tag wherever it stands, but in comments and the like; these are skipped. What remains of the
-    file without its images must be XML.
+    In XML, `<` always begins a tag, except in comments and similar parts, which are skipped. The rest of the file
+    without its images must be valid XML.
     """
     names: list[str] = []
     starts, ends = array("q"), array("q")
@@ -91,7 +92,7 @@ def _find_images(content: mmap, path: Path) -> tuple[Strings, NDArray[np.int64],
     while stop := _STOP.search(content, place):
         where = f"{path}: image {len(starts) + 1}"
         inside, place = len(starts) > len(ends), stop.end()
-        if stop[1] == b"!":  # which can make gigabytes of a line
+        if stop[1] == b"!":  # a document type can expand one line to gigabytes
             raise LgadError(f"{path}: declares a document type, which CVAT's files do not.")
         if stop[1] in _SKIPPED:
             place = content.find(_SKIPPED[stop[1]], place)
@@ -124,8 +125,8 @@ def _name(tag: re.Match[bytes], where: str) -> str:
     """The name of an image.
 
     Args:
-        tag: The tag that begins it.
-        where: What it is, for error messages.
+        tag: The tag that begins the image.
+        where: The file and place, for error messages.
     """
     given = {key: double or single for key, double, single in _ATTRIBUTE.findall(tag[1])}.get(b"name", b"")
     plain = given.isascii() and b"&" not in given

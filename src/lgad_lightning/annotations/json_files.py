@@ -1,4 +1,4 @@
-"""Reading files of annotations, whole or in part."""
+"""Reads files of annotations, completely or in part."""
 
 import json
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ _LARGEST = 2**30  # bytes; the annotations of 100,000 images have some hundred m
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turns a failure to read a file into a message.
+    """Turns the errors of reading a file in a `with` block into a clear message.
 
     Args:
         path: The file.
 
     Raises:
-        LgadError: If the file cannot be read in the block.
+        LgadError: If the block cannot read the file.
     """
     try:
         yield
@@ -29,13 +29,13 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file.
+    """Reads the text of a file.
 
     Args:
         path: The file, UTF-8 with or without a byte-order mark.
 
     Raises:
-        LgadError: If there is no such file, it is not text, or it is larger than annotations are.
+        LgadError: If there is no such file, if it is not text, or if it is too large for annotations (1 GiB).
     """
     check_length(path)
     try:
@@ -46,13 +46,13 @@ def read_text(path: Path) -> str:
 
 
 def check_length(path: Path) -> int:
-    """The length of a file in bytes.
+    """Returns the length of a file in bytes, and refuses files that are too large for annotations.
 
     Args:
         path: The file.
 
     Raises:
-        LgadError: If there is no such file, or it is larger than annotations are.
+        LgadError: If there is no such file, or if it is larger than 1 GiB.
     """
     with reading(path):
         length = path.stat().st_size
@@ -62,12 +62,12 @@ def check_length(path: Path) -> int:
 
 
 def read_part(path: Path, start: int, end: int) -> bytes:
-    """Some bytes of a file.
+    """Reads some bytes of a file.
 
     Args:
         path: The file.
-        start: Number of the first byte.
-        end: Number of the byte behind the last one.
+        start: Position of the first byte.
+        end: Position after the last byte.
 
     Raises:
         LgadError: If the file cannot be read.
@@ -78,13 +78,13 @@ def read_part(path: Path, start: int, end: int) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file.
+    """Reads the value of a JSON file.
 
     Args:
         path: The file.
 
     Raises:
-        LgadError: If it is not JSON, or an object in it has a key twice.
+        LgadError: If it is not JSON, or if an object in it has the same key twice.
     """
     try:
         return json.loads(read_text(path), object_pairs_hook=unique_keys)

@@ -1,4 +1,4 @@
-"""JSON lines, an image a line: gone through quickly for the names of the images, and read line by line when asked."""
+"""Reads JSON lines, one image in each line. Opening reads only the names. A line is parsed when it is needed."""
 
 import re
 from array import array
@@ -18,17 +18,17 @@ from lgad_lightning.lanes.lists import check_image_name
 
 _KEYS = {"image", "lanes", "slots"}
 _NAME = re.compile(rb'"(?:image|raw_file)"\s*+:\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")')
-_MARK = b"\xef\xbb\xbf"  # of byte order, that some editors write at the front
+_MARK = b"\xef\xbb\xbf"  # the byte-order mark that some editors write at the beginning
 
 
 class JsonLines:
-    """A file of JSON lines, our own or TuSimple's; a line is read when its image is asked for.
+    """A file of JSON lines, our own or TuSimple's. A line is parsed when its image is needed.
 
-    Opening looks for the names alone: what is wrong with the lanes of an image is told when they are read.
+    Opening only looks for the names. Errors in the lanes of an image are found when the lanes are read.
 
     Args:
         path: The file.
-        num_slots: Number of slots, to compare `slots` with; None for any.
+        num_slots: Number of slots. Larger numbers in `slots` are refused. None: up to 254 are allowed.
 
     Raises:
         LgadError: If there is no such file, or a line names no image.
@@ -55,13 +55,14 @@ class JsonLines:
         self._starts = np.array(starts, np.int64)
 
     def record(self, index: int) -> ImageLanes:
-        """The image of a line, and its lanes.
+        """Reads the image of a line, and its lanes.
 
         Args:
             index: Number of the line, from 0.
 
         Raises:
-            LgadError: If it is garbled, or has changed since the file was opened; names file and line.
+            LgadError: If the line is not valid, or has changed since the file was opened. The message gives the file
+                and the line.
         """
         start, end = self._starts[index : index + 2].tolist()
         found = self._parse(read_part(self.path, start, end), index + 1)
@@ -70,7 +71,7 @@ class JsonLines:
         return found
 
     def _name(self, line: bytes, number: int) -> str:
-        """The image of a line, without its lanes where the key is plain to see."""
+        """The name of the image in a line. If the key is easy to find, the line is not parsed."""
         keys = line.count(b'"image"') + line.count(b'"raw_file"')
         found = _NAME.search(line) if keys == 1 and line.rstrip().endswith(b"}") else None
         if found is None:
@@ -104,7 +105,7 @@ def _own(record: Any, where: str, num_slots: int | None) -> ImageLanes:
                 f'{where}: expected {{"image": "path.jpg", "lanes": [[[x, y], ...], ...]}}, or TuSimple\'s "raw_file", '
                 '"lanes" and "h_samples".'
             )
-    for key in record.keys() - _KEYS:  # others may hold what a user likes
+    for key in record.keys() - _KEYS:  # users may add other keys, unless they look like a typing error
         if meant := get_close_matches(key.lower(), _KEYS, n=1, cutoff=0.8):
             raise LgadError(f"{where}: the key {key!r} is not known; is {meant[0]!r} meant?")
     slots, most = record.get("slots"), num_slots or 254

@@ -1,4 +1,4 @@
-"""A large JSON file: opening it finds where its objects lie, and each one is parsed when it is asked for."""
+"""Reads large JSON files. Opening a file only finds its objects. An object is parsed when it is needed."""
 
 import json
 import re
@@ -15,27 +15,27 @@ from lgad_lightning.annotations.json_scan import MARK, find_objects
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.json_lines import parse_json_line, unique_keys
 
-_BLOCK = 1 << 20  # bytes that are looked at together
+_BLOCK = 1 << 20  # bytes that are read together
 
 Run = tuple[int, int]
-"""Stands in an outline for one or more neighbouring objects: the number of the first, and the one behind the last."""
+"""One or more neighbouring objects in an outline: the number of the first, and the number after the last."""
 
 
 class JsonObjects:
-    """The objects of a JSON file: those of a list, or those in the values of an object.
+    """The objects of a JSON file: those in a list, or those in the values of the outer object.
 
-    Opening finds where they begin and end, by braces outside of strings: what is wrong inside of one is told when it is
-    read. What remains of the file without them is its outline, which is parsed as JSON.
+    Opening finds where they begin and end, by the braces outside of strings. Errors inside an object are found only
+    when it is read. The rest of the file is the outline, which is parsed as JSON immediately.
 
     Args:
         path: The file, UTF-8 with or without a byte-order mark.
 
     Attributes:
         path: The file.
-        outline: The value of the file, with a `Run` in place of its objects.
+        outline: The value of the file, with a `Run` in place of each run of objects.
 
     Raises:
-        LgadError: If there is no such file, or it is no JSON but for its objects; names file and place.
+        LgadError: If there is no such file, or if its outline is not JSON. The message gives the file and the place.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,18 +46,18 @@ class JsonObjects:
         self.outline = self._parse(outline)
 
     def column(self, key: str, numbers: NDArray[np.int64], what: str) -> Iterator[Any]:
-        """The value of a key in each of many objects, looked for without parsing them.
+        """Finds the value of a key in each of many objects, without parsing them.
 
-        A key of the same name in a value of an object is taken for it, where the object has none itself or where its
-        own value is of another kind: compare with `value` when the object is read.
+        If an object has no such key, or if its value is of another kind, the same key of an inner object may be found
+        instead. So compare the result with `value` when the object is read.
 
         Args:
-            key: The key; its value should be a whole number or text.
-            numbers: Which objects, in the order of the file.
-            what: What they are called, for error messages.
+            key: The key. Its value should be a whole number or text.
+            numbers: The numbers of the objects, in the order of the file.
+            what: The kind of the objects, for error messages.
 
         Raises:
-            LgadError: If an object had to be parsed and is garbled.
+            LgadError: If an object had to be parsed and is not valid.
         """
         pattern = re.compile(rb'"%s"\s*+:\s*+(-?\d{1,18}(?=\s*+[,}])|"[^"\\]*+(?:\\.[^"\\]*+)*+")' % key.encode())
         starts, ends = self._starts[numbers], self._ends[numbers]
@@ -68,7 +68,7 @@ class JsonObjects:
             block = read_part(self.path, base, int(ends[until - 1]))
             places = zip((starts[done:until] - base).tolist(), (ends[done:until] - base).tolist(), strict=True)
             texts = pattern.findall(block)
-            if len(texts) == until - done:  # once in each; where it is not, reading the objects tells
+            if len(texts) == until - done:  # once in each object; if not, reading the objects finds the error
                 yield from map(_plain_value, texts)
             else:
                 for index, (start, end) in enumerate(places, start=done):
@@ -80,14 +80,14 @@ class JsonObjects:
             done = until
 
     def value(self, number: int, where: str) -> dict[str, Any]:
-        """An object.
+        """Reads an object.
 
         Args:
-            number: Which one.
-            where: What it is, for the error message.
+            number: The number of the object.
+            where: The file and place, for the error message.
 
         Raises:
-            LgadError: If it is garbled, or the file has changed since it was opened.
+            LgadError: If the object is not valid, or if the file has changed since it was opened.
         """
         found = parse_json_line(read_part(self.path, int(self._starts[number]), int(self._ends[number])), where)
         if not isinstance(found, dict):
@@ -95,7 +95,7 @@ class JsonObjects:
         return found
 
     def _left_out(self, runs: int) -> int:
-        """By how many bytes the outline is shorter than the file, up to a number of runs."""
+        """The number of bytes that the outline leaves out of the file in its first `runs` runs."""
         first, last = self._heads[:runs], np.append(self._heads, len(self._starts))[1:][:runs] - 1
         return int((self._ends[last] - self._starts[first] - len(b"{}")).sum())
 
@@ -121,7 +121,7 @@ class JsonObjects:
 
 
 def _plain_value(text: bytes) -> int | str:
-    """A whole number, or a text that may be garbled."""
+    """Parses a whole number or a text. A text that is not valid becomes empty."""
     if not text.startswith(b'"'):
         return int(text)
     if b"\\" not in text and text.isascii():
@@ -133,7 +133,7 @@ def _plain_value(text: bytes) -> int | str:
 
 
 def objects(outline: Any) -> NDArray[np.int64] | None:
-    """The numbers of the objects in a list of an outline; None if it is another value, or holds others."""
+    """The numbers of the objects in a list of an outline. None if it is not a list that has only objects."""
     if not isinstance(outline, list) or not all(isinstance(entry, tuple) for entry in outline):
         return None
     return np.concatenate([np.zeros(0, np.int64), *(np.arange(*run) for run in outline)])

@@ -1,4 +1,4 @@
-"""Where the objects of a large JSON file begin and end: by its braces, which are counted block by block."""
+"""Finds where the objects of a large JSON file begin and end. It counts the braces, block by block."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 from lgad_lightning.errors import LgadError
 
 MARK = b"\xef\xbb\xbf"
-"""Of byte order, that some editors write at the front."""
+"""The byte-order mark that some editors write at the beginning."""
 
-_BLOCK = 1 << 20  # bytes that are looked at together
-_LARGEST_OUTLINE = 1 << 26  # bytes of a file that lie outside its objects
+_BLOCK = 1 << 20  # bytes that are read together
+_LARGEST_OUTLINE = 1 << 26  # largest number of bytes of a file outside its objects
 _QUOTE, _BACKSLASH, _OPEN, _CLOSE = b'"\\{}'
 
 
 class FoundObjects(NamedTuple):
-    """The objects of a JSON file, and what remains of it without them.
+    """The objects of a JSON file, and the rest of the file.
 
     Attributes:
-        starts: The first byte of each.
-        ends: The byte behind the last one of each.
-        heads: The numbers of those that begin a run: objects with nothing but commas between.
+        starts: The position of the first byte of each object.
+        ends: The position after the last byte of each object.
+        heads: The numbers of the objects that begin a run. A run is a series of objects with only commas between them.
         outline: The file with `{}` in place of each run.
     """
 
@@ -33,13 +33,13 @@ class FoundObjects(NamedTuple):
 
 
 def find_objects(path: Path) -> FoundObjects:
-    """Where the objects lie in the list that a file is, or in the values of the object that it is.
+    """Finds the objects in a JSON file. They are in a list, or in the values of the outer object.
 
     Args:
         path: The file.
 
     Raises:
-        LgadError: If one of them has no end, or the file holds little but other values.
+        LgadError: If an object has no end, or if more than 64 MB of the file lie outside of objects.
         OSError: If the file cannot be read.
     """
     starts, ends, heads, outline = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.bool_)], [b""]
@@ -55,7 +55,7 @@ def find_objects(path: Path) -> FoundObjects:
             last = [] if braces.within else [data.size]
             lefts, rights = np.append(first, end).astype(np.int64), np.append(begin, last).astype(np.int64)
             kept = ~_only_commas(data, lefts, rights)
-            kept[begin.size :] = True  # what goes on in the next block
+            kept[begin.size :] = True  # a gap that may continue in the next block
             gaps = zip(lefts[kept].tolist(), rights[kept].tolist(), strict=True)
             outline.append(b"{}".join(content[left:right] for left, right in gaps))
             if braces.within and begin.size:
@@ -73,10 +73,10 @@ def find_objects(path: Path) -> FoundObjects:
 
 
 class _Braces:
-    """Where objects of some depth begin and end, block by block.
+    """Finds where the objects at one depth begin and end, block by block.
 
     Args:
-        cut: Their depth, in braces.
+        cut: The depth of the objects, in braces.
     """
 
     def __init__(self, cut: int) -> None:
@@ -84,11 +84,11 @@ class _Braces:
 
     @property
     def within(self) -> bool:
-        """Whether the next block begins in an object."""
+        """Whether the next block begins inside an object."""
         return self.depth >= self.cut
 
     def objects(self, data: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The first byte of each object of a block, and the byte behind its end.
+        """The positions in a block where objects begin, and the positions after their ends.
 
         Args:
             data: The block.
@@ -104,14 +104,14 @@ class _Braces:
         return braces[opened & (depths == self.cut)], braces[~opened & (depths == self.cut - 1)] + 1
 
     def _quotes(self, data: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Where strings begin and end: at quotes that are not escaped."""
+        """Marks where strings begin and end. These are the quotes that are not escaped."""
         quotes: NDArray[np.bool_] = data == _QUOTE
         slashes = np.flatnonzero(data == _BACKSLASH)
         if self.escaped:
             quotes[0], slashes = False, slashes[slashes > 0]
         self.escaped = False
         if slashes.size:
-            begins = np.diff(slashes, prepend=-2) > 1  # each run of backslashes; every other one escapes what follows
+            begins = np.diff(slashes, prepend=-2) > 1  # of runs of backslashes; every second one escapes the next byte
             run = slashes[begins][np.cumsum(begins) - 1]
             behind = slashes[(slashes - run) % 2 == 0] + 1
             self.escaped = bool(behind[-1] == data.size)
@@ -120,14 +120,14 @@ class _Braces:
 
 
 def _only_commas(data: NDArray[np.uint8], lefts: NDArray[np.int64], rights: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether a gap between two objects is a comma with at most one blank, and the gap before it is one too.
+    """Whether a gap between two objects is only a comma with at most one blank, and the gap before it too.
 
-    So the first two objects of a row stay in the outline, and a comma between them where none may be is still found.
+    The first such gap of a run is kept in the outline. So a comma that must not be there is still found.
 
     Args:
         data: The block.
         lefts: Where the gaps begin.
-        rights: Where they end.
+        rights: Where the gaps end.
     """
     length = rights - lefts
     comma = data[lefts.clip(max=data.size - 1)] == ord(",")

@@ -1,4 +1,4 @@
-"""labelme's JSON: one file an image, `{"shapes": [{"label", "shape_type", "points"}], "imageHeight", "imageWidth"}`."""
+"""Reads labelme's JSON of an image: `{"shapes": [{"label", "shape_type", "points"}], "imageHeight", "imageWidth"}`."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -18,14 +18,14 @@ _LINES = ("linestrip", "line")
 
 
 def read_labelme(path: Path, categories: Collection[str] | None = None) -> ImageLanes:
-    """The lanes of an image: its lines, and the middles of its polygons; other shapes are none.
+    """Reads the lanes of an image: its lines, and the lines in the middle of its polygons. Ignores other shapes.
 
     Args:
         path: The file.
-        categories: The labels that are lanes; None for all.
+        categories: The labels that are lanes. None: all labels.
 
     Raises:
-        LgadError: If it is not a labelme file; names the shape.
+        LgadError: If it is not a labelme file. The message gives the shape.
     """
     record = read_json(path)
     shapes = record.get("shapes") if isinstance(record, dict) else None

@@ -1,4 +1,4 @@
-"""LLAMAS' label files: markers of each lane, reduced to one x a row as the data set's own tools do it."""
+"""Reads LLAMAS' label files. Markers of lanes are reduced to one x for each row, as in the data set's own tools."""
 
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,24 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.files import is_coordinate
 
 HEIGHT, WIDTH = 717, 1276
-_LEAST_HEIGHT, _LEAST_MARKERS = 20, 2  # of a lane; smaller ones are left out
+_LEAST_HEIGHT, _LEAST_MARKERS = 20, 2  # of a lane; smaller lanes are left out
 
 Marker = tuple[tuple[int, int], tuple[int, int], float]
 """Start and end in pixels, x and y, and the distance of the start from the camera."""
 
 
 def read_llamas(path: Path) -> dict[str, Polyline]:
-    """The lanes of a label file by their names, outwards from the car: `l0`, `l1`, ... on the left, `r0`, ... right.
+    """Reads the lanes of a label file by name, from the car outwards: `l0`, `l1`, ... on the left, `r0`, ... right.
 
-    By the rule of `label_scripts` in karstenBehrendt/unsupervised_llamas: lanes of fewer than two markers, or less than
-    20 rows high, are left out; the nearest marker is extended to the border of the image; a row has the mean of the
-    markers in it; between the uppermost and the lowest marker, rows without one are interpolated.
+    It follows `label_scripts` in karstenBehrendt/unsupervised_llamas. Lanes with fewer than two markers, or less than
+    20 rows high, are left out. The nearest marker is extended to the border of the image. A row has the mean of its
+    markers. Rows without a marker are interpolated between the uppermost and the lowest marker.
 
     Args:
         path: The file.
 
     Raises:
-        LgadError: If it is no label file; names the lane.
+        LgadError: If it is not a label file. The message gives the lane.
     """
     record = read_json(path)
     entries = record.get("lanes") if isinstance(record, dict) else None

@@ -1,4 +1,4 @@
-"""OpenLane's label files, of which the lanes in the image are read: `lane_lines[].uv`."""
+"""Reads OpenLane's label files. Only the lanes in the image (`lane_lines[].uv`) are read."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +15,9 @@ class OpenLaneLine(NamedTuple):
     """A line of a label file.
 
     Attributes:
-        points: In pixels.
-        category: Its kind; 20 and 21 are kerbs.
-        place: 1 to 4 for left-left, left, right and right-right of the car, 0 for none of these; None if not told.
+        points: The points, in pixels.
+        category: The kind of the line. 20 and 21 are kerbs.
+        place: 1 to 4 for left-left, left, right and right-right of the car, 0 for other places. None if not known.
     """
 
     points: Polyline
@@ -26,13 +26,13 @@ class OpenLaneLine(NamedTuple):
 
 
 def read_openlane(path: Path) -> list[OpenLaneLine]:
-    """The lines of a label file.
+    """Reads the lines of a label file.
 
     Args:
         path: The file.
 
     Raises:
-        LgadError: If it is none; names the line.
+        LgadError: If it is not a label file. The message gives the line.
     """
     record = read_json(path)
     entries = record.get("lane_lines") if isinstance(record, dict) else None

@@ -1,4 +1,4 @@
-"""From the two outlines of a marking to the line in its middle."""
+"""Computes the line in the middle of a marking from its two outlines."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -8,21 +8,21 @@ from numpy.typing import NDArray
 
 from lgad_lightning.annotations.polylines import Polyline
 
-_SAMPLES = 32  # points of a line that are compared, and those of a line in the middle
-_MOST = 128  # lines of an image; where there are more, they are left as they are
+_SAMPLES = 32  # number of points of a line for the comparison, and of a line in the middle
+_MOST = 128  # lines of an image; if there are more, they stay as they are
 
 
 def middle_lines(lines: Sequence[Polyline], widest: float) -> list[Polyline]:
-    """The lines in the middle of pairs of outlines; a line without a partner stays as it is.
+    """Finds pairs of outlines, and computes the line in the middle of each. A line without a partner stays as it is.
 
-    Which outlines belong together is not annotated. Here the two that are nearest to one another are a pair, then the
-    nearest of the others, and so on. How near two lines are is the mean distance from the points of one to the other
-    line, the larger one of both directions: a short dash beside a long line is far from it. The middle has the means of
-    points at equal shares of the lengths.
+    The annotation does not say which outlines belong together. Here, the two nearest lines are a pair, then the two
+    nearest of the others, and so on. The distance of two lines is the mean distance from the points of one to the
+    other, for the direction where it is larger. So a short dash is far from a long line beside it. The middle line has
+    the means of the points at equal shares of the two lengths.
 
     Args:
-        lines: In pixels.
-        widest: Distance above which two lines are no pair, in pixels.
+        lines: The outlines, in pixels.
+        widest: The largest distance of a pair, in pixels.
 
     Example:
         >>> middle_lines([[[0, 0], [0, 62]], [[4, 62], [4, 0]], [[90, 0], [90, 62]]], widest=10)[0][:2]
@@ -47,7 +47,7 @@ def middle_lines(lines: Sequence[Polyline], widest: float) -> list[Polyline]:
 
 
 def _sampled(line: Polyline) -> NDArray[np.float64]:
-    """`(32, 2)` points at equal distances along a line, from its lower end on."""
+    """`(32, 2)` points at equal distances along a line. They begin at its lower end."""
     points = np.array(line, np.float64)
     if (points[0, 1], points[0, 0]) < (points[-1, 1], points[-1, 0]):
         points = points[::-1]
@@ -57,6 +57,6 @@ def _sampled(line: Polyline) -> NDArray[np.float64]:
 
 
 def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """The mean distance from the points of one line to the nearest of the other's, the larger of both directions."""
+    """The mean distance from the points of a line to the nearest of the other. The larger of both directions."""
     gaps = np.hypot(*(one[:, None] - other[None]).transpose(2, 0, 1))
     return float(max(gaps.min(axis=0).mean(), gaps.min(axis=1).mean()))

@@ -1,4 +1,4 @@
-"""What all readers return, and the checks that all of them use."""
+"""The result of all readers, and the checks that they share."""
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -16,19 +16,19 @@ Polyline = list[list[float]]
 """Points, x and y in pixels."""
 
 _LARGEST = 16384  # pixels on a side of a polygon
-_CANVAS = 4096  # and of the canvas that it is filled on, smaller where it must be
+_CANVAS = 4096  # pixels on a side of the canvas where it is filled; larger polygons are scaled down
 _LONGEST = 10_000  # points of a lane
-_MOST = 128  # lanes of an image; polygons take time, and no road has half as many lanes
+_MOST = 128  # lanes of an image; polygons take time, and no road has half of this number
 
 
 class ImageLanes(NamedTuple):
-    """What is annotated on an image.
+    """The annotations of an image.
 
     Attributes:
-        image: Its name, as the file has it.
+        image: The name of the image in the file.
         lanes: Polylines in pixels of the image.
-        slots: The slot of each lane, from 1; None where the slopes are to tell.
-        size: Height and width of the image as the file has them, None where it does not say.
+        slots: The slot of each lane, from 1. None: the slots are given by slope.
+        size: Height and width of the image in the file. None if the file has no size.
     """
 
     image: str
@@ -38,14 +38,14 @@ class ImageLanes(NamedTuple):
 
 
 def polyline(points: Any, where: str) -> Polyline:
-    """Points as a polyline.
+    """Checks that points are a polyline, and converts them.
 
     Args:
         points: A list of pairs of finite numbers.
-        where: What it is, for the error message.
+        where: The file and place, for the error message.
 
     Raises:
-        LgadError: If it is something else, or has more points than any lane needs.
+        LgadError: If it is not such a list, or if it has more points than any lane needs.
     """
     pairs = isinstance(points, list) and set(map(type, points)) <= {list} and set(map(len, points)) <= {2}
     if not pairs:
@@ -64,18 +64,18 @@ def polyline(points: Any, where: str) -> Polyline:
 
 
 def flat_polyline(values: Any, where: str) -> Polyline:
-    """`[x, y, x, y, ...]` as a polyline; arguments and errors as for `polyline`."""
+    """Converts `[x, y, x, y, ...]` to a polyline. `where` and the errors are as for `polyline`."""
     if not isinstance(values, list) or len(values) % 2:
         raise LgadError(f"{where}: expected numbers in pairs, x y x y ...")
     return polyline([values[place : place + 2] for place in range(0, len(values), 2)], where)
 
 
 def middle_of_polygon(points: Polyline, where: str) -> Polyline:
-    """The line in the middle of a polygon that surrounds a lane: the polygon is filled, and traced by `trace_lane`.
+    """Computes the line in the middle of a polygon around a lane: fills the polygon and traces it (`trace_lane`).
 
     Args:
-        points: The corners.
-        where: What it is, for the error message.
+        points: The corners. Fewer than three are returned as they are.
+        where: The file and place, for the error message.
 
     Raises:
         LgadError: If the polygon is larger than any image.
@@ -100,7 +100,7 @@ def middle_of_polygon(points: Polyline, where: str) -> Polyline:
 
 
 def is_open(points: Polyline) -> bool:
-    """Whether points are those of a line rather than of a polygon: on the way around a polygon, y turns back.
+    """Whether points are an open line and not a polygon. Along a line, y always increases or always decreases.
 
     Example:
         >>> is_open([[0, 0], [1, 5], [2, 9]]), is_open([[0, 0], [4, 0], [4, 9], [0, 9]])
@@ -111,15 +111,15 @@ def is_open(points: Polyline) -> bool:
 
 
 def wanted(label: Any, categories: Collection[str] | None) -> bool:
-    """Whether a shape of this label is a lane: all are, unless categories are given."""
+    """Whether shapes with this label are lanes. Without categories, all shapes are lanes."""
     return categories is None or str(label) in categories
 
 
 def check_number(lanes: Sequence[object], where: str) -> None:
-    """Refuses more lanes than are worth the time that they take.
+    """Refuses too many lanes, because they would take too much time.
 
     Args:
-        lanes: Those of an image, or their shapes.
+        lanes: The lanes of an image, or their shapes.
         where: The file and place.
 
     Raises:
@@ -133,12 +133,12 @@ def check_size(stated: tuple[int, int] | None, image_size: tuple[int, int], wher
     """Refuses an annotation that was made on an image of another size.
 
     Args:
-        stated: Height and width as the annotation has them, None if it does not say.
+        stated: Height and width in the annotation. None if it has no size.
         image_size: Height and width of the image.
         where: The file and place.
 
     Raises:
-        LgadError: If they differ.
+        LgadError: If the sizes differ.
     """
     if stated is not None and stated != image_size:
         raise LgadError(
@@ -148,12 +148,12 @@ def check_size(stated: tuple[int, int] | None, image_size: tuple[int, int], wher
 
 
 def stated_size(height: Any, width: Any) -> tuple[int, int] | None:
-    """Height and width where a file gives both as whole numbers above 0."""
+    """Height and width, if both are whole numbers above 0. Otherwise None."""
     if type(height) is int and type(width) is int and height > 0 and width > 0:
         return height, width
     return None
 
 
 def to_lanes(polylines: Sequence[Polyline], image_size: tuple[int, int]) -> list[Lane]:
-    """Polylines as lanes of an image."""
+    """Converts polylines to lanes of an image."""
     return [Lane(points, image_size) for points in polylines]

@@ -14,15 +14,15 @@ from lgad_lightning.lanes.compact_strings import Strings
 RECORDS = (".jsonl", ".json", ".xml")
 """The endings of such files."""
 
-_HEAD = 1 << 16  # characters in which a file shows what it is
+_HEAD = 1 << 16  # characters that are read to recognise the format of a file
 
 
 class Records(Protocol):
-    """A file that names images. Opening it looks for their names alone.
+    """A file that names images. When it is opened, only the names are read.
 
     Attributes:
         path: The file.
-        names: The images.
+        names: The names of the images.
     """
 
     path: Path
@@ -35,20 +35,21 @@ class Records(Protocol):
             index: Number of the image, from 0.
 
         Raises:
-            LgadError: If it is garbled, or has changed since the file was opened; names file and place.
+            LgadError: If the record is not valid, or has changed since the file was opened. The message gives the file
+                and the place in it.
         """
 
 
 def open_records(path: Path, num_slots: int | None = None, categories: Collection[str] | None = None) -> Records:
-    """The images that a file names, and their lanes.
+    """Opens a file with the lanes of many images.
 
     Args:
         path: JSON lines with `image` or `raw_file`, COCO's JSON, or CVAT's XML.
-        num_slots: Number of slots, to compare `slots` with; None for any.
-        categories: The labels or categories that are lanes; None for all.
+        num_slots: Number of slots. Larger numbers in `slots` are refused. None: up to 254 are allowed.
+        categories: The labels or categories that are lanes. None: all of them.
 
     Raises:
-        LgadError: If it is none of these; names line, image or annotation.
+        LgadError: If the file has none of these formats. The message gives the line, image or annotation.
     """
     if path.suffix.lower() == ".xml":
         return CvatRecords(path, categories)
@@ -58,7 +59,7 @@ def open_records(path: Path, num_slots: int | None = None, categories: Collectio
 
 
 def is_coco(path: Path) -> bool:
-    """Whether a file is JSON over several lines, or begins as COCO's does: not one value a line."""
+    """Whether a file is COCO's JSON and not JSON lines. Its ending and its first line decide."""
     if path.suffix.lower() == ".jsonl":
         return False
     with path.open(encoding="utf-8-sig", errors="replace") as file:

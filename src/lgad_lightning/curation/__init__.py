@@ -1,1 +1,1 @@
-"""What `lgad-data` does with data sets: recognise, check, count, show and pack them."""
+"""The work of `lgad-data`: it recognises, checks, counts, shows and packs data sets."""

@@ -1,4 +1,4 @@
-"""Names the usual causes if labels do not fit their images."""
+"""Finds the usual causes if labels do not fit their images."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -13,13 +13,13 @@ from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.lanes import IGNORE_INDEX, Lane
 
 _SIZES = {(590, 1640): "CULane's", (720, 1280): "TuSimple's", (1080, 1920): "full HD", (1280, 1920): "OpenLane's"}
-_BEYOND = 1.1  # times the height: lanes leave an image on its sides, not so far below
-_SMALLER = 0.75  # of width and of height, that no lane of a whole split leaves
-_FEW = 3  # images, that say nothing of a whole split
+_BEYOND = 1.1  # times the height; lanes leave an image at its sides, not so far below
+_SMALLER = 0.75  # share of width and of height; suspicious if no lane of a split leaves it
+_FEW = 3  # fewer images say nothing about the whole split
 
 
 def reach(lanes: Sequence[Lane]) -> list[float] | None:
-    """How far the lanes of an image reach: largest x and y, height and width of the image; None without lanes."""
+    """The largest x and y of the lanes of an image, and its height and width. None if it has no lanes."""
     if not (points := [lane.points for lane in lanes if len(lane)]):
         return None
     x, y = np.concatenate(points).max(axis=0).tolist()
@@ -27,11 +27,11 @@ def reach(lanes: Sequence[Lane]) -> list[float] | None:
 
 
 def add_reach(total: dict[str, Any], found: Sequence[float]) -> None:
-    """Adds what `reach` has found of an image to what is known of its split.
+    """Adds the result of `reach` for an image to the total of its split.
 
     Args:
-        total: Counts and extremes by name, empty at first; changed in place.
-        found: What `reach` has found.
+        total: Counts and extremes by name. It is empty at first, and it is changed in place.
+        found: The result of `reach`.
     """
     x, y, height, width = found
     beyond = y > _BEYOND * height
@@ -44,10 +44,13 @@ def add_reach(total: dict[str, Any], found: Sequence[float]) -> None:
 
 
 def size_causes(total: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """Coordinates that are exchanged, or those of images of another size: kind and description.
+    """Finds exchanged coordinates, and coordinates for images of another size.
 
     Args:
-        total: Of a split, from `add_reach`.
+        total: The total of a split, from `add_reach`.
+
+    Yields:
+        Kind and description of each finding.
     """
     images = total.get("images", 0)
     if 2 * total.get("exchanged", 0) > images:
@@ -62,7 +65,7 @@ def size_causes(total: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 
 
 def _size_at(total: Mapping[str, Any], factor: float) -> str:
-    """The usual size that images would have which are larger by a factor."""
+    """The end of a description: the usual size of the images if they were larger by a factor. Empty if unknown."""
     for (height, width), name in _SIZES.items():
         if abs(total["height"] * factor / height - 1) < 0.1 and abs(total["width"] * factor / width - 1) < 0.1:
             return f", as if these had {name} {width} x {height} pixels"
@@ -70,9 +73,9 @@ def _size_at(total: Mapping[str, Any], factor: float) -> str:
 
 
 def clips_in_two_splits(sources: Mapping[Split, LaneSource]) -> Iterable[tuple[str, str]]:
-    """Folders with frames in two splits: the folder, and a description.
+    """Finds folders with frames in two splits. It yields each folder and a description.
 
-    The folder of the split itself is not looked at, nor one called `images`.
+    It ignores the folder of the split itself, and folders with the name `images`.
     """
     seen: dict[str, Split] = {}
     for split, source in sources.items():
@@ -83,18 +86,21 @@ def clips_in_two_splits(sources: Mapping[Split, LaneSource]) -> Iterable[tuple[s
 
 
 def _clip(name: str) -> str:
-    """The folder of an image but for the part that names the split; empty where all frames of a split lie in one."""
+    """The folder of an image without the part for the split. Empty if all frames of a split are in one folder."""
     parts = PurePosixPath(name).parts[:-1]
     own = {part for names in NAMES.values() for part in names} | {"images"}
     return "/".join(part for part in parts if part not in own) if parts and parts[-1] not in own else ""
 
 
 def label_causes(label: NDArray[np.uint8], num_slots: int) -> Iterable[tuple[str, str]]:
-    """Classes that run from right to left, or hold two lanes: kind and description.
+    """Finds classes that are ordered from right to left, and classes with two lanes.
 
     Args:
         label: `(H, W)` classes.
         num_slots: Number of slots.
+
+    Yields:
+        Kind and description of each finding.
     """
     width = label.shape[1]
     columns = np.arange(width, dtype=np.float64)
@@ -115,6 +121,6 @@ def label_causes(label: NDArray[np.uint8], num_slots: int) -> Iterable[tuple[str
 
 
 def _step(one: tuple[NDArray[Any], NDArray[Any]], other: tuple[NDArray[Any], NDArray[Any]]) -> float | None:
-    """How far the second class lies to the right of the first, on average of the rows that have both."""
+    """How far the second class is to the right of the first, as a mean over the rows that have both. None for few."""
     _, mine, its = np.intersect1d(one[0], other[0], return_indices=True)
     return float((other[1][its] - one[1][mine]).mean()) if len(mine) > 4 else None

@@ -1,4 +1,4 @@
-"""Reads every file of a data set, and reports what would make a training fail or go wrong."""
+"""Reads every file of a data set, and reports problems that would make a training fail or go wrong."""
 
 import os
 import tempfile
@@ -27,7 +27,7 @@ ERRORS = {
     "label": "a mask is missing, damaged, of another size, has other values than classes, or ignores every lane",
     "names": "predictions for two images would be one file, since their names differ in their endings alone",
 }
-"""Kinds of finding with which training or testing would fail or go wrong."""
+"""Kinds of findings that would make a training or test fail or go wrong."""
 
 WARNINGS = {
     "damaged": "an image decodes, but parts of it may be garbage",
@@ -46,14 +46,14 @@ WARNINGS = {
     "short": "a lane has fewer than two points",
     "count": "a split has another number of images or lanes than the official data set",
 }
-"""Kinds of finding that a person should look at."""
+"""Kinds of findings that a person should look at."""
 
-_VERSION = 4  # raised whenever an image is looked at in another way: interrupted checks are not continued then
-_EXAMPLES = 5  # of each kind of finding
+_VERSION = 4  # increase it if the checks of an image change; then interrupted checks start again
+_EXAMPLES = 5  # most examples of each kind of finding
 
 
 class Finding(NamedTuple):
-    """Something wrong: its kind (see `ERRORS` and `WARNINGS`), the image or split, and what it is."""
+    """A problem: its kind (see `ERRORS` and `WARNINGS`), the image or split, and a description."""
 
     kind: str
     name: str
@@ -61,13 +61,13 @@ class Finding(NamedTuple):
 
 
 class ImageReport(NamedTuple):
-    """What was found out about one image.
+    """The results for one image.
 
     Attributes:
-        groups: The split, and the scenario where there is one.
+        groups: The split, and the scenario if there is one.
         lanes: Number of annotated lanes.
-        findings: What is wrong.
-        reach: How far its lanes reach, see `causes.reach`.
+        findings: The problems.
+        reach: How far the lanes reach, see `causes.reach`.
     """
 
     groups: list[str]
@@ -77,7 +77,7 @@ class ImageReport(NamedTuple):
 
 
 def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, Any]:
-    """Reads every file of a data set once; goes on where an interrupted call has stopped.
+    """Reads every file of a data set once. After an interruption, the next call continues.
 
     Args:
         module: The data set.
@@ -85,8 +85,8 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
 
     Returns:
         `{"ok": bool, "splits": {split: {"images", "lanes", "official_images", "official_lanes"}}, "findings":
-        {kind: {"severity", "meaning", "count", "examples"}}}`; ok if there are no errors. Scenarios of the test split
-        are listed beside the splits, as `test: night`.
+        {kind: {"severity", "meaning", "count", "examples"}}}`. `ok` is true if there are no errors. Scenarios of the
+        test split are listed beside the splits, like `test: night`.
     """
     state: dict[str, Any] = {"images": {}, "lanes": {}, "counts": {}, "examples": {}, "reach": {}}
     early: list[Finding] = []
@@ -119,7 +119,7 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
     official = {} if generated else module.official
     apart = dict(sources)
     if "val" in sources and "test" in sources and list(sources["val"].names) == list(sources["test"].names):
-        del apart["test"]  # by design, where the labels of the official test are not public
+        del apart["test"]  # intended if the labels of the official test images are not public
     late = [*_listed_twice(apart), *_compare(groups, official)]
     late += [Finding("clip", clip, detail) for clip, detail in clips_in_two_splits(apart)]
     for split, total in state["reach"].items():
@@ -141,11 +141,11 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
 def check_image(
     sources: Mapping[Split, LaneSource], bits: Mapping[Split, Sequence[str]], item: tuple[Split, int]
 ) -> ImageReport:
-    """Looks at the image, the lanes and the label map of one sample.
+    """Checks the image, the lanes and the label map of one sample.
 
     Args:
         sources: The splits.
-        bits: Existence bits by image, like `1110`, of the splits whose list has them.
+        bits: Existence bits of each image, like `1110`, for the splits whose list has them.
         item: Split and number of the image.
     """
     split, index = item
@@ -177,7 +177,7 @@ def check_image(
 
 @contextmanager
 def _decoder_complaints() -> Iterator[list[str]]:
-    """What is printed about a JPEG: all that the decoder does about damage inside of it."""
+    """Collects what the decoder prints about a JPEG. If a JPEG is damaged inside, it prints but raises no error."""
     complaints: list[str] = []
     standard_error = os.dup(2)
     with tempfile.TemporaryFile() as file:

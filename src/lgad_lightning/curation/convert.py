@@ -1,4 +1,4 @@
-"""Writes a data set anew in another layout."""
+"""Writes a data set in another layout."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ _FIRST_ROW, _STEP, _HEIGHT = 160, 10, 720  # of TuSimple's h_samples, at TuSimpl
 
 
 class _Written(NamedTuple):
-    """What the lists need to know of an image that is written."""
+    """The facts about a written image that are needed for the lists."""
 
     name: str
     bits: str | None
@@ -41,15 +41,15 @@ class _Written(NamedTuple):
 
 
 def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | None = None) -> dict[Split, int]:
-    """Writes a data set in another layout: images as they are, lanes, and masks where there are some that fit.
+    """Writes a data set in another layout: unchanged images, lanes, and masks if the layout can have them.
 
-    Everything goes to a hidden folder beside, which is renamed at the end; an interrupted call is continued by the
-    next one. Lanes keep their points, in TuSimple's layout those in every tenth row (of 720). Masks are kept where they
-    are the labels: not in TuSimple's layout, which has none, nor in CULane's with other than four slots.
+    Everything is written to a hidden folder beside `folder`, which gets the name of `folder` at the end. If a call is
+    interrupted, the next one continues. Lanes keep their points; in TuSimple's layout, they have points in every tenth
+    row (of 720). TuSimple's layout has no masks. CULane's layout gets masks only with four slots.
 
     Args:
-        module: The data set; splits that it lacks are left out.
-        folder: Where to write: new or empty.
+        module: The data set. Missing splits are left out.
+        folder: The folder to write. It must be new or empty.
         to: The layout.
         workers: Number of processes, as for `map_parallel`.
 
@@ -57,8 +57,8 @@ def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | Non
         The number of images by split.
 
     Raises:
-        LgadError: If the folder is in use, no split can be opened, two images would be one, or a file cannot be read
-            or written.
+        LgadError: If the folder is in use, if no split can be opened, if two images would have the same name, or if a
+            file cannot be read or written.
     """
     if module.packed:
         raise LgadError(f"{module.packed} is packed: convert what it was made from.")
@@ -94,7 +94,7 @@ def _sources(module: LaneDataModule) -> Iterator[tuple[Split, LaneSource]]:
 
 
 def _check_names(sources: Mapping[Split, LaneSource], to: Target) -> None:
-    """Refuses images that would be one in the new layout, or whose predictions would."""
+    """Refuses images that would have the same name in the new layout, or the same file of predictions."""
     seen: dict[str, str] = {}
     for split, source in sources.items():
         names = [_name(name, split, to) for name in source.names]
@@ -105,7 +105,7 @@ def _check_names(sources: Mapping[Split, LaneSource], to: Target) -> None:
 
 
 def _name(name: str, split: Split, to: Target) -> str:
-    """The path of an image in the new layout: without blanks, which lists end names at, and never above it."""
+    """The path of an image in the new layout. It has no blanks, because these end a name in lists, and no `..`."""
     image = PurePosixPath(re.sub(r"\s", "_", name))
     parts = ["__" if part == ".." else part for part in image.relative_to(image.anchor).parts]
     if parts[0] == split and len(parts) > 1:
@@ -116,7 +116,7 @@ def _name(name: str, split: Split, to: Target) -> str:
 
 
 def _write(source: LaneSource, folder: Path, split: Split, to: Target, index: int) -> _Written:
-    """Writes one image and what lies beside it."""
+    """Writes one image and its annotations."""
     name = _name(source.names[index], split, to)
     image = source.image(index)
     size = (int(image.shape[0]), int(image.shape[1]))
@@ -130,13 +130,13 @@ def _write(source: LaneSource, folder: Path, split: Split, to: Target, index: in
         place = MASKS[split] if to == "culane" else "masks"
         _write_mask(folder / place / PurePosixPath(name).with_suffix(".png"), mask)
         bits = "".join(str(int((mask == slot).any())) for slot in range(1, source.num_slots + 1))
-    if to == "culane" or mask is None or not source.traced:  # else they are traced from the mask again
+    if to == "culane" or mask is None or not source.traced:  # traced lanes can be traced from the mask again
         write_lines((folder / name).with_suffix(".lines.txt"), lanes)
     return _Written(name, bits, source.scenario(index), None)
 
 
 def _copy(image: Path, target: Path) -> None:
-    """Copies an image, unless an earlier call has."""
+    """Copies an image, unless an earlier call has already copied it."""
     if target.is_file() and target.stat().st_size == image.stat().st_size:
         return
     with whole_file(target) as part:
@@ -158,7 +158,7 @@ def _record(name: str, lanes: list[Lane], size: tuple[int, int]) -> str:
 
 
 def _columns(lane: Lane, rows: list[int]) -> list[float]:
-    """X in each row, -2 where there is none; a lane with points in most of its rows keeps its gaps."""
+    """X in each row, -2 if the lane is not there. A lane with points in most of its rows keeps its gaps."""
     spanned = [row for row in rows if len(lane) and lane.points[:, 1].min() <= row <= lane.points[:, 1].max()]
     gaps = len(lane) > _MOST * len(spanned)
     found = tusimple_row(lane, rows) if gaps else lane.x_at(rows).tolist()
@@ -189,11 +189,11 @@ def _culane_lists(folder: Path, split: Split, images: list[_Written]) -> None:
 def _tusimple_lists(folder: Path, split: Split, images: list[_Written]) -> None:
     _write_text(folder / f"{_TUSIMPLE[split]}.json", [image.record or "" for image in images])
     if split == "train":
-        _write_text(folder / "label_data_0601.json", [])  # its second file, which must be there
+        _write_text(folder / "label_data_0601.json", [])  # the second file of `train` must exist
 
 
 def _no_lists(folder: Path, split: Split, images: list[_Written]) -> None:
-    """A folder of one's own needs none."""
+    """Writes nothing, because a folder of your own data needs no lists."""
 
 
 _LISTS: dict[Target, Callable[[Path, Split, list[_Written]], None]] = {

@@ -1,4 +1,4 @@
-"""The layouts that `lgad-data` knows: the data modules of the package say themselves what theirs look like."""
+"""The layouts that `lgad-data` knows. The data modules of the package describe their own layouts."""
 
 import pydoc
 from pathlib import Path
@@ -11,9 +11,9 @@ from lgad_lightning.errors import LgadError
 
 
 def layouts() -> dict[str, type[LaneDataModule]]:
-    """The data modules that the package exports and that have a layout of their own, by its name.
+    """The exported data modules that have their own layout, by the name of the layout.
 
-    A folder of one's own comes last: what it is recognised by may occur in other layouts.
+    `LaneFolderDataModule` comes last, because other layouts may also match its markers.
     """
     exported = [getattr(lgad_lightning.data, name) for name in lgad_lightning.data.__all__]
     kinds = [kind for kind in exported if issubclass(kind, LaneDataModule) and vars(kind).get("layout")]
@@ -22,11 +22,11 @@ def layouts() -> dict[str, type[LaneDataModule]]:
 
 
 def find_layout(root: Path, layout: str = "auto") -> Any:
-    """The class of the data module for a folder.
+    """Finds the class of the data module for a folder.
 
     Args:
-        root: Folder of the data set, or of what `pack` has made of it.
-        layout: Name of a layout, `package.Class` of a data module of one's own, or `auto` to look.
+        root: Folder of the data set, packed or not.
+        layout: Name of a layout, or `package.Class` of your own data module, or `auto` to recognise it.
 
     Raises:
         LgadError: If the folder has none of the layouts.
@@ -35,11 +35,11 @@ def find_layout(root: Path, layout: str = "auto") -> Any:
 
 
 def open_data(root: Path, layout: str | type[LaneDataModule] = "auto", **options: Any) -> LaneDataModule:
-    """The data module for a folder.
+    """Makes the data module for a folder.
 
     Args:
-        root: Folder of the data set, or of what `pack` has made of it.
-        layout: As for `find_layout`, or what it has found.
+        root: Folder of the data set, packed or not.
+        layout: As for `find_layout`, or a class that it has returned.
         options: Arguments of the data module.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Packs a data set into large chunks that litdata reads: see `StreamSource`."""
+"""Packs a data set into large chunks for litdata (see `StreamSource`)."""
 
 import hashlib
 import json
@@ -22,18 +22,18 @@ from lgad_lightning.longwork.new_folder import check_new_folder
 from lgad_lightning.longwork.parallel import iterate_parallel
 from lgad_lightning.longwork.whole_file import whole_file
 
-_PART = 1024  # images that an interruption loses at most
+_PART = 1024  # an interruption loses at most so many images
 
 
 def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk_bytes: str = "64MB") -> None:
-    """Writes a data set as chunks; the same data module reads them, given this folder, or where it was copied, as root.
+    """Writes a data set as chunks. The same data module reads them, with this folder (or a copy of it) as root.
 
-    Images keep their bytes; masks are kept at the images' size. The chunks go to a hidden folder beside, which is
-    renamed when all is written: an interrupted call is continued by the next one.
+    Images keep their bytes. Masks keep the size of the images. The chunks are written to a hidden folder beside
+    `folder`, and it gets the name of `folder` at the end. If a call is interrupted, the next one continues.
 
     Args:
         module: The data set.
-        folder: Where to write: new or empty.
+        folder: The folder to write. It must be new or empty.
         workers: Number of processes, as for `map_parallel`.
         chunk_bytes: Size of a chunk.
 
@@ -70,9 +70,9 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk
 def _pack_split(
     source: LaneSource, facts: str, folder: Path, description: str, workers: int | None, chunk_bytes: str
 ) -> None:
-    """Writes part after part, as litdata's own parallel writers do, and merges their indices.
+    """Writes part after part, like litdata's own parallel writers, and merges their indices.
 
-    Beside the folder lies, for each part that is written, the state of the files it was made from.
+    For each finished part, a file beside the folder holds the state of the files from which it was made.
     """
     litdata = import_litdata()
     parts = [range(start, min(start + _PART, len(source))) for start in range(0, len(source), _PART)]
@@ -83,7 +83,7 @@ def _pack_split(
     if (folder / INDEX).is_file():
         if done == len(parts):
             return
-        shutil.rmtree(folder)  # complete, but of files that have changed since
+        shutil.rmtree(folder)  # it is complete, but the files have changed since then
         done = 0
     items = iterate_parallel(partial(_item, source, facts), range(len(source)), description, workers, done * _PART)
     for number in range(done, len(parts)):
@@ -97,7 +97,7 @@ def _pack_split(
 
 
 def _state(source: LaneSource, part: range) -> str:
-    """A digest of size and time of change of all files of a part."""
+    """A digest of the sizes and times of change of all files of a part."""
     digest = hashlib.sha256()
     for path in dict.fromkeys(path for index in part for path in source.files(index)):
         digest.update(file_state(path).encode(errors="surrogatepass"))
@@ -112,7 +112,7 @@ def _item(source: LaneSource, facts: str, index: int) -> dict[str, Any]:
     mask = source.checked_mask(index, size)
     evaluation = source.evaluation(index, size)
     if "target" in evaluation:
-        evaluation["target"] = None  # the lanes, which are there already
+        evaluation["target"] = None  # these are the lanes, which are stored already
     return {
         "name": source.names[index],
         "image": _image_bytes(source, index),
@@ -125,7 +125,7 @@ def _item(source: LaneSource, facts: str, index: int) -> dict[str, Any]:
 
 
 def _image_bytes(source: LaneSource, index: int) -> bytes:
-    """The file of the image; its pixels as a PNG where the source reads them in a way of its own."""
+    """The bytes of the image file. If the source has its own way to read images: the pixels as a PNG."""
     if type(source).image is LaneSource.image:
         return (source.root / source.names[index]).read_bytes()
     return bytes(cv2.imencode(".png", source.image(index))[1])

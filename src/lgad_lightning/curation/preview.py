@@ -1,4 +1,4 @@
-"""A contact sheet of what the network sees."""
+"""Draws a contact sheet of the network's input."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from lgad_lightning.lanes import IGNORE_INDEX
 
 
 def overlay(image: Image, label: NDArray[np.uint8]) -> Picture:
-    """An image with its label map drawn over it, grey where it is ignored.
+    """Draws a label map over its image. Ignored pixels are grey.
 
     Args:
         image: `(H, W, 3)` uint8, blue-green-red.
@@ -38,11 +38,11 @@ def overlay(image: Image, label: NDArray[np.uint8]) -> Picture:
 
 
 def contact_sheet(module: LaneDataModule, split: Split, count: int = 8) -> Picture:
-    """What the network sees: labels drawn over images, a row each; for training, twice more after augmentation.
+    """Draws labels over images at the input size, one image in each row. For `train`, adds two augmented versions.
 
     Args:
         module: The data set.
-        split: Which images; they are picked evenly.
+        split: The split of the images. They are chosen at equal distances.
         count: Number of rows.
 
     Raises:
@@ -61,7 +61,7 @@ def contact_sheet(module: LaneDataModule, split: Split, count: int = 8) -> Pictu
         if failed:
             raise LgadError(failed[0].message)
         row = np.hstack([overlay(sample["image"], sample["label"]) for sample in samples])
-        name = plain.source.names[index].encode("ascii", "replace").decode()  # OpenCV draws no other letters
+        name = plain.source.names[index].encode("ascii", "replace").decode()  # OpenCV draws only ASCII
         text = f"{name}  {samples[0]['existence'].astype(int).tolist()}"
         font, size, thickness = cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1
         (width, _), _ = cv2.getTextSize(text, font, size, thickness)

@@ -1,4 +1,4 @@
-"""How lanes are distributed in a data set, as figures and as a picture."""
+"""Computes how lanes are distributed in a data set, as figures and as a picture."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -21,26 +21,26 @@ MEASURES = {
     "length": "share of the rows",
     "lean": "direction from bottom to top, degrees from upright, to the right",
 }
-"""What is measured of every lane in the label map at the input size."""
+"""The measures of every lane in the label map at the input size."""
 
 FIGURES = ("images", "lanes_per_image", "class_share", "existence", "geometry")
-"""The keys of what is counted."""
+"""The keys of the figures."""
 
-_BARS, _BAR = 8, 22  # at most so many, of so many pixels
+_BARS, _BAR = 8, 22  # largest number of bars, and height of a bar in pixels
 
 
 def data_statistics(module: LaneDataModule, split: Split, workers: int | None = None) -> tuple[dict[str, Any], Picture]:
-    """Figures and a picture of where lanes are; goes on where an interrupted call has stopped.
+    """Computes figures and a picture of the positions of lanes. After an interruption, the next call continues.
 
     Args:
         module: The data set.
-        split: Which images.
+        split: The split of the images.
         workers: Number of processes, as for `map_parallel`.
 
     Returns:
         `{"images", "lanes_per_image", "class_share", "existence", "geometry"}` and a picture. `class_share` is the
-        share of pixels of each class; `existence` counts patterns like `1110`; `geometry` gives for each slot mean and
-        deviation of the `MEASURES`, None for those that no image has.
+        share of pixels of each class. `existence` counts patterns like `1110`. `geometry` has mean and deviation of the
+        `MEASURES` for each slot. It is None for slots that no image has.
 
     Raises:
         LgadError: If an image or its label cannot be read.
@@ -76,7 +76,7 @@ def data_statistics(module: LaneDataModule, split: Split, workers: int | None = 
 
 
 class _LaneMeasures(NamedTuple):
-    """What an image's label map shows: places and values of lane pixels, and the measures, `(slots, measures)`."""
+    """The label map of an image: places and values of its lane pixels, and the measures, `(slots, measures)`."""
 
     places: NDArray[np.int32]
     values: NDArray[np.uint8]
@@ -125,7 +125,7 @@ def _geometry(moments: NDArray[np.float64]) -> dict[str, dict[str, dict[str, flo
 
 
 def _picture(figures: dict[str, Any], cover: NDArray[np.int64]) -> Picture:
-    """How often each slot covers each pixel; below, bars of the slots' pixels and of the existence patterns."""
+    """Shows how often slots cover each pixel. Below, bars show the pixels of the slots and the existence patterns."""
     colours = COLOURS[np.arange(len(cover)) % len(COLOURS)]
     share = np.sqrt(cover / max(cover.max(), 1))
     heat = np.clip(np.einsum("shw,sc->hwc", share, colours.astype(float)), 0, 255).astype(np.uint8)
@@ -142,7 +142,7 @@ def _picture(figures: dict[str, Any], cover: NDArray[np.int64]) -> Picture:
 def _bars(
     title: str, values: Sequence[tuple[str, float]], width: int, rows: int, colours: Sequence[Sequence[int]]
 ) -> Picture:
-    """A bar for each value, the longest over the whole width."""
+    """Draws a bar for each value. The longest bar has the whole width."""
     panel = np.full(((rows + 1) * _BAR + 10, width, 3), 250, np.uint8)
     font, ink = cv2.FONT_HERSHEY_SIMPLEX, (40, 40, 48)
     cv2.putText(panel, title, (8, 18), font, 0.45, ink, 1, cv2.LINE_AA)

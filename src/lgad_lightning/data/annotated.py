@@ -1,4 +1,4 @@
-"""Sources of your own data: an annotation for each image, or one file for many images."""
+"""Sources for your own data: one annotation for each image, or one file for many images."""
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -20,19 +20,19 @@ from lgad_lightning.lanes.lists import check_image_name
 
 
 class AnnotatedSource(LaneSource):
-    """Images with a file of lanes, a mask, or both, for each.
+    """Images that each have a file of lanes, a mask, or both.
 
-    Label maps are read from the masks where there are some, and drawn from the lanes where there are none. Lanes are
-    traced from the masks where there are no files of lanes: by class, or with one slot by connected part.
+    If there are masks, label maps are read from them. Otherwise, they are drawn from the lanes. If there are no files
+    of lanes, lanes are traced from the masks: one for each class, or with one slot one for each connected part.
 
     Args:
         root: Folder of the data set.
-        names: Path of each image below it.
-        num_slots: Number of lane slots; even, or 1, unless there are masks.
-        lines: Where the files of lanes lie; None if there are none.
-        masks: Where the masks lie; None if there are none.
-        mask_values: What the masks hold, see `read_own_mask`.
-        categories: The labels that are lanes, of labelme; None for all.
+        names: Path of each image below the root.
+        num_slots: Number of lane slots. Without masks, it must be even or 1.
+        lines: Where the files of lanes are. None if there are none.
+        masks: Where the masks are. None if there are none.
+        mask_values: The meaning of the values in the masks, see `read_own_mask`.
+        categories: The labels of labelme that are lanes. None: all labels.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class AnnotatedSource(LaneSource):
         self.traced = lines is None
 
     def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
-        """The lanes in an image's file, or those that its mask shows."""
+        """The lanes in the file of an image, or the lanes traced from its mask."""
         if self.lines is not None:
             return read_lanes(self._path(self.lines, index), image_size, self.categories)
         label = self._label(index, image_size)
@@ -63,21 +63,21 @@ class AnnotatedSource(LaneSource):
         return [lane for lane in trace_slots(label, self.num_slots) if lane is not None]
 
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
-        """Slots by slope, from the middle outwards, as for TuSimple; those of the mask for lanes that are traced."""
+        """Slots by slope, from the middle outwards, as for TuSimple. Traced lanes have the slots of the mask."""
         if self.lines is not None or not lanes:
             return tusimple_slots(lanes, self.num_slots)
         return trace_slots(self._label(index, lanes[0].image_size), self.num_slots)
 
     def mask(self, index: int, image_size: tuple[int, int]) -> NDArray[np.uint8] | None:
-        """The mask as a label map, where there are masks."""
+        """The mask as a label map. None if there are no masks."""
         return None if self.masks is None else self._label(index, image_size)
 
     def label_path(self, index: int) -> Path:
-        """The mask, or the file of lanes where there are no masks."""
+        """The mask of an image. If there are no masks: its file of lanes."""
         return self._path(self.lines if self.masks is None else self.masks, index)
 
     def files(self, index: int) -> list[Path]:
-        """The image, the mask and the file of lanes."""
+        """The image, and its mask and file of lanes if there are such."""
         return [*super().files(index), *([self._path(self.lines, index)] if self.lines is not None else [])]
 
     def _path(self, place: Placement | Strings | None, index: int) -> Path:
@@ -91,15 +91,16 @@ class AnnotatedSource(LaneSource):
 
 
 class RecordsSource(LaneSource):
-    """Images and lanes named in files that hold many: see `open_records`.
+    """Images and lanes from files that each describe many images (see `open_records`).
 
     Args:
         root: Folder of the data set.
-        files: The files; of each the first and the last image are read at once.
-        num_slots: Number of lane slots; even, or 1, unless every record has `slots`.
-        folder: Gives the folder below the root, with a slash, that the names start from, for the first of them.
-        chosen: The numbers of the images that belong to the split, counted through all files; None for all.
-        names: What the images are called below the root, where that is not what the files say.
+        files: The files. The first and the last image of each are read immediately.
+        num_slots: Number of lane slots. It must be even or 1, unless every record has `slots`.
+        folder: Called with the name of the first image and the path of its file. It returns the folder below the root
+            (with a final slash) where the names start.
+        chosen: The numbers of the images in the split, counted over all files. None: all images.
+        names: The paths of the images below the root, if they differ from the names in the files.
     """
 
     def __init__(
@@ -135,7 +136,7 @@ class RecordsSource(LaneSource):
         return to_lanes(found.lanes, image_size)
 
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
-        """The slots that the record gives, or those that the slopes give."""
+        """The slots in the record. If it has none, slots by slope."""
         found = self._record(index)
         self._check_slots(found, f"{self.label_path(index)}: {self.names[index]}: ")
         if found.slots is None:
@@ -148,7 +149,7 @@ class RecordsSource(LaneSource):
         return self._files[int(self._file_of[index])].path
 
     def _record(self, index: int) -> ImageLanes:
-        """What is annotated on an image; the last one is kept at hand."""
+        """The annotations of an image. The last ones are kept in memory."""
         if self._last is None or self._last[0] != index:
             self._last = index, self._files[int(self._file_of[index])].record(int(self._record_of[index]))
         return self._last[1]
@@ -159,15 +160,15 @@ class RecordsSource(LaneSource):
 
 
 def read_lanes(path: Path, image_size: tuple[int, int], categories: Collection[str] | None = None) -> list[Lane]:
-    """The lanes in the file of one image.
+    """Reads the lanes from the file of one image.
 
     Args:
         path: `.lines.txt`, `.lines.json` (CurveLanes) or `.json` (labelme).
         image_size: Height and width of the image.
-        categories: The labels that are lanes, of labelme; None for all.
+        categories: The labels of labelme that are lanes. None: all labels.
 
     Raises:
-        LgadError: If it cannot be read; names file and place.
+        LgadError: If the file cannot be read. The message gives the file and the place in it.
     """
     if path.name.endswith(".lines.json"):
         return to_lanes(read_curvelanes(path), image_size)
@@ -179,14 +180,14 @@ def read_lanes(path: Path, image_size: tuple[int, int], categories: Collection[s
 
 
 def check_even(num_slots: int, where: str = "") -> None:
-    """Refuses numbers of slots of which no half lies on either side; one slot is for all lanes.
+    """Refuses odd numbers of slots, because each side needs half of the slots. One slot for all lanes is allowed.
 
     Args:
         num_slots: Number of slots.
-        where: The beginning of the message.
+        where: The beginning of the error message.
 
     Raises:
-        LgadError: If it is odd and not 1.
+        LgadError: If the number is odd and not 1.
     """
     if num_slots % 2 and num_slots != 1:
         raise LgadError(

@@ -1,4 +1,4 @@
-"""Augmentation of an image and its label map together; the only module that knows albumentations."""
+"""Augmentation of an image together with its label map. Only this module uses albumentations."""
 
 import os
 import random
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import IGNORE_INDEX, flip_label
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for a newer version
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # otherwise its import looks for a newer version online
 import albumentations as A
 
 
@@ -34,15 +34,15 @@ class LaneFlip(A.HorizontalFlip):  # type: ignore[misc]
 
 
 class LaneAugmentation:
-    """What training images go through: flip, rotation, zoom with a random cut.
+    """The augmentation of training images: flip, rotation, and zoom with a random crop.
 
-    Override `transforms` for others. The published CULane recipes do not flip and rotate by 1 (SAD) or 3 degrees
-    (PytorchAutoDrive).
+    Override `transforms` for other transforms. The published CULane recipes do not flip, and they rotate by 1 (SAD) or
+    3 degrees (PytorchAutoDrive).
 
     Args:
-        flip: Probability of mirroring left to right; classes and existence go along.
-        rotate: Largest angle in degrees; what comes from outside the image is black, and ignored in the label.
-        zoom: Largest enlargement; the image is enlarged by 1 to `zoom` and cut to its size at a random place.
+        flip: Probability of mirroring left to right. Classes and existence are changed accordingly.
+        rotate: Largest angle in degrees. Pixels from outside the image are black, and ignored in the label.
+        zoom: Largest enlargement. The image is enlarged by 1 to `zoom`, and cropped to its size at a random place.
 
     Raises:
         LgadError: If a value is out of its range.
@@ -68,7 +68,7 @@ class LaneAugmentation:
         """The transforms, in order.
 
         Args:
-            input_size: Height and width that images have before and after.
+            input_size: Height and width of the images before and after the transforms.
             num_slots: Number of lane classes.
         """
         chosen: list[A.BasicTransform] = []
@@ -82,7 +82,7 @@ class LaneAugmentation:
         return chosen
 
     def build(self, input_size: tuple[int, int], num_slots: int) -> "SeededTransform":
-        """The augmentation for images of one size.
+        """Builds the augmentation for images of one size.
 
         Args:
             input_size: Height and width of the images.
@@ -92,13 +92,13 @@ class LaneAugmentation:
 
 
 class SeededTransform:
-    """Applies transforms to an image and its label map; the same seed gives the same result in every process.
+    """Applies transforms to an image and its label map. The same seed gives the same result in every process.
 
-    albumentations by itself draws alike in all workers and epochs, and one seed given to a composition makes its
-    transforms draw alike too; one pair of generators for all of them does neither.
+    Without this, albumentations draws the same random numbers in all workers and epochs. With one seed for a
+    composition, all its transforms draw the same numbers. One pair of generators for all transforms avoids both.
 
     Args:
-        transforms: albumentations transforms that know images and masks.
+        transforms: albumentations transforms that support images and masks.
     """
 
     def __init__(self, transforms: Sequence[A.BasicTransform]) -> None:

@@ -27,33 +27,34 @@ log = logging.getLogger(__name__)
 
 
 class LaneDataModule(L.LightningDataModule, ABC):
-    """Images with lane labels, as batches for teacher and student: see `LaneBatch`.
+    """Provides images with lane labels, as batches for teacher and student (see `LaneBatch`).
 
-    A data set of one's own overrides `source` (and `check`, to say early what is missing). The order of training and
-    its augmentation are functions of seed, epoch and sample, whatever the number of workers or the point of resuming.
+    For your own data set, override `source` (and `check`, to report early what is missing). The order of the training
+    samples and their augmentation depend on seed, epoch and sample. They do not depend on the number of workers or on
+    the point of resuming.
 
     Args:
-        root: Folder of the data set; or folder or address (`s3://...`, `gs://...`) of what `lgad-data pack` has made
-            of it.
-        num_slots: Number of lane slots; classes are one more. With one slot lanes are told from the background alone,
-            and scored by their pixels (`PixelF1`).
+        root: Folder of the data set. For a data set that `lgad-data pack` has packed: its folder or address
+            (`s3://...`, `gs://...`).
+        num_slots: Number of lane slots. The background is one more class. With one slot, all lanes are one class, and
+            their pixels are scored (`PixelF1`).
         input_size: Height and width of the network's input in pixels.
         crop_top: Rows to cut off the top of every image, before resizing.
         batch_size: Images in a batch, per process.
-        num_workers: Processes that load, per training process.
+        num_workers: Number of processes that load the data, per training process.
         mean: Mean of the channels, in units of `pixel_range`.
         std: Deviation of the channels, in units of `pixel_range`.
         channels: Order of the channels.
         pixel_range: Value of a white pixel before normalising.
-        augmentation: What training images go through; true for `LaneAugmentation()`, false for nothing.
+        augmentation: The augmentation of training images. True: `LaneAugmentation()`. False: none.
         seed: Seed of order and augmentation.
-        reduced_decode: Decode JPEGs at half size, where they are at least twice the input size: faster, but the
+        reduced_decode: Decode JPEGs at half size. They must be at least twice the input size. This is faster, but the
             pixels differ a little.
-        label_cache: Folder to keep label maps of the input size in, so that masks are decoded once; None for none. It
-            is made anew when it is damaged, or an image, a mask or a lane file has changed; where it cannot be written,
-            a warning says so, and nothing is kept.
-        on_error: What to do with an image whose files are missing or damaged: `raise`, or `skip` it, log it and count
-            it in `skipped`; in training the next image takes its place.
+        label_cache: Folder for label maps of the input size, so that masks are decoded only once. None: no cache. It
+            is made again if it is damaged, or if an image, a mask or a lane file has changed. If it cannot be written,
+            there is a warning, and nothing is kept.
+        on_error: What to do if the files of an image are missing or damaged: `raise` an error, or `skip` the image.
+            Skipped images are logged and listed in `skipped`. In training, the next image takes the place.
 
     Raises:
         LgadError: If a setting is out of its range.
@@ -67,19 +68,19 @@ class LaneDataModule(L.LightningDataModule, ABC):
     """
 
     protocol: Protocol = CULANE
-    """How its lanes are decoded, scored and written."""
+    """How the lanes of the data set are decoded, scored and written."""
 
     layout: ClassVar[str | None] = None
-    """What `lgad-data --layout` calls the layout of its files; None for `package.Class`."""
+    """The name of the file layout in `lgad-data --layout`. None: the layout is given as `package.Class`."""
 
     markers: ClassVar[tuple[str, ...]] = ()
-    """Patterns of paths below the root; the layout is recognised by any of them."""
+    """Patterns of paths below the root. The layout is recognised if any of them exists."""
 
     slot_choices: ClassVar[tuple[int, ...]] = ()
-    """The numbers of slots that it can have; none for any."""
+    """The allowed numbers of slots. If it is empty, any number is allowed."""
 
     official: ClassVar[Mapping[str, OfficialCounts]] = {}
-    """What the official release holds: by split, and by scenario as `test: night`."""
+    """The contents of the official release by split, and by scenario with keys like `test: night`."""
 
     def __init__(
         self,
@@ -135,23 +136,23 @@ class LaneDataModule(L.LightningDataModule, ABC):
 
     @abstractmethod
     def source(self, split: Split) -> LaneSource:
-        """The images and labels of a split, from the files of the data set. To be overridden; `open` is for use.
+        """Returns the images and labels of a split, from the files. Subclasses override it; callers use `open`.
 
         Args:
             split: `train`, `val` or `test`.
 
         Raises:
-            LgadError: If they cannot be found.
+            LgadError: If the images or labels cannot be found.
         """
 
     def open(self, split: Split) -> LaneSource:
-        """The images and labels of a split: from the files, or from what `lgad-data pack` has made of them.
+        """Returns the images and labels of a split, from the files or from the packed data set (`lgad-data pack`).
 
         Args:
             split: `train`, `val` or `test`.
 
         Raises:
-            LgadError: If they cannot be found, if there are none, or if the packed data set is another one than this.
+            LgadError: If they cannot be found, if there are none, or if another data set was packed.
         """
         if self.packed is None:
             source = self.source(split)
@@ -164,18 +165,18 @@ class LaneDataModule(L.LightningDataModule, ABC):
 
     @property
     def packed(self) -> str | None:
-        """Address of the packed data set, None where `root` is a folder of files."""
+        """The address of the packed data set. None if `root` is a folder of files."""
         return self.url or (str(self.root) if is_packed(self.root) else None)
 
     def check(self, splits: Iterable[Split] = SPLITS) -> None:
-        """Looks whether the data set is there: quickly, before anything is trained.
+        """Checks quickly, before a training, that the data set is there.
 
         Args:
-            splits: What will be needed.
+            splits: The splits that will be needed.
 
         Raises:
-            LgadError: If something is missing. Says the folder looked in, the layout expected, the key to set and how
-                to go on without data.
+            LgadError: If something is missing. The message gives the folder, the expected layout, the key to set, and
+                how to continue without data.
         """
         if self.packed and self.label_cache:
             raise LgadError(f"{self.packed} is packed, and has its label maps at hand: set label_cache to null.")
@@ -187,7 +188,7 @@ class LaneDataModule(L.LightningDataModule, ABC):
 
     @property
     def advice(self) -> str:
-        """What to do about a missing data set: the end of an error message."""
+        """The end of an error message: what to do about a missing data set."""
         return (
             "Set data.root=FOLDER (--data.root=FOLDER in lgad-cli, root=FOLDER in Python) to the folder of the data "
             "set. To try without data: lgad-fit without arguments generates its own."
@@ -195,7 +196,7 @@ class LaneDataModule(L.LightningDataModule, ABC):
 
     @property
     def reading(self) -> str:
-        """The settings by which other labels are made of the same files, as text; none in general."""
+        """The settings that change the labels made from the same files, as text. It is empty by default."""
         return ""
 
     @property
@@ -205,15 +206,15 @@ class LaneDataModule(L.LightningDataModule, ABC):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """A name for each class, the background's first."""
+        """The name of each class. The background is first."""
         return ("background", *(f"lane {slot}" for slot in range(1, self.num_classes)))
 
     @property
     def identity(self) -> str:
-        """A short text that differs between data sets, and between geometries of one.
+        """A short text that differs between data sets, and between geometries of one data set.
 
-        Two modules with equal identity give equal label maps of equal images in training, but for augmentation; a data
-        set has the same one before and after packing. See `LaneSource.fingerprint` for what is looked at.
+        Two modules with equal identity give equal label maps for equal images in training, apart from augmentation.
+        Packing does not change the identity of a data set. `LaneSource.fingerprint` describes which files are read.
         """
         digest = hashlib.sha256(f"{self.preprocessing.geometry} {self.num_slots}{self.reading}".encode())
         for split in SPLITS[:2]:
@@ -222,7 +223,10 @@ class LaneDataModule(L.LightningDataModule, ABC):
         return f"{type(self).__name__}-{digest.hexdigest()[:12]}"
 
     def prepare_data(self) -> None:
-        """Checks what the trainer is about to use; all of it without a trainer."""
+        """Checks the splits that the trainer will use, or all splits without a trainer.
+
+        It also builds their label caches, unless the trainer only predicts.
+        """
         needed: dict[object, tuple[Split, ...]] = {
             TrainerFn.FITTING: ("train", "val"),
             TrainerFn.VALIDATING: ("val",),
@@ -240,7 +244,7 @@ class LaneDataModule(L.LightningDataModule, ABC):
         """Opens the splits.
 
         Args:
-            stage: `fit`, `validate`, `test` or `predict`; None for all.
+            stage: `fit`, `validate`, `test` or `predict`. None: all of them.
         """
         if stage in (None, "fit"):
             self.datasets["train"] = self._dataset("train", cached=True, augmentation=self.augmentation)
@@ -252,7 +256,7 @@ class LaneDataModule(L.LightningDataModule, ABC):
             self.datasets["predict"] = self._dataset("test", labels=False)
 
     def teardown(self, stage: str | None = None) -> None:
-        """Says how many images were skipped.
+        """Logs how many images were skipped.
 
         Args:
             stage: Not used.
@@ -262,7 +266,7 @@ class LaneDataModule(L.LightningDataModule, ABC):
 
     @property
     def skipped(self) -> dict[str, str]:
-        """Error messages of the images that were skipped so far, by image."""
+        """The error messages of the images that were skipped so far, by name of the image."""
         return {name: error for dataset in self.datasets.values() for name, error in dataset.skipped.items()}
 
     def _dataset(self, split: Split, cached: bool = False, **options: Any) -> LaneDataset:
@@ -277,13 +281,13 @@ class LaneDataModule(L.LightningDataModule, ABC):
         )
 
     def _labels_name(self, split: Split, source: LaneSource) -> str:
-        """The file in which label maps are kept: named after all that makes others of the same files."""
+        """The name of the file with the label maps. It depends on all settings that change the label maps."""
         geometry = f"{self.root.resolve()} {self.preprocessing.geometry} {self.num_slots} {source.stroke}{self.reading}"
         digest = hashlib.sha256(geometry.encode(errors="surrogatepass")).hexdigest()
         return f"{type(self).__name__}-{digest[:12]}-{split}.labels"
 
     def train_dataloader(self) -> DataLoader[LaneBatch]:
-        """Batches in a new order every epoch; a last one of less than `batch_size` is left to other epochs."""
+        """Batches in a new order in every epoch. A last batch with less than `batch_size` images is left out."""
         return self._loader("train")
 
     def val_dataloader(self) -> DataLoader[LaneBatch]:
@@ -306,10 +310,10 @@ class LaneDataModule(L.LightningDataModule, ABC):
         return load_batches(self.datasets[split], sampler, self.batch_size, self.num_workers, train=split == "train")
 
     def on_after_batch_transfer(self, batch: LaneBatch, dataloader_idx: int) -> LaneBatch:
-        """Makes of pixels what the network sees, on the device.
+        """Converts pixels to the input of the network, on the device.
 
         Args:
-            batch: As `collate` has made it; changed in place.
+            batch: A batch from `collate`. It is changed in place.
             dataloader_idx: Not used.
         """
         batch["image"] = self.preprocessing.normalise(batch["image"])

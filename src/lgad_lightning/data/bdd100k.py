@@ -24,18 +24,18 @@ COUNTS = {"train": OfficialCounts(70_000), "val": OfficialCounts(10_000)}
 """From the paper, arXiv 1805.04687."""
 
 LABELS = {"masks": "masks", "polygons": "polygons", "centres": "polygons"}
-"""What may be read, and from which folder."""
+"""The kinds of labels, and the folder of each."""
 
 _FOLDERS: dict[Split, str] = {"train": "train", "val": "val", "test": "val"}
-_WIDEST = 1 / 32  # of a marking, as a share of the image's width: 40 of 1280 px
+_WIDEST = 1 / 32  # largest width of a marking, as a share of the image's width: 40 of 1280 px
 
 
 class BDD100KSource(LaneSource):
-    """A split of BDD100K by its bit masks; the markings' outlines are the lanes of the label map.
+    """A split of BDD100K with its bit masks. In the label map, the outlines of the markings are the lanes.
 
     Args:
         root: Folder with `images/` and `labels/`.
-        names: Path of each image below it.
+        names: Path of each image below the root.
         masks: Folder of the masks.
         categories: The kinds of markings that are lanes.
     """
@@ -47,7 +47,7 @@ class BDD100KSource(LaneSource):
         super().__init__(root, Strings(names), 1)
 
     def mask(self, index: int, image_size: tuple[int, int]) -> NDArray[np.uint8] | None:
-        """1 where a marking is."""
+        """The mask: 1 for the pixels of markings, otherwise 0."""
         path = self.label_path(index)
         mask = decode_mask(read_bytes(path), path, image_size)
         if mask.ndim != 2:
@@ -60,7 +60,7 @@ class BDD100KSource(LaneSource):
         return [] if mask is None else trace_parts(mask > 0)
 
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
-        """Not asked: there is one slot, for all lanes."""
+        """Not called, because there is only one slot, which holds all lanes."""
         return lanes[:1] or [None]
 
     def label_path(self, index: int) -> Path:
@@ -69,16 +69,16 @@ class BDD100KSource(LaneSource):
 
 
 class BDD100KCentres(RecordsSource):
-    """A split of BDD100K by its polygons; of two outlines of a marking the line in the middle is the lane."""
+    """A split of BDD100K with its polygons. A lane is the line in the middle of the two outlines of a marking."""
 
     def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
-        """The lines in the middle of the markings, see `middle_lines`."""
+        """The lines in the middle of the markings (see `middle_lines`)."""
         outlines = [lane.points.tolist() for lane in super().lanes(index, image_size)]
         return to_lanes(middle_lines(outlines, _WIDEST * image_size[1]), image_size)
 
 
 class BDD100KDataModule(LaneDataModule):
-    """The lane markings of BDD100K as lane or not, in the data set's official layout.
+    """The lane markings of BDD100K as one class, in the official layout of the data set.
 
     ```
     ROOT/images/100k/{train,val}/*.jpg
@@ -86,19 +86,19 @@ class BDD100KDataModule(LaneDataModule):
     ROOT/labels/lane/polygons/lane_{train,val}.json        poly2d (labels="polygons" or "centres")
     ```
 
-    Every marking is annotated by its two outlines. Masks hold these, thin; with polygons they are drawn with `stroke`,
-    so that narrow markings are filled; with centres the line in the middle of both is drawn, as SAD does it. The labels
-    of the official test images are not public: the test split is the validation split. Scored by pixels; SAD's accuracy
-    and IoU are `image_recall` and `image_iou` of `PixelF1`.
+    The annotation of a marking is its two outlines. `masks` have thin outlines. With `polygons`, the outlines are drawn
+    with `stroke`, so that narrow markings are filled. With `centres`, the line in the middle of both is drawn, as in
+    SAD. The labels of the official test images are not public, so the test split is the validation split. Pixels are
+    scored. SAD's accuracy and IoU are `image_recall` and `image_iou` of `PixelF1`.
 
     Args:
         root: Folder of the data set.
         labels: `masks`, `polygons` or `centres`.
-        categories: The kinds of markings that are lanes; by default all but crosswalks and kerbs. Lines across the road
-            are none.
-        stroke: Thickness of a line that is drawn, as a share of the width.
-        test_stroke: The same in validation and test; None for `stroke`. SAD's are 8 and 2 of 1280 px.
-        options: Everything else of `LaneDataModule`.
+        categories: The kinds of markings that are lanes. By default, all except crosswalks and kerbs. Lines across the
+            road are never lanes.
+        stroke: Thickness of a drawn line, as a share of the width.
+        test_stroke: The thickness in validation and test. None: `stroke`. SAD uses 8 and 2 of 1280 px.
+        options: The other arguments of `LaneDataModule`.
 
     Example:
         >>> BDD100KDataModule("/data/bdd100k", input_size=(360, 640)).num_classes
@@ -130,7 +130,7 @@ class BDD100KDataModule(LaneDataModule):
 
     @property
     def reading(self) -> str:
-        """Which labels are read."""
+        """The kind of labels and the categories, as text."""
         return f" {self.labels} {self.categories}"
 
     def source(self, split: Split) -> LaneSource:

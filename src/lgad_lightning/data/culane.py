@@ -30,7 +30,7 @@ CULANE_COUNTS = {
     "test: cross": OfficialCounts(3_122, 0),
     "test: night": OfficialCounts(7_029),
 }
-"""From threads of SCNN, LaneATT and PytorchAutoDrive; validation counted from the bits of `val_gt.txt`."""
+"""From threads of SCNN, LaneATT and PytorchAutoDrive. The validation lanes are counted in the bits of `val_gt.txt`."""
 
 
 class CULaneSource(LaneSource):
@@ -63,30 +63,30 @@ class CULaneSource(LaneSource):
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
         """Four slots by the rule of CULane's own mask generator.
 
-        In the official masks lanes end one row (10 px) lower than in `.lines.txt`, and so they do here.
+        In the official masks, lanes end one row (10 px) lower than in `.lines.txt`. The same is done here.
         """
         return [lane and _without_top(lane) for lane in culane_slots(lanes)]
 
     def mask(self, index: int, image_size: tuple[int, int]) -> NDArray[np.uint8] | None:
-        """The official mask, where there are masks."""
+        """The official mask. None if there are no masks."""
         if self.masks is None:
             return None
         return read_mask(self.label_path(index), self.num_slots, image_size)
 
     def label_path(self, index: int) -> Path:
-        """The mask, or the `.lines.txt` where there are no masks."""
+        """The mask of an image. If there are no masks: its `.lines.txt`."""
         return super().label_path(index) if self.masks is None else (self.masks / self.names[index]).with_suffix(".png")
 
     def files(self, index: int) -> list[Path]:
-        """The image, the mask where there are masks, and the `.lines.txt`."""
+        """The image, its mask (if there are masks) and its `.lines.txt`."""
         return list(dict.fromkeys([*super().files(index), super().label_path(index)]))
 
     def scenario(self, index: int) -> str | None:
-        """The test scenario of an image, None where the test splits are not listed."""
+        """The test scenario of an image. None if there are no lists of the scenarios."""
         return None if self._scenario is None else self.scenarios[self._scenario[index]]
 
     def existence_bits(self) -> list[str] | None:
-        """The four bits at the end of the list's lines, if all lines have them."""
+        """The four bits at the end of each line of the list. None unless all lines have them."""
         text = self.list.read_text(encoding="utf-8-sig", errors="surrogateescape")
         bits = ["".join(line.split()[2:]) for line in text.splitlines() if line.strip()]
         return bits if len(bits) == len(self) and all(len(found) == self.num_slots for found in bits) else None
@@ -103,7 +103,7 @@ class CULaneDataModule(LaneDataModule):
 
     Args:
         root: Folder of the data set.
-        options: Everything else of `LaneDataModule`. SAD's recipe cuts off the top: `crop_top=240`.
+        options: The other arguments of `LaneDataModule`. SAD's recipe cuts off the top: `crop_top=240`.
 
     Example:
         >>> CULaneDataModule("/data/CULane", input_size=(208, 976), crop_top=240).num_classes
@@ -143,7 +143,7 @@ def _without_top(lane: Lane) -> Lane:
 
 
 def _scenarios(root: Path, names: Sequence[str]) -> tuple[list[str], NDArray[np.int8] | None]:
-    """The names of the test scenarios, and which one each image belongs to; none without `list/test_split`."""
+    """The names of the test scenarios, and the number of each image's scenario. Without lists: no names and None."""
     lists = sorted((root / "list" / "test_split").glob("test*_*.txt"))
     if not lists:
         return [], None

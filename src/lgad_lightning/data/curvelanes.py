@@ -23,13 +23,13 @@ class CurveLanesDataModule(LaneDataModule):
     ROOT/{train,valid}/images/*.jpg and ROOT/{train,valid}/labels/<image>.lines.json, also Images/ and Labels/
     ```
 
-    The labels of the official test images are not public: the test split is the validation split, as in other projects.
-    Images have several sizes. Lanes get their slots by their slope, five on either side.
+    The labels of the official test images are not public. The test split is the validation split, as in other projects.
+    Images have several sizes. Lanes get their slots by slope, half of the slots on each side.
 
     Args:
         root: Folder of the data set.
-        num_slots: Number of lane slots, at most 10; even, or 1 for lane or not.
-        options: Everything else of `LaneDataModule`.
+        num_slots: Number of lane slots: an even number up to 10, or 1. With 1, all lanes are one class.
+        options: The other arguments of `LaneDataModule`.
 
     Example:
         >>> CurveLanesDataModule("/data/CurveLanes", input_size=(320, 800)).num_classes

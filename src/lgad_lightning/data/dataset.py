@@ -1,4 +1,4 @@
-"""From a source's files to samples and batches of the network's input size."""
+"""Makes samples and batches of the network's input size from the files of a source."""
 
 import logging
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ from lgad_lightning.lanes import Frame
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 100  # images in a row that cannot be loaded until no other takes their place
+_PATIENCE = 100  # after so many images in a row that cannot be loaded, no further image is tried
 
 
 class LaneBatch(TypedDict, total=False):
     """A batch of any of the package's data sets.
 
     Attributes:
-        image: `(B, 3, H, W)` float32, normalised. Until it reaches the device: `(B, H, W, 3)` uint8.
-        label: `(B, H, W)` int64 classes, 255 where ignored. Until it reaches the device: uint8.
+        image: `(B, 3, H, W)` float32, normalised. Before the transfer to the device: `(B, H, W, 3)` uint8.
+        label: `(B, H, W)` int64 classes, 255 for ignored pixels. Before the transfer to the device: uint8.
         existence: `(B, slots)` float32, 1 where the slot has a lane.
         name: Path of each image below the data set's root.
         frame: How each input was cut from its image.
@@ -45,7 +45,7 @@ class LaneBatch(TypedDict, total=False):
 
 
 class Failure(NamedTuple):
-    """Why the sample of an image could not be loaded, and in training the sample that takes its place."""
+    """Says why a sample could not be loaded. In training, it also holds the sample that takes its place."""
 
     name: str
     message: str
@@ -58,16 +58,16 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
     Args:
         source: Where images and labels come from.
         preprocessing: How images are cropped and resized.
-        augmentation: What to do to image and label, or None.
+        augmentation: The augmentation of image and label, or None.
         seed: Seed of the augmentation.
-        labels: Whether to give labels.
-        evaluation: Whether to give what the metric needs.
-        label_cache: Label maps made earlier by `label`, to be used in place of the source's.
-        on_error: What to do with a sample that cannot be loaded: `raise` or `skip`. In training the next one that can
-            be loaded takes its place, so that batches stay full.
+        labels: Whether samples have labels.
+        evaluation: Whether samples have what the metric needs.
+        label_cache: Label maps that `label` made earlier. They are used instead of the source's.
+        on_error: What to do with a sample that cannot be loaded: `raise` or `skip`. If it is skipped in training, the
+            next sample that can be loaded takes its place, so that batches stay full.
 
     Attributes:
-        skipped: Error messages of the samples skipped so far, by image.
+        skipped: Error messages of the samples skipped so far, by name of the image.
 
     Raises:
         LgadError: If images are too small for the preprocessing's `reduced_decode`.
@@ -100,10 +100,10 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
         return len(self.source)
 
     def __getitem__(self, key: SampleKey | int) -> dict[str, Any] | Failure:
-        """One sample: image and label as arrays, the rest as in `LaneBatch`; or why it cannot be loaded.
+        """One sample: image and label are arrays, the rest is as in `LaneBatch`. A `Failure` if it cannot be loaded.
 
         Args:
-            key: Number of the sample; with the epoch for the augmentation (0 without).
+            key: Number of the sample. A `SampleKey` also gives the epoch for the augmentation (otherwise it is 0).
         """
         index, epoch = key if isinstance(key, tuple) else (key, 0)
         try:
@@ -113,20 +113,20 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
             return Failure(self.source.names[index], str(error), instead)
 
     def _next(self, index: int, epoch: int) -> dict[str, Any] | None:
-        """The sample of the next image that can be loaded, if it is not far."""
+        """The sample of the next image that can be loaded. None if none of the next 99 can be loaded."""
         for further in range(1, min(_PATIENCE, len(self))):
             with suppress(LgadError):
                 return self._sample((index + further) % len(self), epoch)
         return None
 
     def report(self, failures: Sequence[Failure]) -> None:
-        """Raises, or counts and logs, what could not be loaded.
+        """Raises the first failure, or with `on_error="skip"` logs the failures and adds them to `skipped`.
 
         Args:
-            failures: From the batch.
+            failures: The failures of a batch.
 
         Raises:
-            LgadError: The first failure with `on_error="raise"`.
+            LgadError: If there is a failure and `on_error="raise"`.
         """
         for name, message, _ in failures:
             if self.on_error == "raise":
@@ -136,7 +136,7 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
             self.skipped[name] = message
 
     def label(self, index: int) -> NDArray[np.uint8]:
-        """The label map of an image at the input size, before augmentation and without a cache.
+        """Makes the label map of an image at the input size, without augmentation and without the cache.
 
         Args:
             index: Number of the sample.
@@ -160,7 +160,7 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
         return sample | {"image": image}
 
     def _cached(self, cache: LabelCache, index: int) -> NDArray[np.uint8] | None:
-        """A label map of the cache; a damaged cache is not used further, and removed so that it is made anew."""
+        """A label map from the cache. If the cache is damaged: None. The cache is then removed, to be made again."""
         try:
             return cache[index]
         except DamagedCacheError as error:
@@ -171,12 +171,12 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
             return None
 
     def _image(self, index: int) -> tuple[Any, Frame]:
-        """The image at the input size, and how it came to it."""
+        """The image at the input size, and how it was cut from the original image."""
         image, size = self._decoded(index)
         return self.preprocessing.cut(image, size, self.source.names[index])
 
     def _decoded(self, index: int) -> tuple[Any, tuple[int, int] | None]:
-        """The image, and its size on disk where it was decoded at half of that."""
+        """The image. If it was decoded at half size, also its full size, otherwise None."""
         if self._full_size is not None:
             image = self.source.image(index, reduce=True)
             height, width = self._full_size
@@ -185,7 +185,7 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
         return self.source.image(index), None
 
     def _size_before_reduction(self) -> tuple[int, int]:
-        """The size of the first image: a reduced one does not tell it. Images of other sizes are read in full."""
+        """The full size of the first image. Images of other sizes are decoded at full size."""
         height, width = self._first_image().shape[:2]
         input_size, crop_top = self.preprocessing.input_size, self.preprocessing.crop_top
         if height - crop_top < 2 * input_size[0] or width < 2 * input_size[1]:
@@ -196,7 +196,7 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
         return height, width
 
     def _first_image(self) -> Any:
-        """The first image; with `on_error="skip"` the first that can be read."""
+        """The first image. With `on_error="skip"`: the first image that can be read."""
         for index in range(len(self)):
             try:
                 return self.source.image(index)
@@ -207,13 +207,14 @@ class LaneDataset(Dataset[dict[str, Any] | Failure]):
 
 
 def collate(samples: Sequence[dict[str, Any] | Failure]) -> dict[str, Any]:
-    """Samples to a batch, as it travels to the device: arrays stacked, the rest in lists.
+    """Collates samples to a batch: arrays are stacked, other values become lists.
 
     Args:
-        samples: What `LaneDataset` gives.
+        samples: Samples from a `LaneDataset`.
 
     Returns:
-        A `LaneBatch`, with what could not be loaded under `failures`; nothing else if that is all.
+        A `LaneBatch` before its transfer to the device. The key `failures` holds the failures. It is the only key if
+        no sample could be loaded.
     """
     failures = [sample for sample in samples if isinstance(sample, Failure)]
     given = [sample.instead if isinstance(sample, Failure) else sample for sample in samples]

@@ -1,4 +1,4 @@
-"""Which images are trained on, validated on and tested on, where nobody has said so."""
+"""Divides images into train, val and test if the data set has no such splits."""
 
 import hashlib
 import re
@@ -12,13 +12,13 @@ from lgad_lightning.errors import LgadError
 
 
 def read_shares(text: str) -> tuple[float, ...]:
-    """The shares of training, validation and test.
+    """Reads the shares of train, val and test from a text.
 
     Args:
-        text: Three numbers that add up to 1.
+        text: Three numbers that add up to 1, with slashes between them.
 
     Raises:
-        LgadError: If they are something else.
+        LgadError: If the text is anything else.
 
     Example:
         >>> read_shares("0.8/0.1/0.1")
@@ -34,21 +34,21 @@ def read_shares(text: str) -> tuple[float, ...]:
 
 
 def divide(names: Sequence[str], shares: Sequence[float]) -> dict[Split, list[int]]:
-    """Divides images by whole clips, so that neighbouring frames are never trained on and tested on.
+    """Divides images by whole clips, so that neighbouring frames are never in both training and test.
 
-    A clip is a folder. The clips are put into an order by a digest of their names, and dealt out until each split has
-    its share of the images. Where there are too few folders for that, the images are cut in the order of their names:
-    then neighbours meet only where two splits do.
+    A clip is a folder. The clips are sorted by a digest of their names, and each split gets its share of the images in
+    this order. If there are too few folders, single images are divided in the order of their names. Then, neighbouring
+    frames are in two splits only where one split ends and the next begins.
 
     Args:
         names: Path of each image.
         shares: Shares of train, val and test.
 
     Returns:
-        The numbers of the images of each split, ascending.
+        The numbers of the images of each split, in ascending order.
 
     Raises:
-        LgadError: If there are fewer images than splits.
+        LgadError: If there are too few images, so that a split with a share above 0 would be empty.
     """
     clips: dict[str, list[int]] = {}
     for index, name in enumerate(names):
@@ -67,7 +67,7 @@ def divide(names: Sequence[str], shares: Sequence[float]) -> dict[Split, list[in
 
 
 def _by(names: Sequence[str]) -> Callable[[int], list[tuple[int, int, str]]]:
-    """The key that puts `2.jpg` before `10.jpg`."""
+    """A sort key for the numbers of the images. It puts `2.jpg` before `10.jpg`."""
     return lambda index: [
         (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", names[index])
     ]

@@ -19,15 +19,15 @@ NAMES: dict[Split, tuple[str, ...]] = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-"""What the folders and files of a split may be called."""
+"""The possible names of the folders and files of each split."""
 
-_INSIDE = ("_annotations.coco.json", "annotations.json", "annotations.xml")  # beside the images that they name
+_INSIDE = ("_annotations.coco.json", "annotations.json", "annotations.xml")  # in the folder with the images
 
 
 class LaneFolderDataModule(LaneDataModule):
-    """One's own images, annotated as polylines or masks, of any size and with any number of slots.
+    """Your own images with polylines or masks as annotations, of any size and with any number of slots.
 
-    For each split a file that names images and lanes, a list of images, or a folder of images:
+    Each split is a file that names images and lanes, a list of images, or a folder of images:
 
     ```
     ROOT/train.jsonl, .json, .xml   JSON lines, our own or TuSimple's; COCO's JSON; CVAT's XML
@@ -37,21 +37,24 @@ class LaneFolderDataModule(LaneDataModule):
                                     same folders in it
     ```
 
-    and likewise `val` and `test`. Scored as CULane is (`CULaneF1`); with `num_slots=1` by pixels (`PixelF1`).
+    It is the same for `val` and `test`. The score is that of CULane (`CULaneF1`), or with `num_slots=1` that of pixels
+    (`PixelF1`).
 
     Args:
         root: Folder of the data set.
-        num_slots: Number of lane slots; even, half of them on either side, unless the lines give `slots` or there are
-            masks; 1 for lane or not.
+        num_slots: Number of lane slots. It must be even (half of the slots for each side), unless the JSON lines have
+            `slots` or there are masks. 1: all lanes are one class.
         stroke: Thickness of a lane in the label map, as a share of its width.
-        files: The files of each split by their names, where these do not tell it: `{"train": ["a.json", "b.json"]}`.
-        split: Shares of train, val and test, like `0.8/0.1/0.1`, to draw the splits from whole clips: of all images, or
-            of those in the files at the root; None where folders, lists or files say which is which.
-        annotations: Folder of the annotations, in place of `images` or at the root, where several might be meant.
-        mask_values: Values or colours of the masks to classes, like `{5: 1, 10: 2}` or `{"#ff0000": 1}`; None where
-            they are the classes.
-        categories: The labels that are lanes, in files of labelme, COCO and CVAT; None for all.
-        options: Everything else of `LaneDataModule`.
+        files: The files of each split, if their names do not show the split: `{"train": ["a.json", "b.json"]}`.
+        split: Shares of train, val and test, like `0.8/0.1/0.1`. Whole clips are then assigned to the splits. They come
+            from the files at the root if there are such, otherwise from all images. None: folders, lists or files
+            already define the splits.
+        annotations: Name of the folder of the annotations, in place of `images` or at the root. Give it if several
+            folders are possible.
+        mask_values: Maps values or colours of the masks to classes, like `{5: 1, 10: 2}` or `{"#ff0000": 1}`. None:
+            the values are the classes.
+        categories: The labels that are lanes, in files of labelme, COCO and CVAT. None: all labels.
+        options: The other arguments of `LaneDataModule`.
 
     Raises:
         LgadError: If a setting is out of its range.
@@ -112,18 +115,18 @@ class LaneFolderDataModule(LaneDataModule):
 
     @property
     def reading(self) -> str:
-        """What masks hold, which annotations are read, and how the splits are drawn."""
+        """The settings for masks, annotations and splits, as text. It is empty if there are none."""
         settings = (self.given, self.shares, self.annotations, self.mask_values, self.categories)
         return f" {settings}" if any(settings) else ""
 
     def open(self, split: Split) -> LaneSource:
-        """The images and labels of a split, lanes to be drawn with `stroke`."""
+        """Returns the images and labels of a split. Lanes are drawn with `stroke`."""
         source = super().open(split)
         source.stroke = self.stroke
         return source
 
     def _find(self, split: Split) -> Path | None:
-        """The file or folder that a split is named by."""
+        """The file or folder of a split, found by its name. None if there is none."""
         for name in NAMES[split]:
             for ending in (*RECORDS, ".txt"):
                 if (path := self.root / f"{name}{ending}").is_file():
@@ -134,7 +137,7 @@ class LaneFolderDataModule(LaneDataModule):
         return None
 
     def _way_on(self) -> str:
-        """What to do where nothing tells the splits."""
+        """The part of an error message that says how to define the splits."""
         shown = [path.name for path in self._record_files()][:3]
         named = f"{self.root} holds {', '.join(shown)}: say" if shown else "Say"
         return (
@@ -155,7 +158,7 @@ class LaneFolderDataModule(LaneDataModule):
         return RecordsSource(self.root, files, self.num_slots, partial(self._folder_of, split=split))
 
     def _folder_of(self, name: str, path: Path, split: Split | None) -> str:
-        """The folder below the root that the names in a file start from, with a slash; empty for the root."""
+        """The folder below the root where the names in a file start, with a final slash. Empty for the root."""
         parts = NAMES[split] if split is not None else ()
         places = ["", "images/", *(f"{part}/" for part in parts), *(f"images/{part}/" for part in parts)]
         if path.parent != self.root:
@@ -176,7 +179,7 @@ class LaneFolderDataModule(LaneDataModule):
     def _foldered(self, folder: Path) -> LaneSource:
         names = find_files(self.root, folder)
         if inside := [name for name in names if "images" in name.split("/")[:-1]]:
-            names = inside  # what else ends in .png there are masks
+            names = inside  # the other .png files are masks
         return self._placed([name for name in names if self.annotations not in name.split("/")[:-1]])
 
     def _placed(self, names: Sequence[str]) -> LaneSource:
@@ -190,7 +193,7 @@ class LaneFolderDataModule(LaneDataModule):
         return AnnotatedSource(self.root, names, self.num_slots, lines, masks, self.mask_values, self.categories)
 
     def _drawn(self, split: Split, shares: tuple[float, ...]) -> LaneSource:
-        """The part of all images that falls to a split."""
+        """The images of a split, if the splits are made by shares."""
         if paths := self._record_files():
             files = [open_records(path, self.num_slots, self.categories) for path in paths]
             chosen = divide([name for file in files for name in file.names], shares)[split]

@@ -5,14 +5,14 @@ _BARE = frozenset(range(0xD0, 0xDA)) | {0x01}  # those without a length
 
 
 def header_size(content: bytes) -> tuple[int, int] | None:
-    r"""The size that the header of a PNG or JPEG tells, without decoding it.
+    r"""Reads the size of a PNG or JPEG from its header, without decoding the image.
 
     Args:
         content: The bytes of the file.
 
     Returns:
-        Height and width, None where the header tells none or the file is of another kind. A camera's orientation tag
-        is not looked at.
+        Height and width. None if the header has no size, or if the file is of another kind. The orientation tag of a
+        camera is ignored.
 
     Example:
         >>> header_size(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x06\x68\0\0\x02\x4e")

@@ -1,4 +1,4 @@
-"""Label maps kept from one run to the next: best effort, since all that they save is time."""
+"""Keeps label maps from one run to the next. This only saves time, so a missing cache is not an error."""
 
 import logging
 from pathlib import Path
@@ -12,10 +12,10 @@ log = logging.getLogger(__name__)
 
 
 class KeptLabels:
-    """The label caches in a folder; what cannot be kept costs a warning, and nothing else.
+    """The label caches in a folder. If a cache cannot be written or read, there is only a warning.
 
     Args:
-        folder: The folder; None to keep nothing.
+        folder: The folder. None: keep nothing.
         size: Height and width of the label maps.
     """
 
@@ -25,11 +25,11 @@ class KeptLabels:
         self._warned = False
 
     def build(self, name: str, dataset: LaneDataset) -> None:
-        """Makes the cache of a split, unless it is there.
+        """Makes the cache of a split, unless there is a current one.
 
         Args:
-            name: Its file.
-            dataset: Gives the label maps.
+            name: Name of the cache file.
+            dataset: The data set that makes the label maps.
 
         Raises:
             LgadError: If a label map cannot be made.
@@ -43,11 +43,11 @@ class KeptLabels:
             self._warn(f"The label cache {path} cannot be written: {error}.")
 
     def open(self, name: str, source: LaneSource) -> LabelCache | None:
-        """The cache of a split; None where there is none that can be used.
+        """Opens the cache of a split. Returns None if there is none that can be used.
 
         Args:
-            name: Its file.
-            source: Its files, in their present state.
+            name: Name of the cache file.
+            source: The source of the label maps. The cache must fit the present state of its files.
         """
         if self.folder is None:
             return None

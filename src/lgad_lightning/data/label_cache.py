@@ -1,4 +1,4 @@
-"""Label maps of a whole split in one file, as run lengths: some 0.1 ms to read one, where its PNG takes 2.5 ms."""
+"""The label maps of a split in one file, as run lengths. Reading one takes about 0.1 ms; its PNG takes 2.5 ms."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from lgad_lightning.longwork.parallel import map_parallel
 from lgad_lightning.longwork.whole_file import whole_file
 
 _MAGIC = b"lgad labels 2\n"
-_FAILED = b"!"  # begins a record that says why there is no label map; others begin as zlib does, with "x"
+_FAILED = b"!"  # a record that begins so says why there is no label map; others begin with "x", as in zlib
 
 
 def build_label_cache(
@@ -29,17 +29,16 @@ def build_label_cache(
     skip: bool = False,
     workers: int | None = None,
 ) -> None:
-    """Writes a cache, unless the one that is there is made from the same files in their present state.
+    """Writes a cache, unless there is already one that was made from the same files in their present state.
 
-    Written as a whole or not at all; processes that ask at the same time wait for the first.
+    The file is written completely or not at all. If several processes call it at the same time, they wait for the
+    first one.
 
     Args:
         path: The cache file.
-        sources: For each label map the files that it is made from; size and time of change tell whether one has
-            changed.
-        make: Makes the label map of a number; must be picklable.
-        skip: Whether to leave out label maps that cannot be made, instead of raising; they are tried again by the next
-            call.
+        sources: The files of each label map. Their sizes and times of change show whether they have changed.
+        make: Makes a label map, given its number. It must be picklable.
+        skip: Whether to leave out label maps that cannot be made, instead of raising. The next call tries them again.
         workers: Number of processes, as for `map_parallel`.
 
     Raises:
@@ -64,19 +63,19 @@ def build_label_cache(
 
 
 class DamagedCacheError(LgadError):
-    """A cache holds something else than was written."""
+    """The content of a cache is not what was written."""
 
 
 class LabelCache:
-    """Reads a cache of label maps; the file is mapped, so that all workers share it.
+    """Reads a cache of label maps. The file is mapped into memory, so that all workers share it.
 
     Args:
         path: The cache file.
-        size: Height and width of its label maps.
-        stamp: What `files_stamp` gives for the files that it must have been made from; None for any.
+        size: Height and width of the label maps.
+        stamp: The `files_stamp` of the files from which the cache must have been made. None: any files.
 
     Raises:
-        LgadError: If there is no such file, it is damaged, or was made from others.
+        LgadError: If there is no such file, if it is damaged, or if it was made from other files.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], stamp: str | None = None) -> None:
@@ -95,7 +94,7 @@ class LabelCache:
         self._records = start + len(offsets)
 
     def record(self, index: int) -> bytes:
-        """What is stored of a label map."""
+        """The stored bytes of a label map."""
         start, end = np.frombuffer(self._offsets, np.int64, 2, 8 * index) + self._records
         return self._bytes[start:end].tobytes()
 
@@ -122,7 +121,7 @@ def _record(make: Callable[[int], NDArray[np.uint8]], skip: bool, index: int) ->
 
 
 def _kept(path: Path, stamp: str, count: int) -> list[bytes]:
-    """The records that a cache of the same files holds; those that failed, or are not there, begin with `_FAILED`."""
+    """The records in the present cache of the same files. A failed or missing record begins with `_FAILED`."""
     try:
         cache = LabelCache(path, (0, 0), stamp)
         return [cache.record(index) for index in range(count)]
@@ -155,7 +154,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def files_stamp(sources: Sequence[Sequence[Path]]) -> str:
-    """Stands for the present state of files.
+    """Computes a digest of the present state of files.
 
     Args:
         sources: The files of each label map.

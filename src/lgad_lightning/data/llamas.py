@@ -18,11 +18,11 @@ COUNTS = {"train": OfficialCounts(58_269), "val": OfficialCounts(20_844)}
 """From the data set's page."""
 
 _FOLDERS: dict[Split, str] = {"train": "train", "val": "valid", "test": "valid"}
-_TOP = 300  # row above which the official evaluation looks at no lane
+_TOP = 300  # the official evaluation ignores the rows above this one
 
 
 class LLAMASSource(LaneSource):
-    """A split of LLAMAS; lanes are made of the labels' markers by `read_llamas`.
+    """A split of LLAMAS. `read_llamas` makes the lanes from the markers in the labels.
 
     Args:
         root: Folder with `labels/` and `color_images/`.
@@ -40,12 +40,12 @@ class LLAMASSource(LaneSource):
         super().__init__(root, Strings(images), len(NAMES))
 
     def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
-        """The two lanes on either side of the car that are there."""
+        """The annotated lanes among the two on each side of the car."""
         found = read_llamas(self.label_path(index))
         return [Lane(found[name], image_size) for name in NAMES if name in found]
 
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
-        """The slots that the labels' names give."""
+        """The slots by the names of the lanes in the labels."""
         found = read_llamas(self.label_path(index))
         chosen = dict(zip([name for name in NAMES if name in found], lanes, strict=True))
         return [chosen.get(name) for name in NAMES]
@@ -56,7 +56,7 @@ class LLAMASSource(LaneSource):
         return self.root / "labels" / f"{name}.json"
 
     def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
-        """Keyword arguments of `CULaneF1.update`: the lanes from row 300 on, as the official evaluation takes them."""
+        """Keyword arguments of `CULaneF1.update`. Lanes are cut above row 300, as in the official evaluation."""
         given = super().evaluation(index, image_size)
         cut = [Lane(lane.points[lane.points[:, 1] >= _TOP], image_size) for lane in given["target"]]
         return given | {"target": [lane for lane in cut if len(lane) > 1]}
@@ -70,11 +70,11 @@ class LLAMASDataModule(LaneDataModule):
     ROOT/color_images/{train,valid}/<recording>/<frame>_color_rect.png
     ```
 
-    The labels of the official test images are not public: the test split is the validation split, as in other projects.
+    The labels of the official test images are not public. The test split is the validation split, as in other projects.
 
     Args:
         root: Folder of the data set.
-        options: Everything else of `LaneDataModule`.
+        options: The other arguments of `LaneDataModule`.
 
     Example:
         >>> LLAMASDataModule("/data/llamas", input_size=(360, 640)).num_classes

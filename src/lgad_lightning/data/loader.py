@@ -14,20 +14,20 @@ from lgad_lightning.longwork.parallel import end_with_parent
 def load_batches(
     dataset: LaneDataset, sampler: EpochSampler, batch_size: int, num_workers: int, train: bool
 ) -> "LaneLoader":
-    """Batches of a data set, in the sampler's order.
+    """Makes the loader of batches of a data set, in the order of the sampler.
 
     Args:
         dataset: The data set.
-        sampler: The order.
+        sampler: The order of the samples.
         batch_size: Images in a batch.
-        num_workers: Processes that load; 0 for this one.
-        train: Whether a last batch of fewer images is left out, unless it is the only one.
+        num_workers: Number of processes that load the data. 0: no other process.
+        train: Whether to leave out a last batch with fewer images. It is kept if it is the only batch.
     """
     if num_workers:
-        cv2.setNumThreads(0)  # a forked worker may wait for ever for threads that the parent had
+        cv2.setNumThreads(0)  # a forked worker may wait forever for threads of the parent
     return LaneLoader(
         dataset,
-        batch_size=batch_size,  # by name: Lightning makes the loader anew to predict
+        batch_size=batch_size,  # by name, because Lightning makes the loader again to predict
         sampler=sampler,
         num_workers=num_workers,
         collate_fn=collate,
@@ -39,18 +39,19 @@ def load_batches(
 
 
 def _start_worker(worker: int) -> None:
-    cv2.setNumThreads(0)  # no threads of OpenCV; 1 waits for ever, now and then, in a forked worker
+    cv2.setNumThreads(0)  # no threads of OpenCV; with 1, a forked worker sometimes waits forever
     end_with_parent()
 
 
 class LaneLoader(DataLoader[Any]):
-    """The DataLoader of a `LaneDataset`: it starts late, and tells of samples that cannot be loaded.
+    """The DataLoader of a `LaneDataset`. It starts late, and reports samples that cannot be loaded.
 
-    It looks at its sampler when the first batch is asked for, not before: Lightning makes the iterator of a resumed
-    training before it tells the sampler the epoch, and an ordinary DataLoader with workers then begins with the order
-    of epoch 0. Failures travel from the workers with the batches, so that `LaneDataset.report` sees them in the main
-    process, without a worker's traceback. A batch of nothing but failures is left out in evaluation, unless all are; in
-    training, where other processes would wait for it, it is an error.
+    It asks its sampler for the order when the first batch is requested, not earlier. When a training is resumed,
+    Lightning makes the iterator before it sets the epoch of the sampler. An ordinary DataLoader with workers would then
+    use the order of epoch 0. Workers send failures together with the batches. So `LaneDataset.report` gets them in the
+    main process, without the traceback of a worker. In evaluation, a batch that has only failures is left out; it is an
+    error if all batches are like that. In training, such a batch is an error, because other processes would wait for
+    it.
     """
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]

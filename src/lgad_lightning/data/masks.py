@@ -1,4 +1,4 @@
-"""Masks of your own: a table turns any values or colours into classes."""
+"""Reads your own masks. A table maps their values or colours to classes."""
 
 import re
 import struct
@@ -13,20 +13,20 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import IGNORE_INDEX
 
 MaskValues = Mapping[int | str, int]
-"""Values of pixels, or colours (`#ff0000`, `255,0,0`), to classes: 0 background, the slots, 255 ignored."""
+"""Maps pixel values or colours (`#ff0000`, `255,0,0`) to classes: 0 for background, 1 and up for slots, 255 ignored."""
 
 _UNKNOWN = -1
 
 
 def check_mask_values(mask_values: MaskValues, num_slots: int) -> dict[int, int]:
-    """A table of values of pixels, or of colours as 0xRRGGBB, to classes.
+    """Checks a table of the user, and returns it with whole numbers as keys: values, or colours as 0xRRGGBB.
 
     Args:
-        mask_values: What the user gave.
+        mask_values: The table of the user.
         num_slots: Number of slots.
 
     Raises:
-        LgadError: If it mixes values and colours, or holds what is none, or is no class.
+        LgadError: If the table mixes values and colours, or if a key or a class is not valid.
 
     Example:
         >>> check_mask_values({"#0000ff": 1}, num_slots=1)
@@ -47,27 +47,28 @@ def check_mask_values(mask_values: MaskValues, num_slots: int) -> dict[int, int]
 
 
 def has_colours(mask_values: MaskValues) -> bool:
-    """Whether a table is one of colours."""
+    """Whether the keys of a table are colours."""
     return any(isinstance(key, str) for key in mask_values)
 
 
 def read_own_mask(
     path: Path, mask_values: MaskValues | None, num_slots: int, image_size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """Reads a mask of one's own as a label map.
+    """Reads a mask of your own as a label map.
 
-    Without `mask_values`, values are the classes and 255 is ignored; with one slot, a mask of 0 and 255 alone has its
-    lanes at 255, with several it is refused. Of a PNG with a palette the numbers are read, unless colours are asked
-    for; three equal channels are one.
+    Without `mask_values`, the values are the classes, and 255 is ignored. If a mask has only 0 and 255, then 255 means
+    lane with one slot; with several slots, the mask is refused. For a PNG with a palette, the values are the numbers in
+    the palette, unless `mask_values` has colours. Three equal channels count as one.
 
     Args:
         path: A PNG or BMP.
-        mask_values: See `MaskValues`; what occurs in a mask must be in it, but for 0 (or black).
+        mask_values: See `MaskValues`. It must have every value (or colour) of the mask. Only 0 (or black) may be
+            missing.
         num_slots: Number of slots.
-        image_size: Height and width that it must have.
+        image_size: Height and width that the mask must have.
 
     Raises:
-        LgadError: If it cannot be read, has another size, or holds what is no class.
+        LgadError: If the mask cannot be read, has another size, or has a value that is not a class.
     """
     content = read_bytes(path)
     mask = decode_mask(content, path, image_size)
@@ -99,7 +100,7 @@ def read_own_mask(
 
 
 def _coded(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Colours as 0xRRGGBB; grey where there is one channel."""
+    """The colour of each pixel as 0xRRGGBB. A mask with one channel has grey colours."""
     if mask.ndim == 2:
         mask = np.repeat(mask[..., None], 3, axis=2)
     blue, green, red = np.moveaxis(mask[..., :3].astype(np.int64), 2, 0)
@@ -107,12 +108,12 @@ def _coded(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _single(mask: NDArray[np.uint8], content: bytes, path: Path) -> NDArray[np.int64]:
-    """One value a pixel."""
+    """The single value of each pixel."""
     if mask.ndim == 2:
         return mask.astype(np.int64)
     if (palette := _palette(content)) is not None:
         codes = _coded(mask)
-        order = np.argsort(palette, kind="stable")  # of equal colours, the first
+        order = np.argsort(palette, kind="stable")  # the first of equal colours
         place = np.searchsorted(palette[order], codes).clip(max=len(palette) - 1)
         return np.asarray(order[place], np.int64)
     if not (mask[..., :1] == mask[..., 1:3]).all():
@@ -121,7 +122,7 @@ def _single(mask: NDArray[np.uint8], content: bytes, path: Path) -> NDArray[np.i
 
 
 def _palette(content: bytes) -> NDArray[np.int64] | None:
-    """The colours of a PNG with a palette as 0xRRGGBB, None of another file."""
+    """The colours in the palette of a PNG as 0xRRGGBB. None if the file has no palette."""
     if not content.startswith(b"\x89PNG\r\n\x1a\n") or content[25:26] != b"\x03":
         return None
     place = content.find(b"PLTE")

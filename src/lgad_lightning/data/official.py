@@ -1,16 +1,16 @@
-"""What the official releases of data sets hold."""
+"""The numbers of images and lanes in the official releases of data sets."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 
 class OfficialCounts(NamedTuple):
-    """What the official release of a data set holds, for `lgad-data check`.
+    """The numbers of images and lanes in the official release of a data set, for `lgad-data check`.
 
     Attributes:
         images: Number of images.
-        lanes: Number of annotated lanes, None where nobody has told it.
-        mistaken: Numbers of lanes that a usual mistake leads to, and the mistake.
+        lanes: Number of annotated lanes. None if it is not known.
+        mistaken: Wrong numbers of lanes that often occur, and the cause of each.
     """
 
     images: int

@@ -15,16 +15,16 @@ from lgad_lightning.lanes.lists import check_image_name
 
 PLACES = 4
 ONE_CLASS = "To train without places, on lane or not, set num_slots=1."
-_SAMPLED = 20  # label files that are looked at for places before a training
+_SAMPLED = 20  # label files that are checked for places before a training
 _FOLDERS: dict[Split, str] = {"train": "training", "val": "validation", "test": "validation"}
 
 
 class OpenLaneSource(LaneSource):
-    """A split of OpenLane in the image; label maps are drawn from the lines.
+    """A split of OpenLane, with the lanes in the image. Label maps are drawn from the lines.
 
     Args:
         root: Folder with `images/`.
-        labels: Folder of the labels, as `lane3d_1000`.
+        labels: Folder of the labels, like `lane3d_1000`.
         folder: `training` or `validation`.
         num_slots: 4 for the official places, or 1.
         kerbs: Whether kerbs are lanes.
@@ -44,10 +44,10 @@ class OpenLaneSource(LaneSource):
         return [Lane(line.points, image_size) for line in self.lines(index)]
 
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
-        """The four official places; of several lines at one place the first, and none for the others.
+        """The lanes at the four official places. If several lines have the same place, only the first is used.
 
         Raises:
-            LgadError: If the place of a line is not told.
+            LgadError: If a line has no place.
         """
         slots: list[Lane | None] = [None] * PLACES
         for number, (line, lane) in enumerate(zip(self.lines(index), lanes, strict=True), start=1):
@@ -74,24 +74,24 @@ class OpenLaneSource(LaneSource):
 
 
 class OpenLaneDataModule(LaneDataModule):
-    """OpenLane's lanes in the image, in its official layout.
+    """OpenLane's lanes in the image, in the official layout.
 
     ```
     ROOT/images/{training,validation}/segment-*/<frame>.jpg
     ROOT/lane3d_1000/{training,validation}/segment-*/<frame>.json      or lane3d_300, its smaller part
     ```
 
-    The labels name the place of up to four lines around the car: `attribute` 1 to 4, from left to right. Others (0) are
-    background in the label map, but count in the evaluation. Labels that name no places need `num_slots=1`. The test
-    split is the validation split, as in the official evaluation. Its scenarios overlap, so there are figures of the
-    total alone.
+    The labels give the place of up to four lines around the car: `attribute` 1 to 4, from left to right. Other lines
+    (0) are background in the label map, but they count in the evaluation. Labels without places need `num_slots=1`. The
+    test split is the validation split, as in the official evaluation. Its scenarios overlap, so there are only figures
+    for all images together.
 
     Args:
         root: Folder of the data set.
-        num_slots: 4, or 1 for lane or not, which takes all lines.
+        num_slots: 4, or 1. With 1, all lines are one class.
         labels: Folder of the labels.
         kerbs: Whether kerbs (categories 20 and 21) are lanes.
-        options: Everything else of `LaneDataModule`.
+        options: The other arguments of `LaneDataModule`.
 
     Example:
         >>> OpenLaneDataModule("/data/OpenLane", input_size=(320, 480)).num_classes
@@ -116,13 +116,13 @@ class OpenLaneDataModule(LaneDataModule):
         self.kerbs = kerbs
 
     def check(self, splits: Iterable[Split] = SPLITS) -> None:
-        """Tests whether the data set is there, and whether its labels name places: in about 20 files of each split.
+        """Checks that the data set is there, and that about 20 label files of each split give places.
 
         Args:
-            splits: What will be needed.
+            splits: The splits that will be needed.
 
         Raises:
-            LgadError: If something is missing, or none of the lanes has a place that a slot needs.
+            LgadError: If something is missing, or if none of the lanes has a place from 1 to 4.
         """
         splits = tuple(splits)
         super().check(splits)
@@ -131,7 +131,7 @@ class OpenLaneDataModule(LaneDataModule):
             sample = range(0, len(source), max(1, len(source) // _SAMPLED))
             places: list[int | None] = []
             for index in sample:
-                with suppress(LgadError):  # it is reported when its image is used
+                with suppress(LgadError):  # the error is reported when the image is used
                     places += [line.place for line in source.lines(index)]
             if places and not any(places):
                 raise LgadError(
@@ -141,7 +141,7 @@ class OpenLaneDataModule(LaneDataModule):
 
     @property
     def reading(self) -> str:
-        """Whether kerbs are lanes."""
+        """A text that says whether kerbs are lanes."""
         return " kerbs" if self.kerbs else ""
 
     def source(self, split: Split) -> OpenLaneSource:

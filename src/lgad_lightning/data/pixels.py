@@ -1,4 +1,4 @@
-"""Pixels from files: images, and masks of classes."""
+"""Reads pixels from files: images, and masks of classes."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from lgad_lightning.lanes import IGNORE_INDEX
 Image = NDArray[Any]
 """uint8 `(H, W, 3)`, blue-green-red."""
 
-_MOST_PIXELS = 200_000_000  # larger ones take seconds and gigabytes each; the largest cameras have 150 megapixels
+_MOST_PIXELS = 200_000_000  # larger images take seconds and gigabytes; the largest cameras have 150 megapixels
 
 
 def read_image(path: Path, reduce: bool = False) -> Image:
@@ -22,13 +22,13 @@ def read_image(path: Path, reduce: bool = False) -> Image:
 
     Args:
         path: The file.
-        reduce: Decode at half size, which is faster and gives slightly other pixels.
+        reduce: Decode at half size. This is faster, but the pixels differ a little.
 
     Returns:
         The image.
 
     Raises:
-        LgadError: If the file is missing, cut off, or no image.
+        LgadError: If the file is missing, cut off, or not an image.
     """
     return decode_image(read_bytes(path), str(path), reduce)
 
@@ -42,7 +42,7 @@ def decode_image(content: bytes, name: str, reduce: bool = False) -> Image:
         reduce: Decode at half size.
 
     Raises:
-        LgadError: If it is cut off, or no image.
+        LgadError: If the file is cut off, or not an image.
     """
     _check_pixels(content, name)
     image = _decode(content, name, cv2.IMREAD_REDUCED_COLOR_2 if reduce else cv2.IMREAD_COLOR)
@@ -56,11 +56,11 @@ def read_mask(path: Path, num_slots: int, image_size: tuple[int, int] | None = N
 
     Args:
         path: A single-channel PNG of classes.
-        num_slots: The largest class that may occur, besides 255 (ignore).
-        image_size: Height and width that it must have; a file that says otherwise is not decoded.
+        num_slots: The largest allowed class. 255 (ignore) is also allowed.
+        image_size: Height and width that the mask must have. If the header has another size, it is not decoded.
 
     Raises:
-        LgadError: If the file is missing, cut off, no mask, of another size, or holds other values.
+        LgadError: If the file is missing, cut off, or not a mask, or if it has another size or other values.
     """
     content = read_bytes(path)
     mask = decode_mask(content, path, image_size)
@@ -75,12 +75,15 @@ def read_mask(path: Path, num_slots: int, image_size: tuple[int, int] | None = N
 
 
 def decode_mask(content: bytes, path: Path, image_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """Decodes a mask as it is stored, `(H, W)` or `(H, W, channels)`; arguments and errors as for `read_mask`.
+    """Decodes a mask as it is stored: `(H, W)` or `(H, W, channels)`. It does not check the values.
 
     Args:
         content: The bytes of the file.
         path: Its path, for the error message.
-        image_size: Height and width that it must have.
+        image_size: Height and width that the mask must have.
+
+    Raises:
+        LgadError: If the file is cut off or not a mask, or if it has another size.
     """
     _check_pixels(content, str(path))
     if image_size and (size := header_size(content)) and size != image_size:
@@ -94,10 +97,10 @@ def decode_mask(content: bytes, path: Path, image_size: tuple[int, int] | None =
 
 
 def likely_cause(values: NDArray[np.uint8], num_slots: int) -> str:
-    """Why a mask may hold other values than its classes, and what to do about it.
+    """Describes why a mask may have values that are not classes, and what to do about it.
 
     Args:
-        values: The values that occur in it.
+        values: The values in the mask.
         num_slots: Number of slots.
 
     Example:
@@ -118,7 +121,7 @@ def likely_cause(values: NDArray[np.uint8], num_slots: int) -> str:
 
 
 def wrong_size(path: Path, size: tuple[int, ...], image_size: tuple[int, int]) -> str:
-    """The message about a mask that does not fit its image; sizes are height and width."""
+    """The error message for a mask that does not fit its image. Sizes are height and width."""
     return (
         f"{path} has {size[0]} x {size[1]} pixels (height x width), its image {image_size[0]} x {image_size[1]}. "
         "Restore both from the data set's archive."
@@ -144,18 +147,18 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise LgadError(f"Cannot read {path}: {error.strerror}. Is the data set complete?") from error
-    except ValueError as error:  # a path that no file can have
+    except ValueError as error:  # no file can have such a path
         raise LgadError(f"Cannot read {path!r}: {error}.") from error
 
 
 def _decode(content: bytes, name: str, flags: int) -> Image | None:
     if not content:
         raise LgadError(f"{name} is empty. Restore it from the data set's archive.")
-    # OpenCV 4 decodes a JPEG that was cut off without complaint, the missing part grey; OpenCV 5 does not. A whole one
-    # has its end marker behind its last scan, though cameras may append to it.
+    # OpenCV 4 decodes a JPEG that was cut off without an error, and makes the missing part grey. OpenCV 5 does not. A
+    # complete JPEG has its end marker after its last scan. Cameras may append more data.
     if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
         raise LgadError(f"{name} is cut off after {len(content)} bytes. Restore it from the data set's archive.")
     try:
         return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error:  # a header that speaks of thousands of millions of pixels
+    except cv2.error:  # a header with billions of pixels
         return None

@@ -1,4 +1,4 @@
-"""Images in folders, and where their annotations lie."""
+"""Finds images in folders, and the places of their annotations."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,18 +11,18 @@ IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 LINES = (".lines.txt", ".lines.json", ".json")
 MASKS = (".png", ".bmp")
 
-_SAMPLED = 200  # images that are looked at to see where annotations lie
+_SAMPLED = 200  # images that are checked to find the place of the annotations
 
 
 class Placement(NamedTuple):
-    """Where the annotation of an image lies.
+    """Where the annotation of an image is.
 
     Attributes:
-        suffix: What its name ends in, in place of the image's ending.
-        folder: The folder of annotations, None for that of the image: either in place of the last folder `images` of
-            the image's path, or (`mirrored`) one at the root, with the same folders in it.
-        mirrored: See there.
-        of: What the folder `images` is called.
+        suffix: The end of the annotation's name. It replaces the ending of the image.
+        folder: Name of the folder of annotations. None: the annotation is in the folder of the image.
+        mirrored: If true, `folder` is at the root and has the same folders in it as the root. If false, `folder`
+            replaces the last folder `images` in the path of the image.
+        of: The name of the folder `images`.
     """
 
     suffix: str
@@ -31,11 +31,11 @@ class Placement(NamedTuple):
     of: str = "images"
 
     def path(self, root: Path, name: str) -> Path:
-        """The annotation of an image.
+        """The path of the annotation of an image.
 
         Args:
             root: Folder of the data set.
-            name: Path of the image below it.
+            name: Path of the image below the root.
         """
         image = PurePosixPath(name)
         parts = list(image.parent.parts)
@@ -47,17 +47,17 @@ class Placement(NamedTuple):
 
 
 def find_files(root: Path, folder: Path, endings: tuple[str, ...] = IMAGES) -> list[str]:
-    """The files in a folder and the folders in it, each folder once however many links lead to it.
+    """Finds the files in a folder and its subfolders. It reads each folder once, even if several links lead to it.
 
-    Hidden files and folders are left out: other systems leave a `._0.jpg` beside a `0.jpg`.
+    Hidden files and folders are left out, because other systems leave files like `._0.jpg` beside `0.jpg`.
 
     Args:
-        root: Where the names that are returned begin.
-        folder: Where to look, below the root.
-        endings: What the names end in, in small letters.
+        root: The folder where the returned paths begin.
+        folder: The folder to search, below the root.
+        endings: The endings of the files to find, in lower case.
 
     Returns:
-        Their paths below the root with slashes, folder by folder.
+        The paths below the root with slashes, folder by folder.
     """
     found: list[str] = []
     seen: set[Path] = set()
@@ -79,19 +79,20 @@ def find_files(root: Path, folder: Path, endings: tuple[str, ...] = IMAGES) -> l
 def find_placement(
     root: Path, names: Sequence[str], suffixes: Iterable[str], folder: str | None = None
 ) -> Placement | None:
-    """Where the annotations of images lie, by what is there for some 200 of them.
+    """Finds where the annotations of images are. It checks up to 200 of the images.
 
     Args:
         root: Folder of the data set.
-        names: Paths of the images below it.
-        suffixes: What the annotations may end in.
-        folder: Name of the folder that holds them; None to look.
+        names: Paths of the images below the root.
+        suffixes: The possible ends of the annotations' names.
+        folder: Name of the folder of the annotations. None: search for it.
 
     Returns:
-        None if there is none for any of the images.
+        The place where most of the images have an annotation; places beside the images come first. None if no image
+        has an annotation.
 
     Raises:
-        LgadError: If two folders hold some.
+        LgadError: If two folders have annotations of the images, and there are none beside the images.
     """
     sample = names[:: max(1, len(names) // _SAMPLED)][:_SAMPLED]
     hits: dict[Placement, int] = {}
@@ -113,7 +114,7 @@ def find_placement(
 
 
 def _places(root: Path, sample: Sequence[str]) -> Iterator[tuple[str | None, bool]]:
-    """Where annotations may lie: a folder of None, one beside `images`, or (true) one at the root."""
+    """The possible values of `folder` and `mirrored`: beside the image, beside `images`, or (mirrored) at the root."""
     yield None, False
     for parent in dict.fromkeys(PurePosixPath(name).parent for name in sample):
         for ancestor in (parent, *parent.parents):

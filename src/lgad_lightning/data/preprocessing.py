@@ -1,4 +1,4 @@
-"""From the pixels of an image to what a network sees."""
+"""Converts the pixels of an image to the input of a network."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ from lgad_lightning.lanes import Frame
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image is cropped, resized and normalised; one value for training and for use.
+    """How an image is cropped, resized and normalised. Training and prediction use the same values.
 
     Args:
         input_size: Height and width of the network's input in pixels.
@@ -28,7 +28,7 @@ class Preprocessing:
         std: Deviation of the channels, in units of `pixel_range`.
         channels: Order of the channels.
         pixel_range: Value of a white pixel before normalising.
-        reduced_decode: Decode JPEGs at half size, where they are at least twice the input size: faster, but the
+        reduced_decode: Decode JPEGs at half size. They must be at least twice the input size. This is faster, but the
             pixels differ a little.
 
     Raises:
@@ -75,7 +75,7 @@ class Preprocessing:
 
     @property
     def geometry(self) -> str:
-        """What decides where a pixel goes, in one line: label maps depend on nothing else of a preprocessing."""
+        """Input size and crop, as text. The label maps depend only on these settings of a preprocessing."""
         return f"{self.input_size} {self.crop_top}"
 
     def cut(
@@ -85,14 +85,14 @@ class Preprocessing:
 
         Args:
             image: `(H, W, 3)`.
-            size: Height and width of the image before it was decoded at half size; None if it was not.
-            name: What to call the image in an error.
+            size: Full height and width of the image, if it was decoded at half size. Otherwise None.
+            name: The name of the image in an error message.
 
         Returns:
-            `(height, width, 3)` of the input size, and how it was cut from its image.
+            The `(height, width, 3)` pixels at the input size, and how they were cut from the image.
 
         Raises:
-            LgadError: If the crop leaves nothing.
+            LgadError: If no rows are left after the crop.
         """
         height, width = size or image.shape[:2]
         if height <= self.crop_top:
@@ -102,13 +102,13 @@ class Preprocessing:
         return resized.astype(np.uint8, copy=False), Frame(height, width, self.crop_top)
 
     def normalise(self, image: Tensor) -> Tensor:
-        """Pixels to the network's input.
+        """Converts pixels to the network's input.
 
         Args:
             image: `(B, H, W, 3)` uint8, blue-green-red.
 
         Returns:
-            `(B, 3, H, W)` float32 in this order of channels.
+            `(B, 3, H, W)` float32. The order of the channels is `channels`.
         """
         pixels = image.permute(0, 3, 1, 2).contiguous()
         if self.channels == "rgb":

@@ -1,4 +1,4 @@
-"""What fits together: how a data set's lanes are decoded, scored and written."""
+"""Protocols: how the lanes of each data set are decoded, scored and written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +12,14 @@ from lgad_lightning.metrics.base import LaneMetric
 
 @dataclass(frozen=True)
 class Protocol:
-    """The protocol that a data set is evaluated by.
+    """The protocol for the evaluation of a data set.
 
     Args:
-        name: Its name.
-        decoder: Makes its decoder, with the official settings.
-        metric: Makes its metric.
-        format: The format of predictions that its evaluator reads: a `.lines.txt` for each image, or TuSimple's JSON.
+        name: The name of the protocol.
+        decoder: Makes the decoder, with the official settings.
+        metric: Makes the metric.
+        format: The format of predictions that the evaluator reads. `culane`: a `.lines.txt` for each image. `tusimple`:
+            TuSimple's JSON.
     """
 
     name: str

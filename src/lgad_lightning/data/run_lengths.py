@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def encode_runs(label: NDArray[np.uint8]) -> bytes:
-    """A label map as compressed run lengths, with a checksum.
+    """Encodes a label map as compressed run lengths, with a checksum.
 
     Args:
         label: Any array of uint8.
@@ -24,7 +24,7 @@ def encode_runs(label: NDArray[np.uint8]) -> bytes:
 
 
 def decode_runs(record: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """What `encode_runs` was given.
+    """Decodes a label map from what `encode_runs` returned.
 
     Args:
         record: The compressed run lengths.
@@ -36,6 +36,6 @@ def decode_runs(record: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
     """
     content = zlib.decompress(record)
     lengths = np.frombuffer(content, "<u4", len(content) // 5)
-    if len(content) % 5 or lengths.sum(dtype=np.uint64) != size[0] * size[1]:  # before they fill the memory
+    if len(content) % 5 or lengths.sum(dtype=np.uint64) != size[0] * size[1]:  # wrong runs could fill the memory
         raise ValueError(f"the runs do not fill {size[0]} x {size[1]} pixels")
     return np.repeat(np.frombuffer(content, np.uint8, offset=4 * len(lengths)), lengths).reshape(size)

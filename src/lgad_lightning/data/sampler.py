@@ -1,4 +1,4 @@
-"""The order of training: a function of seed and epoch alone."""
+"""The order of the samples in training. It depends only on seed and epoch."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from torch.utils.data import Dataset, DistributedSampler
 
 
 class SampleKey(NamedTuple):
-    """Which sample to load, and in which epoch: what is drawn for it depends on nothing else but the seed."""
+    """Which sample to load, and in which epoch. Its augmentation depends only on these two and on the seed."""
 
     sample: int
     epoch: int
@@ -17,15 +17,15 @@ class SampleKey(NamedTuple):
 class EpochSampler(DistributedSampler[SampleKey]):
     """Yields the keys of one process's share of the samples.
 
-    Equal for equal seed and epoch, whatever the number of workers, so that a resumed training sees what it would have
-    seen. It is a `DistributedSampler` so that Lightning leaves it in place, but it never repeats samples to fill up,
-    which would count them twice in a metric.
+    The order is the same for the same seed and epoch, with any number of workers. So a resumed training gets the same
+    samples as one without interruption. It is a `DistributedSampler`, so that Lightning does not replace it. But it
+    never repeats samples to fill up a share, because a metric would count them twice.
 
     Args:
-        dataset: The samples, for their number.
+        dataset: The samples. Only their number is used.
         seed: Seed of the order.
-        shuffle: Whether to draw a new order every epoch. If so, processes get equally many samples and the rest is
-            left to other epochs; if not, every sample comes exactly once.
+        shuffle: Whether to draw a new order in every epoch. If so, all processes get the same number of samples, and
+            the rest is left out in this epoch. If not, every sample comes exactly once.
         num_replicas: Number of processes.
         rank: Number of this process.
 
@@ -43,7 +43,7 @@ class EpochSampler(DistributedSampler[SampleKey]):
         total = len(dataset)  # type: ignore[arg-type]
         self.num_samples = total // num_replicas if shuffle else len(range(rank, total, num_replicas))
         self.seen: Callable[[], int] = int
-        """Tells how many of its samples an epoch has had before the training was interrupted; they are left out."""
+        """Returns how many samples of the epoch were used before the training was interrupted. They are left out."""
 
     def __iter__(self) -> Iterator[SampleKey]:
         total = len(self.dataset)  # type: ignore[arg-type]

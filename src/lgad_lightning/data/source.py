@@ -1,4 +1,4 @@
-"""Where images and labels come from: the part that every data set writes anew."""
+"""Where images and labels come from. Every data set has its own source."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -20,23 +20,23 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 _HEADER = 1 << 16  # bytes of an image file that hold its size
 _SAMPLED = 64  # annotation files of a split that its fingerprint reads
-_MOST_LANES = 64  # the widest roads of the world have some 26 lanes, hence 27 lines, and some of them are double
+_MOST_LANES = 64  # the widest roads of the world have about 26 lanes, so 27 lines, and some of these are double
 _MOST_POINTS = 10_000  # of a lane; an image has fewer rows
 
 
 class LaneSource(ABC):
-    """The images of one split and what is annotated on them.
+    """The images of one split and their annotations.
 
-    A data set of one's own needs `lanes` and `slots`; label maps are then drawn from them.
+    For your own data set, implement `lanes` and `slots`. Label maps are then drawn from them.
 
     Args:
         root: Folder of the data set.
         names: Path of each image below the root, '/' separated.
-        num_slots: Number of lane slots; slot i is class i + 1. With one, it holds all lanes: binary segmentation.
+        num_slots: Number of lane slots. Slot i (from 0) is class i + 1. One slot holds all lanes (binary segmentation).
     """
 
     traced = False
-    """Whether the lanes are traced from the masks, for lack of others."""
+    """Whether the lanes are traced from the masks, because there are no files of lanes."""
 
     def __init__(self, root: Path, names: Sequence[str], num_slots: int) -> None:
         self.root = root
@@ -55,38 +55,39 @@ class LaneSource(ABC):
             image_size: Height and width of the image in pixels.
 
         Raises:
-            LgadError: If the annotation cannot be read; names the file.
+            LgadError: If the annotation cannot be read. The message names the file.
         """
 
     @abstractmethod
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
-        """Which lane has which slot; not asked where there is one slot, for all of them.
+        """Assigns lanes to slots. It is not called if there is only one slot, because that holds all lanes.
 
         Args:
             index: Number of the image.
-            lanes: Its lanes, as `lanes` gives them.
+            lanes: Its lanes, from `lanes`.
 
         Returns:
-            `num_slots` lanes or None.
+            `num_slots` entries: the lane of each slot, or None.
         """
 
     def mask(self, index: int, image_size: tuple[int, int]) -> NDArray[np.uint8] | None:
-        """The annotated label map of an image, or None (the default) where it is to be drawn from the lanes.
+        """The annotated label map of an image. None (the default) if it has to be drawn from the lanes.
 
         Args:
             index: Number of the image.
-            image_size: Height and width of the image in pixels, those of the map to return.
+            image_size: Height and width of the image in pixels. The label map has the same size.
 
         Raises:
-            LgadError: If the mask cannot be read; names the file.
+            LgadError: If the mask cannot be read. The message names the file.
         """
         return None
 
     def checked_lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
-        """What `lanes` gives, if a road can have so many; arguments as there.
+        """Returns what `lanes` returns, and checks the number of lanes and points. It has the same arguments.
 
         Raises:
-            LgadError: If the annotation cannot be read, or holds more lanes than any road has.
+            LgadError: If the annotation cannot be read, has more lanes than any road, or has a lane with too many
+                points.
         """
         lanes = self.lanes(index, image_size)
         if len(lanes) > _MOST_LANES:
@@ -99,11 +100,11 @@ class LaneSource(ABC):
         return lanes
 
     def checked_mask(self, index: int, image_size: tuple[int, int]) -> NDArray[np.uint8] | None:
-        """What `mask` gives, if the network can learn lanes from it; arguments as there.
+        """Returns what `mask` returns, and checks that a network can learn lanes from it. It has the same arguments.
 
         Raises:
-            LgadError: If the mask cannot be read, has another size than its image, or ignores all that is annotated:
-                masks made for viewing have 255 where a lane is.
+            LgadError: If the mask cannot be read, has another size than its image, or ignores all annotated lanes.
+                (Masks made for viewing often have 255 for lanes.)
         """
         mask = self.mask(index, image_size)
         if mask is None:
@@ -122,12 +123,12 @@ class LaneSource(ABC):
         return mask
 
     def label(self, index: int, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """The label map of an image: 0 background, then the slots.
+        """The label map of an image: 0 for the background, 1 to `num_slots` for the slots, 255 for ignored pixels.
 
         Args:
             index: Number of the image.
-            frame: Size of the image, and the rows to cut off.
-            size: Height and width of the map to return.
+            frame: Size of the image, and the number of rows to cut off the top.
+            size: Height and width of the label map.
         """
         mask = self.checked_mask(index, (frame.height, frame.width))
         if mask is None:
@@ -136,7 +137,7 @@ class LaneSource(ABC):
         return resized.astype(np.uint8, copy=False)
 
     def drawn_label(self, index: int, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """The label map as the lanes show it, whether or not there is a mask; arguments as for `label`."""
+        """The label map drawn from the lanes, even if there is a mask. The arguments are those of `label`."""
         lanes = self.checked_lanes(index, (frame.height, frame.width))
         slots = lanes if self.num_slots == 1 else self.slots(index, lanes)
         cropped = [lane and lane.cropped(frame.crop_top) for lane in slots]
@@ -152,7 +153,7 @@ class LaneSource(ABC):
         return (self.root / self.names[index]).with_suffix(".lines.txt")
 
     def scenario(self, index: int) -> str | None:
-        """The scenario that an image is scored under beside the total, None (the default) for none.
+        """The scenario of an image. It has its own score beside the total. None (the default): no scenario.
 
         Args:
             index: Number of the image.
@@ -160,11 +161,11 @@ class LaneSource(ABC):
         return None
 
     def existence_bits(self) -> list[str] | None:
-        """What the list of the split says of each image's slots, like `1110`; None (the default) if it says nothing."""
+        """The existence bits of each image in the list of the split, like `1110`. None (the default): no bits."""
         return None
 
     def fingerprint(self) -> str:
-        """Hexadecimal digits that stand for the images' paths and, by a sample of 64 files, for their annotations."""
+        """A digest of the paths of the images, and of a sample of about 64 annotation files. Hexadecimal digits."""
         digest = hashlib.sha256("\n".join(self.names).encode(errors="surrogatepass"))
         sample = range(0, len(self), max(1, len(self) // _SAMPLED))
         for path in dict.fromkeys(map(self.label_path, sample)):
@@ -176,7 +177,7 @@ class LaneSource(ABC):
         return digest.hexdigest()
 
     def files(self, index: int) -> list[Path]:
-        """The files that hold what is known of an image.
+        """The files of an image: the image itself and its annotation.
 
         Args:
             index: Number of the image.
@@ -187,7 +188,7 @@ class LaneSource(ABC):
     """Thickness of a drawn lane as a share of the image's width."""
 
     def image_size(self, index: int) -> tuple[int, int]:
-        """Height and width of an image in pixels, by its header where that is enough.
+        """Height and width of an image in pixels. They are read from the header of the file if possible.
 
         Args:
             index: Number of the image.
@@ -196,7 +197,7 @@ class LaneSource(ABC):
         if path.is_file():
             with path.open("rb") as file:
                 beginning = file.read(_HEADER)
-            if b"Exif" not in beginning and (size := header_size(beginning)):  # which may turn the image
+            if b"Exif" not in beginning and (size := header_size(beginning)):  # Exif may turn the image
                 return size
         height, width = self.image(index).shape[:2]
         return height, width
@@ -206,7 +207,7 @@ class LaneSource(ABC):
         return read_image(self.root / self.names[index], reduce)
 
     def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
-        """What the data set's metric wants to know of an image, by the names of its arguments.
+        """The keyword arguments that the `update` of the data set's metric needs for an image.
 
         Args:
             index: Number of the image.

@@ -1,4 +1,4 @@
-"""Data sets packed into large chunks, for those that outgrow one machine; through litdata (the extra `stream`)."""
+"""Reads data sets packed into large chunks, with litdata (the extra `stream`). They may be larger than one machine."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -28,11 +28,12 @@ class StreamSource(LaneSource):
 
     Args:
         url: Folder or address (`s3://...`) of the split.
-        num_slots: Number of lane slots; None for those that were packed.
-        readers: Names of the data modules that may read it, of which one must have packed it; None for any.
+        num_slots: The expected number of lane slots. None: any number.
+        readers: Names of data modules. One of them must have packed the split. None: any data module.
 
     Raises:
-        LgadError: If there is no such split, litdata is missing, or the split is of another data set.
+        LgadError: If there is no such split, if litdata is missing, or if the split has another packer or another
+            number of slots than expected.
     """
 
     def __init__(self, url: str, num_slots: int | None = None, readers: Sequence[str] | None = None) -> None:
@@ -57,15 +58,15 @@ class StreamSource(LaneSource):
         return self._count
 
     def item(self, index: int) -> dict[str, Any]:
-        """What is stored of an image; the last one is kept at hand.
+        """The stored data of an image. The last one is kept in memory.
 
         Raises:
-            LgadError: If it cannot be read.
+            LgadError: If the image cannot be read.
         """
         if self._last is None or self._last[0] != index:
             try:
                 self._last = index, self._items[index]
-            except Exception as error:  # of whatever kind litdata and its backends raise
+            except Exception as error:  # litdata and its backends raise many kinds
                 raise LgadError(f"Image {index} of {self.url} cannot be read: {error}") from error
         return self._last[1]
 
@@ -74,7 +75,7 @@ class StreamSource(LaneSource):
         return decode_image(bytes(self.item(index)["image"]), self.names[index], reduce)
 
     def mask(self, index: int, image_size: tuple[int, int]) -> NDArray[np.uint8] | None:
-        """The mask, where the packed data set had masks."""
+        """The mask. None if the packed data set had no masks."""
         runs = bytes(self.item(index)["mask"])
         return decode_runs(runs, image_size) if runs else None
 
@@ -83,22 +84,22 @@ class StreamSource(LaneSource):
         return [Lane(points, image_size) for points in json.loads(self.item(index)["lanes"])]
 
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
-        """The slots that the packed data set gave the lanes of the image, whatever `lanes` are."""
+        """The slots that were stored when the data set was packed. `lanes` is not used."""
         slots = json.loads(self.item(index)["slots"])
         return [slot and Lane(slot["points"], tuple(slot["image_size"])) for slot in slots]
 
     def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
-        """What the metric of the packed data set wants to know."""
+        """The keyword arguments for the metric of the packed data set."""
         facts: dict[str, Any] = json.loads(self.item(index)["evaluation"])
         target = {"target": self.lanes(index, image_size)} if "target" in facts else {}
         return {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()} | target
 
     def fingerprint(self) -> str:
-        """That of the split that was packed."""
+        """The fingerprint of the split from which the data were packed."""
         return str(self.facts["fingerprint"])
 
     def files(self, index: int) -> list[Path]:
-        """The list of the split's chunks."""
+        """The index file of the split, which lists its chunks."""
         return [Path(self.url) / INDEX]
 
 
@@ -115,7 +116,7 @@ class _Names(Sequence[str]):
             return [self[i] for i in range(*index.indices(len(self)))]
         try:
             return str(self.source.item(index)["name"])
-        except LgadError:  # an image that cannot be read still needs a name to be reported by
+        except LgadError:  # reports need a name even if the image cannot be read
             return f"image {index} of {self.source.url}"
 
     def __len__(self) -> int:
@@ -126,10 +127,10 @@ class _Names(Sequence[str]):
 
 
 def import_litdata() -> Any:
-    """litdata, imported only where it is used.
+    """Imports litdata. It is imported only where it is used.
 
     Raises:
-        LgadError: If it is missing.
+        LgadError: If litdata is missing.
     """
     try:
         import litdata.streaming

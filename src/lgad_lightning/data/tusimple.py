@@ -17,7 +17,7 @@ LABELS: dict[Split, tuple[str, ...]] = {
     "val": ("label_data_0531.json",),
     "test": ("test_label.json",),
 }
-"""The label files of each split, as SAD, SCNN and PytorchAutoDrive divide them: 3,268, 358 and 2,782 frames."""
+"""The label files of each split, divided as in SAD, SCNN and PytorchAutoDrive: 3,268, 358 and 2,782 frames."""
 
 TUSIMPLE_COUNTS = {
     "train": OfficialCounts(3_268, 13_219),
@@ -28,11 +28,11 @@ TUSIMPLE_COUNTS = {
 
 
 class TuSimpleSource(LaneSource):
-    """Frames of TuSimple label files; label maps are drawn from their lanes.
+    """Frames of TuSimple label files. Label maps are drawn from their lanes.
 
     Args:
         root: Folder with `clips/` and the label files (original layout), or with `train_set/` and `test_set/` (Kaggle's
-            copy; its `test_label.json` lies in either).
+            copy, where `test_label.json` is in `test_set/` or in the folder itself).
         split: `train`, `val` or `test`.
         num_slots: 4 or 6. With 4, the outermost lanes of wide roads have no class.
         labels: Names of the label files.
@@ -59,7 +59,7 @@ class TuSimpleSource(LaneSource):
         self._label_paths = [path for path, _ in parts]
 
     def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
-        """The lanes of a frame; those that are nowhere visible have no points."""
+        """The lanes of a frame. Lanes that are not visible in any row have no points."""
         return [Lane(lane.points, image_size) for lane in self._frames[index].lanes]
 
     def slots(self, index: int, lanes: Sequence[Lane]) -> Sequence[Lane | None]:
@@ -71,7 +71,7 @@ class TuSimpleSource(LaneSource):
         return self._label_paths[index]
 
     def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
-        """Keyword arguments of `TuSimpleAccuracy.update`; images are named as the label files name them."""
+        """Keyword arguments of `TuSimpleAccuracy.update`. The names of images are those in the label files."""
         frame = self._frames[index]
         return {
             "target": self.checked_lanes(index, image_size),
@@ -81,7 +81,7 @@ class TuSimpleSource(LaneSource):
 
 
 class TuSimpleDataModule(LaneDataModule):
-    """TuSimple, in its original layout or in that of Kaggle's copy.
+    """TuSimple, in the original layout or in the layout of Kaggle's copy.
 
     ```
     ROOT/clips/<date>/<clip>/20.jpg, label_data_{0313,0531,0601}.json, test_label.json
@@ -90,10 +90,10 @@ class TuSimpleDataModule(LaneDataModule):
 
     Args:
         root: Folder of the data set.
-        num_slots: Number of lane slots, 4 or 6. The slope rule that gives lanes their slots loses 1.0 % of the test
-            lanes with 6, 8.1 % with 4.
-        labels: Names of the label files of a split, for splits other than the usual `LABELS`.
-        options: Everything else of `LaneDataModule`.
+        num_slots: Number of lane slots, 4 or 6. Lanes get their slots by slope. This rule loses 1.0 % of the test lanes
+            with 6 slots, and 8.1 % with 4.
+        labels: Names of the label files by split, if they differ from the usual `LABELS`.
+        options: The other arguments of `LaneDataModule`.
 
     Example:
         >>> TuSimpleDataModule("/data/tusimple", input_size=(368, 640)).num_classes

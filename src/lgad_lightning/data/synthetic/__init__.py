@@ -1,4 +1,4 @@
-"""Synthetic road scenes in CULane's layout, to try everything without data. Knows nothing of Lightning but `module`."""
+"""Synthetic road scenes in CULane's layout, to try everything without data. Only `module` uses Lightning."""
 
 from lgad_lightning.data.synthetic.generate import SyntheticData, generate
 from lgad_lightning.data.synthetic.render import render

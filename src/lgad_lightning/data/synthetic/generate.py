@@ -1,4 +1,4 @@
-"""Writes synthetic road scenes to disk in CULane's own layout."""
+"""Writes synthetic road scenes to disk in CULane's layout."""
 
 import hashlib
 import json
@@ -27,14 +27,14 @@ from lgad_lightning.longwork.whole_file import whole_file
 log = logging.getLogger(__name__)
 
 MANIFEST = "synthetic.json"
-_VERSION = 1  # raised whenever equal parameters give other pictures
+_VERSION = 1  # increase it if the same parameters give other pictures
 _CLIP = 100  # pictures in one folder
 _JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True, slots=True)
 class SyntheticData:
-    """What a synthetic data set is: equal parameters give equal bytes.
+    """The parameters of a synthetic data set. Equal parameters give equal bytes.
 
     Args:
         train: Number of training images.
@@ -74,16 +74,16 @@ class SyntheticData:
 
 
 def generate(data: SyntheticData, root: Path, workers: int | None = None) -> Path:
-    """Writes a data set, or what is missing of it.
+    """Writes a data set, or its missing files.
 
-    The images go to a folder beside `root`, which is renamed when all is written: a folder of this name is always
-    complete. What an interrupted call has written is kept for the next one. Processes that ask for the same folder at
-    the same time wait for the first.
+    The files are written to a folder beside `root`. It gets the name of `root` at the end, so that `root` is always
+    complete. If a call is interrupted, the next one continues. If several processes want the same folder at the same
+    time, they wait for the first one.
 
     Args:
-        data: What to generate.
-        root: Folder to write; must not exist, be empty, or hold this very data set.
-        workers: Number of processes; None for one per core, 0 for this process.
+        data: The parameters of the data set.
+        root: The folder to write. It must not exist, or be empty, or hold this same data set.
+        workers: Number of processes. None: one per core. 0: no other process.
 
     Returns:
         `root`.
@@ -111,10 +111,10 @@ def generate(data: SyntheticData, root: Path, workers: int | None = None) -> Pat
 
 
 def _holds(data: SyntheticData, root: Path) -> bool:
-    """Whether the folder is this data set.
+    """Whether the folder holds this data set. It returns False if the folder is new or empty.
 
     Raises:
-        LgadError: If it is something else, so that nothing may be written there.
+        LgadError: If the folder holds anything else, so that nothing may be written there.
     """
     manifest = root / MANIFEST
     if manifest.is_file():
@@ -133,14 +133,14 @@ def _write(data: SyntheticData, folder: Path, workers: int | None) -> None:
     items = _items(data)
     bits = map_parallel(partial(_write_image, data, folder), items, "Generating synthetic roads", workers)
     _write_lists(data, folder, dict(zip(items, bits, strict=True)))
-    for left_over in folder.rglob(".*.part"):  # by a call that was killed
+    for left_over in folder.rglob(".*.part"):  # from a call that was killed
         left_over.unlink()
     manifest = {"identity": data.identity, "version": _VERSION, "parameters": asdict(data)}
     _replace(folder / MANIFEST, json.dumps(manifest, indent=2).encode())
 
 
 def _repair(data: SyntheticData, root: Path, workers: int | None) -> None:
-    """Writes what somebody has removed, and nothing else."""
+    """Writes only the files that are missing."""
     missing = _missing(data, root)
     if not missing:
         return
@@ -183,9 +183,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _write_image(data: SyntheticData, folder: Path, item: tuple[Split, int]) -> str:
-    """Writes what is missing of image, lanes and mask of one scene; returns its existence bits."""
+    """Writes image, lanes and mask of one scene, if they are missing. Returns the existence bits."""
     split, index = item
-    # Every scenario equally often, in every split: a stratified set needs fewer images.
+    # Every split has every scenario equally often. Such a stratified data set needs fewer images.
     scene = sample_scene(SCENARIOS[index % 9], np.random.default_rng([data.seed, SPLITS.index(split), index]))
     lanes = {
         slot: Lane(Lane(points, REFERENCE_SIZE).scaled(data.image_size).points.round(3), data.image_size)

@@ -1,4 +1,4 @@
-"""Light and sensor: what turns a drawing into a photograph taken at night, against the sun, or through a cheap lens."""
+"""Simulates light and sensor: a drawing looks like a photograph at night, against the sun, or with a cheap lens."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -9,20 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[Any]
-"""uint8, (H, W, 3), blue-green-red; OpenCV's functions promise no more than an array."""
+"""uint8, (H, W, 3), blue-green-red. The type is only an array, because OpenCV's functions declare no more."""
 
 Lamp = tuple[NDArray[np.float64], bool, float]  # position in pixels, oncoming, size
-_COARSE = 8  # light varies slowly: it is computed on a grid that much coarser
+_COARSE = 8  # light varies slowly, so it is computed on a grid that is coarser by this factor
 
 
 def apply_light(
     image: Image, scenario: str, ahead: NDArray[np.float64], lamps: Sequence[Lamp], rng: np.random.Generator
 ) -> Image:
-    """Light a drawing and photograph it.
+    """Adds light and the effects of a camera to a drawing.
 
     Args:
-        image: The drawing, (H, W, 3); may be overwritten.
-        scenario: `night` and `hlight` (dazzling light) have their own light, all others daylight.
+        image: The drawing, (H, W, 3). It may be overwritten.
+        scenario: `night` and `hlight` (dazzling light) have their own light. All others have daylight.
         ahead: x and y of the vanishing point, in pixels.
         lamps: Lamps of the vehicles.
         rng: Source of exposure, blur and noise.
@@ -54,7 +54,7 @@ def apply_light(
 def _grain(height: int, width: int) -> Image:
     """Noise of mean 128 and deviation 32, the same in every process."""
     noise: NDArray[Any] = np.random.default_rng(1).standard_normal((height, width, 3), dtype=np.float32)
-    noise = cv2.GaussianBlur(noise, (3, 3), 0.6)  # neighbouring pixels of a camera are not independent
+    noise = cv2.GaussianBlur(noise, (3, 3), 0.6)  # the noise of neighbouring pixels is not independent in a camera
     grain: Image = np.clip(128 + 32 * noise / noise.std(), 0, 255).astype(np.uint8)
     return grain
 

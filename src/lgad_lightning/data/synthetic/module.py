@@ -7,17 +7,17 @@ from lgad_lightning.data.synthetic.generate import SyntheticData, generate
 
 
 class SyntheticLaneDataModule(CULaneDataModule):
-    """Generated road scenes in CULane's layout, read as CULane is.
+    """Generated road scenes in CULane's layout. They are read like CULane.
 
     Args:
-        root: Folder to generate into; None for one named after what it holds, in the folder that the environment
-            variable `LGAD_CACHE` names, or in `~/.cache/lgad-lightning`.
+        root: Folder for the generated data set. None: a folder with a name from the parameters. It is in the folder
+            of the environment variable `LGAD_CACHE`, or in `~/.cache/lgad-lightning`.
         train: Number of training images.
         val: Number of validation images.
-        test: Number of test images; a multiple of 9 has all scenarios equally often.
+        test: Number of test images. With a multiple of 9, all scenarios are equally frequent.
         image_size: Height and width of the images in pixels, at most 590 x 1640.
         scene_seed: Seed of the scenes.
-        options: Everything else of `LaneDataModule`.
+        options: The other arguments of `LaneDataModule`.
 
     Example:
         >>> SyntheticLaneDataModule(train=8, val=0, test=9, input_size=(64, 160)).root.name[:10]
@@ -40,6 +40,6 @@ class SyntheticLaneDataModule(CULaneDataModule):
         super().__init__(root, **options)
 
     def prepare_data(self) -> None:
-        """Generates the data set where it is not there yet."""
+        """Generates the data set if it is not there yet, and prepares it like other data sets."""
         generate(self.data, self.root)
         super().prepare_data()

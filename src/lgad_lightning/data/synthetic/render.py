@@ -16,14 +16,14 @@ _SUBPIXEL = 4  # fractional bits of polygon corners
 
 
 def render(scene: Scene, image_size: tuple[int, int] = REFERENCE_SIZE) -> Image:
-    """Draw a scene as a camera behind the windscreen sees it.
+    """Draws a scene as a camera behind the windscreen sees it.
 
     Args:
         scene: What to draw.
         image_size: Height and width of the picture, at most 590 x 1640.
 
     Returns:
-        The picture, (H, W, 3), blue-green-red, equal for equal scenes.
+        The picture, (H, W, 3), blue-green-red. Equal scenes give equal pictures.
 
     Example:
         >>> from lgad_lightning.data.synthetic.scene import sample_scene
@@ -58,7 +58,7 @@ def _noise() -> NDArray[np.float32]:
 
 
 class _Canvas:
-    """A picture in the making, with the scene's perspective."""
+    """The picture that is drawn, with the perspective of the scene."""
 
     def __init__(self, scene: Scene, image_size: tuple[int, int]) -> None:
         self.scene = scene
@@ -76,7 +76,7 @@ class _Canvas:
         cv2.fillPoly(image, [corners], colour, cv2.LINE_AA, _SUBPIXEL)
 
     def metres(self, rows: NDArray[np.float32], columns: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-        """Metres across and ahead of pixels below the horizon."""
+        """The positions on the road of pixels below the horizon, in metres across and ahead."""
         road = self.scene.road
         ahead = FOCAL * road.camera_height / np.maximum(rows / self.scale[1] - road.horizon, 1.0)
         across = (columns / self.scale[0] - road.vanishing) * ahead / FOCAL - road.curvature * ahead * ahead / 2
@@ -94,7 +94,7 @@ class _Canvas:
         self.image[: self.horizon + 1] = cv2.add(self.image[: self.horizon + 1], cv2.merge([clouds] * 3))
 
     def ground(self, rng: np.random.Generator) -> None:
-        """Asphalt between verges, at half resolution: fine grain comes with the sensor's noise."""
+        """Draws asphalt between verges, at half resolution. The noise of the sensor adds fine grain later."""
         rows = np.arange(self.horizon, self.height, 2, dtype=np.float32)[:, None]
         columns = np.arange(0, self.width, 2, dtype=np.float32)[None]
         across, ahead = self.metres(rows, columns)
@@ -108,7 +108,7 @@ class _Canvas:
         self.image[self.horizon :] = cv2.resize(textured, (self.width, self.height - self.horizon))
 
     def _profile(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Colour of the ground by metres across, -24 to 24: verge, kerb, asphalt, wheel tracks, tar seams."""
+        """The colours of the ground from -24 to 24 metres across: verge, kerb, asphalt, wheel tracks, tar seams."""
         across = np.linspace(-24, 24, 4096)
         asphalt = rng.uniform(65, 135) * np.array([1.0, 0.99, 0.97]) + rng.normal(0, 3, 3)
         profile = np.tile(asphalt, (len(across), 1))
@@ -117,7 +117,7 @@ class _Canvas:
             depth = rng.uniform(-0.13, 0.1)
             for track in ((left + right) / 2 - 0.8, (left + right) / 2 + 0.8):
                 profile *= 1 + depth * np.exp(-(((across - track) / 0.35) ** 2))[:, None]
-        for _ in range(rng.integers(0, 4)):  # seams and joints look like lines, but are none
+        for _ in range(rng.integers(0, 4)):  # seams and joints look like lane lines, but they are not
             seam, tone = rng.uniform(-8, 8), rng.uniform(0.55, 1.25)
             profile[np.abs(across - seam) < rng.uniform(0.02, 0.06)] *= tone
         for side, edge in zip((-1, 1), self.scene.edges, strict=True):
@@ -193,7 +193,7 @@ class _Canvas:
         self.image[rows, columns] = (under + cover[:, None] * (over - under)).astype(np.uint8)
 
     def roadside(self, rng: np.random.Generator) -> None:
-        """A skyline of trees or houses that grows towards the borders, poles and a guard rail."""
+        """Draws trees or houses that are higher towards the borders, poles and a guard rail."""
         vanishing = self.pixels(0.0, FAR)[0, 0]
         columns = np.arange(self.width)
         row, column = rng.integers(0, 256, size=2)
@@ -257,7 +257,7 @@ class _Canvas:
             quad(left, left + 0.3, tall * 0.45, tall * 0.56, 0, lamp)
 
     def bonnet(self, rng: np.random.Generator) -> None:
-        """The front of one's own car, over the lowest rows."""
+        """Draws the bonnet of the camera's car over the lowest rows."""
         centre = (int(self.width * rng.uniform(0.45, 0.6)), int(self.height * rng.uniform(1.05, 1.15)))
         axes = (int(self.width * rng.uniform(0.35, 0.5)), int(self.height * rng.uniform(0.15, 0.3)))
         tone = rng.uniform(15, 70)

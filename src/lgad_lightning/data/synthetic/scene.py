@@ -1,4 +1,4 @@
-"""What a synthetic road scene contains: sampled in metres, independent of the picture's size."""
+"""Samples the contents of a synthetic road scene, in metres. They do not depend on the size of the picture."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ SCENARIOS = ("normal", "crowd", "hlight", "shadow", "noline", "arrow", "curve", 
 """CULane's nine test scenarios, in the order and spelling of its `list/test_split` files."""
 
 REFERENCE_SIZE = (590, 1640)
-"""Height and width of the picture that `Road.project` projects to: CULane's."""
+"""Height and width of the picture for `Road.project`. It is the size of CULane's images."""
 
 FOCAL = 1000.0
 NEAR, FAR = 3.0, 90.0
@@ -21,13 +21,13 @@ YELLOW: Colour = (70.0, 170.0, 215.0)
 
 @dataclass(frozen=True, slots=True)
 class Road:
-    """A flat road before a pinhole camera.
+    """A flat road in front of a pinhole camera.
 
     Args:
         horizon: Row of the horizon, in pixels.
         vanishing: Column straight ahead, in pixels.
         camera_height: Height of the camera above the ground, in metres.
-        curvature: Curvature of the road, in 1/m; positive bends to the right.
+        curvature: Curvature of the road, in 1/m. A positive value bends to the right.
 
     Example:
         >>> road = Road(horizon=270, vanishing=820, camera_height=1.25, curvature=0)
@@ -41,7 +41,7 @@ class Road:
     curvature: float
 
     def project(self, across: ArrayLike, ahead: ArrayLike, above: ArrayLike = 0.0) -> NDArray[np.float64]:
-        """Project points of the road frame to pixels.
+        """Projects points of the road frame to pixels.
 
         Args:
             across: Metres to the right of the road's axis.
@@ -82,7 +82,7 @@ class Marking:
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """A box on wheels that is seen from behind (or from its front when it is oncoming)."""
+    """A box on wheels. The camera sees its back, or its front if it is oncoming."""
 
     across: float
     ahead: float
@@ -95,13 +95,14 @@ class Vehicle:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything that a picture shows, and the lanes that its annotation names.
+    """The contents of a picture, and the annotated lanes.
 
     Args:
         scenario: One of `SCENARIOS`.
-        road: The road before the camera.
+        road: The road in front of the camera.
         edges: Left and right edge of the asphalt, in metres across.
-        boundaries: Slot (1 to 4, left-left to right-right) and metres across of each annotated boundary.
+        boundaries: The position of each annotated lane boundary, in metres across, by slot (1 to 4, left-left to
+            right-right).
         horizon_gap: Rows below the horizon where the annotation ends.
         markings: The paint along the road.
         vehicles: From far to near.
@@ -109,7 +110,7 @@ class Scene:
         zebra: Metres ahead of a pedestrian crossing.
         shadows: Polygons on the ground, each (N, 2) in metres across and ahead.
         wear: Share of the paint that is worn off, 0 to 1.
-        detail: Seed of everything that only decorates.
+        detail: Seed of the decoration, which does not change the lanes.
     """
 
     scenario: str
@@ -126,10 +127,10 @@ class Scene:
     detail: int
 
     def lanes(self) -> dict[int, NDArray[np.float64]]:
-        """Annotate the scene as CULane is: from the bottom upwards, one point every 10 rows, hidden parts too.
+        """Annotates the scene as in CULane: from the bottom up, one point every 10 rows, also for hidden parts.
 
         Returns:
-            Slot to points (N, 2), x and y in pixels of a 1640 x 590 picture.
+            The points of each slot, (N, 2), x and y in pixels of a 1640 x 590 picture.
         """
         height, width = REFERENCE_SIZE
         rows = np.arange(height, self.road.horizon + self.horizon_gap, -10.0)
@@ -145,14 +146,14 @@ class Scene:
 
 
 def sample_scene(scenario: str, rng: np.random.Generator) -> Scene:
-    """Draw a scene.
+    """Samples a random scene.
 
     Args:
         scenario: One of `SCENARIOS`.
         rng: Source of all randomness.
 
     Returns:
-        The scene; equal for equal states of `rng`.
+        The scene. Equal states of `rng` give equal scenes.
 
     Example:
         >>> scene = sample_scene("normal", np.random.default_rng(0))
@@ -196,7 +197,7 @@ def sample_scene(scenario: str, rng: np.random.Generator) -> Scene:
 
 
 def _lane_counts(rng: np.random.Generator) -> tuple[int, int]:
-    """Lanes to the left and to the right of the one the camera drives in."""
+    """The numbers of lanes to the left and to the right of the camera's lane."""
     pairs = ((0, 0), (0, 1), (1, 0), (1, 1), (2, 1), (1, 2))
     return pairs[rng.choice(len(pairs), p=[0.1, 0.2, 0.2, 0.3, 0.1, 0.1])]
 
@@ -223,7 +224,7 @@ def _vehicles(borders: NDArray[np.float64], scenario: str, rng: np.random.Genera
     centres = (borders[:-1] + borders[1:]) / 2
     vehicles: list[Vehicle] = []
     for _ in range(rng.integers(lowest, highest)):
-        # One lane further out on either side is oncoming traffic or a parking strip.
+        # The extra lane on each side is for oncoming traffic or parking.
         lane = int(rng.integers(-1, len(centres) + 1))
         across = centres[0] + lane * (borders[1] - borders[0])
         ahead = rng.uniform(9 if abs(across) < 2 else 6, 60)
