@@ -1,1 +1,1 @@
-"""The console scripts beside training: thin layers over the library."""
+"""The console scripts. They are thin layers over the library."""

@@ -1,4 +1,4 @@
-"""Reads the values of command-line options; what is wrong is told in words."""
+"""Reads the values of command-line options. Errors say what is wrong."""
 
 import argparse
 import re
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Reads whole numbers of at least `least`."""
+    """Makes a function that reads whole numbers of at least `least`."""
 
     def read(text: str) -> int:
         if not text.isdecimal() or int(text) < least:

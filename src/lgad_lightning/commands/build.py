@@ -1,4 +1,4 @@
-"""Builds what the configuration of `lgad-fit` describes."""
+"""Builds the objects that the configuration of `lgad-fit` describes."""
 
 import json
 from pydoc import locate
@@ -46,7 +46,7 @@ class StudentSettings(TypedDict):
 
 
 class FitSettings(TypedDict):
-    """What `lgad-fit` itself reads of its configuration."""
+    """The part of its configuration that `lgad-fit` itself reads."""
 
     seed: int
     stage: Literal["all", "teacher", "student"]
@@ -64,7 +64,7 @@ class FitSettings(TypedDict):
 
 
 def resolve(cfg: DictConfig, phase: str) -> dict[str, Any]:
-    """The configuration as plain values, as it is for a phase.
+    """Resolves the configuration for a phase, as plain values.
 
     Args:
         cfg: The composed configuration.
@@ -74,12 +74,12 @@ def resolve(cfg: DictConfig, phase: str) -> dict[str, Any]:
         Nested dictionaries and lists.
 
     Raises:
-        LgadError: If something is missing, refers to nothing, or is of another type than it must be.
+        LgadError: If a value is missing, refers to nothing, or has the wrong type.
     """
     cfg = cfg.copy()
     cfg.phase = phase
     try:
-        missing = OmegaConf.missing_keys(cfg) - {"distillation.teacher"}  # `teacher: ???` is for `lgad-fit` to fill
+        missing = OmegaConf.missing_keys(cfg) - {"distillation.teacher"}  # `lgad-fit` fills in `teacher: ???`
         settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     except OmegaConfBaseException as error:
         raise LgadError(f"{error.full_key}: {describe(error.__cause__ or error)}") from error
@@ -92,14 +92,14 @@ def resolve(cfg: DictConfig, phase: str) -> dict[str, Any]:
 
 
 def build_module(settings: dict[str, Any], phase: str) -> Any:
-    """The untrained module of a phase; equal for equal seeds.
+    """Builds the untrained module of a phase. Equal seeds give equal modules.
 
     Args:
         settings: The resolved configuration.
         phase: `teacher` or `student`.
 
     Raises:
-        LgadError: If it cannot be built, or not be trained with its optimiser.
+        LgadError: If it cannot be built, or if it cannot be trained with its optimiser.
     """
     told("seed", lambda: L.seed_everything(settings["seed"], workers=True, verbose=False))
     node = settings["network"] | settings[phase]["network"]
@@ -116,20 +116,20 @@ def build_module(settings: dict[str, Any], phase: str) -> Any:
 
 
 def remember_network(network: Any, path: str, arguments: dict[str, Any]) -> None:
-    """Stores what a network was built with, so that its checkpoint alone is enough.
+    """Stores the arguments of a network, so that its checkpoint alone is enough.
 
     Args:
         network: The network.
         path: Its class or function, as a configuration names it.
-        arguments: Those of the configuration.
+        arguments: The arguments in the configuration.
     """
-    told = json.dumps(arguments, default=str)  # arguments that are built themselves are not plain
+    told = json.dumps(arguments, default=str)  # arguments that are objects are not plain values
     if '"_target_"' not in told and '"class_path"' not in told:
         remember(network, locate(path), arguments)
 
 
 def build_callbacks(settings: dict[str, Any]) -> list[L.Callback]:
-    """The configured callbacks of the phase that the configuration is resolved for."""
+    """Builds the configured callbacks of the phase that the configuration is resolved for."""
     phase = settings["phase"]
     own, common = settings[phase]["callbacks"], settings["callbacks"]
     configured = own | common  # in this order: `last` holds the state of `best`
@@ -138,16 +138,16 @@ def build_callbacks(settings: dict[str, Any]) -> list[L.Callback]:
 
 
 def build_loggers(settings: dict[str, Any]) -> list[Logger]:
-    """The configured loggers."""
+    """Builds the configured loggers."""
     return [build(f"logger.{name}", node) for name, node in settings["logger"].items() if node]
 
 
 def build_trainer(settings: dict[str, Any], callbacks: list[L.Callback]) -> L.Trainer:
-    """The trainer of the phase that the configuration is resolved for.
+    """Builds the trainer of the phase that the configuration is resolved for.
 
     Args:
-        settings: The resolved configuration: `trainer`, with the phase's own settings over it.
-        callbacks: Further callbacks than the configured ones.
+        settings: The resolved configuration. The phase's own settings override those of `trainer`.
+        callbacks: Callbacks in addition to the configured ones.
 
     Raises:
         LgadError: If it cannot be built, or cannot be used in a sweep.
@@ -179,7 +179,8 @@ def check_monitor(monitor: str, student: LaneStudent, data: LaneDataModule) -> N
         data: What it is trained on.
 
     Raises:
-        LgadError: If its metric does not give it, or its network has no existence head.
+        LgadError: If its metric does not give this figure, or if the figure needs an existence head that the network
+            lacks.
     """
     figures = getattr(student.metric or data.protocol.metric(), "figures", None)
     if figures is None:

@@ -1,4 +1,4 @@
-"""What a student sees in test frames before the decoder drops lanes for their existence."""
+"""Finds the lanes of test frames before the decoder drops lanes for their existence."""
 
 from copy import copy
 
@@ -12,19 +12,19 @@ from lgad_lightning.reporting.candidates import Candidate
 from lgad_lightning.reporting.judging import spread
 
 NO_LIMIT = -1.0
-"""An existence that every lane is above."""
+"""A limit that the existence of every lane is above."""
 
 
 @torch.no_grad()
 def find_candidates(student: LaneStudent, data: LaneDataModule) -> dict[str, list[Candidate]]:
-    """The lanes of test frames that are judged on the page of a run, with their existence.
+    """Finds the lanes, with their existence, in the test frames that the page of a run judges.
 
     Args:
-        student: The student, after its test; it is left in evaluation mode.
+        student: The student, after its test. It is in evaluation mode afterwards.
         data: What it was tested on.
 
     Returns:
-        Those of each frame, by its name; nothing if the network or the decoder has no existence.
+        The lanes of each frame, by its name. Empty if the network or the decoder has no existence.
     """
     if not isinstance(student.decoder, GridDecoder):
         return {}

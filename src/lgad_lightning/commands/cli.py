@@ -1,4 +1,4 @@
-"""`lgad-cli`: the package's classes, and yours, composed by LightningCLI from YAML."""
+"""`lgad-cli`: LightningCLI composes the package's classes, and yours, from YAML."""
 
 import os
 import re
@@ -27,7 +27,7 @@ from lgad_lightning.modules.weights import read_checkpoint
 def main() -> None:
     """The console script: `lgad-cli fit|validate|test|predict --config FILE`.
 
-    A FILE that does not exist here is looked for among the configurations that ship with the package.
+    If FILE does not exist here, it is searched among the configurations that ship with the package.
     """
     sys.argv[1:] = [shipped(argument) for argument in sys.argv[1:]]
     full_error = os.environ.get("LGAD_FULL_ERROR") == "1"
@@ -47,7 +47,7 @@ def main() -> None:
         if full_error:
             raise
         sys.exit(explain(error))
-    except (KeyboardInterrupt, SystemExit) as stop:  # the trainer makes the latter of the former
+    except (KeyboardInterrupt, SystemExit) as stop:  # the trainer turns the first into the second
         if isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt):
             print("lgad-cli: interrupted. To go on: the same command with --ckpt_path LAST.ckpt.", file=sys.stderr)
             sys.exit(INTERRUPTED)
@@ -55,8 +55,8 @@ def main() -> None:
 
 
 def explain(error: Exception) -> str:
-    """What went wrong, in at most five lines; the traceback of what is nobody's setting goes to a file."""
-    for cause in causes(error):  # jsonargparse tells them among all types that a value is not of
+    """Says what went wrong in at most five lines. If no setting caused it, the traceback goes to a file."""
+    for cause in causes(error):  # jsonargparse lists them among all types that do not fit
         if isinstance(cause, LgadError):
             return f"lgad-cli: {cause}"
     if isinstance(error, ArgumentError):
@@ -65,29 +65,29 @@ def explain(error: Exception) -> str:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, what it was raised from or upon, and so on."""
+    """Yields an error, the error that it was raised from or during, and so on."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 KEYWORDS = ("best", "last", "hpc", "registry")
-"""What Lightning takes for --ckpt_path beside paths."""
+"""What Lightning takes for --ckpt_path in addition to paths."""
 
 
 DEEPEST = 500
-"""Levels, or columns of indentation, of a configuration."""
+"""Largest number of levels, or of columns of indentation, of a configuration."""
 
 
 class LaneCLI(LightningCLI):
-    """LightningCLI that looks at checkpoints first, evaluates trained weights only, and asks for no teacher then."""
+    """LightningCLI that checks checkpoints first, evaluates only trained weights, and needs no teacher to evaluate."""
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         super().parse_arguments(parser, args)
         checkpoint = self.config[self.config.subcommand].ckpt_path
         if checkpoint not in (None, *KEYWORDS) and "://" not in checkpoint:
-            read_checkpoint(checkpoint)  # Lightning would read it next, and has no words for what is none
+            read_checkpoint(checkpoint)  # Lightning reads it next, but does not explain what is wrong with it
 
     @override
     def before_instantiate_classes(self) -> None:
@@ -114,11 +114,11 @@ class LaneCLI(LightningCLI):
 
 
 def refuse_replacing(callbacks: Any) -> None:
-    """Refuses a training from scratch whose checkpoints would take the place of an earlier training's."""
+    """Refuses a training from scratch that would replace the checkpoints of an earlier training."""
     for node in callbacks if isinstance(callbacks, list) else ():
         settings = node.get("init_args", {})
         if settings.get("enable_version_counter") is not False or settings.get("dirpath") is None:
-            continue  # Lightning itself then looks for a name that is free
+            continue  # then Lightning itself looks for a free name
         names = [settings.get("filename")] + ["last"] * bool(settings.get("save_last"))
         for file in (Path(settings.dirpath, f"{name}.ckpt") for name in names):
             if file.exists():
@@ -129,7 +129,7 @@ def refuse_replacing(callbacks: Any) -> None:
 
 
 def is_distillation(node: Any) -> bool:
-    """Whether a callback's configuration is that of a distillation, which is at work in `fit` alone."""
+    """Whether a callback's configuration is that of a distillation. Distillations only work in `fit`."""
     kind = locate(node.class_path)
     return isinstance(kind, type) and issubclass(kind, FeatureDistillation)
 
@@ -156,5 +156,5 @@ def refuse_deep_nesting(argument: str) -> None:
         raise LgadError(f"{name if text != argument else 'An argument'} is nested deeper than {DEEPEST} levels.")
 
 
-if __name__ == "__main__":  # how Lightning starts the other processes of `python -m lgad_lightning`
+if __name__ == "__main__":  # Lightning starts the other processes of `python -m lgad_lightning` this way
     main()

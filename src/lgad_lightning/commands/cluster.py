@@ -1,4 +1,4 @@
-"""Processes that torchrun or Slurm start: one folder for all of a run, found again when the job is started again."""
+"""Gives all processes of torchrun or Slurm one run folder. They find it again when the job is started again."""
 
 import os
 from datetime import datetime
@@ -14,15 +14,16 @@ from lgad_lightning.commands.command_line import quote
 
 
 def cluster_arguments(arguments: list[str]) -> list[str]:
-    """Names the folder that the processes of a run share, which Hydra would name by each one's clock.
+    """Names the folder that the processes of a run share. Hydra would name it by the clock of each process.
 
-    A job that Slurm or torchrun has started again, with the command that it was started with, goes on with its run.
+    If Slurm or torchrun starts a job again, with the same command, the job continues its run.
 
     Args:
         arguments: The command line's arguments.
 
     Returns:
-        The arguments to go on with: those given where this is no such process, or `resume=FOLDER`.
+        The arguments to use: with the name of the folder, or with `resume=FOLDER`. Outside of Slurm and torchrun, the
+        given arguments.
     """
     if any(argument.startswith("resume=") for argument in arguments):
         return arguments
@@ -38,13 +39,13 @@ def cluster_arguments(arguments: list[str]) -> list[str]:
 
 
 def shared_folder(above: str) -> str | None:
-    """A folder by a name that all processes know.
+    """Names a folder so that all processes know its name.
 
     Args:
         above: The folder above it.
 
     Returns:
-        None for a process that was started by hand.
+        The folder. None for a process that was started by hand.
     """
     job, step = SLURMEnvironment.job_id(), os.environ.get("SLURM_STEP_ID")
     if job is not None and step is not None:
@@ -59,13 +60,13 @@ def was_started_before() -> bool:
     return any(int(os.environ.get(f"{starter}_RESTART_COUNT") or 0) > 0 for starter in ("SLURM", "TORCHELASTIC"))
 
 
-@cache  # the store lives as long as the process: others may still ask it
+@cache  # the store lives as long as the process, because others may still ask it
 def _store() -> Any:
     return next(rendezvous("env://"))[0]
 
 
 def agreed(name: str) -> str:
-    """The first process's value, in all processes that torchrun has started.
+    """Returns the first process's value in all processes that torchrun started.
 
     Args:
         name: This process's value.

@@ -1,4 +1,4 @@
-"""The command line of `lgad-fit`: `resume=`, and what Hydra cannot read or find, told in a line."""
+"""The command line of `lgad-fit`: handles `resume=`, and explains in one line what Hydra cannot read or find."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from lgad_lightning.commands.value_types import nearest
 from lgad_lightning.errors import LgadError
 
 SWEEP = "multirun.yaml"
-"""What Hydra writes into a sweep's folder."""
+"""The file that Hydra writes into a sweep's folder."""
 NEEDS_EXTRA = 'needs the extra sweep: pip install "lgad-lightning[sweep]".'
 
 
@@ -30,11 +30,11 @@ def resume_arguments(arguments: list[str]) -> list[str]:
         arguments: The command line's arguments.
 
     Returns:
-        The arguments to give Hydra.
+        The arguments for Hydra.
 
     Raises:
-        LgadError: If the folder is no run or sweep of `lgad-fit`, if other overrides are given beside `resume`, or if a
-            configuration of `lgad-cli` is asked for.
+        LgadError: If the folder is not a run or sweep of `lgad-fit`, if there are other overrides with `resume`, or if
+            a configuration of `lgad-cli` is given.
     """
     if any(re.match(r"\+*cli[=@/]", argument) for argument in arguments):
         raise LgadError("cli=NAME is for lgad-cli: lgad-cli fit --config NAME.yaml. Here it is +experiment=NAME.")
@@ -60,7 +60,7 @@ def resume_arguments(arguments: list[str]) -> list[str]:
 
 
 def swept(folder: Path) -> list[str] | None:
-    """The overrides that a sweep was started with; None where no sweep was."""
+    """Reads the overrides that a sweep was started with. None if there was no sweep."""
     try:
         return list(OmegaConf.load(folder / SWEEP).hydra.overrides.task)
     except (OSError, AttributeError, OmegaConfBaseException, yaml.YAMLError):
@@ -68,7 +68,7 @@ def swept(folder: Path) -> list[str] | None:
 
 
 def resume_sweep(folder: Path) -> list[str]:
-    """The arguments by which a sweep goes on; goes to the folder that it was started in.
+    """Returns the arguments that continue a sweep. Changes to the folder that it was started in.
 
     Args:
         folder: The sweep's folder.
@@ -88,14 +88,14 @@ def resume_sweep(folder: Path) -> list[str]:
 
 
 def check_added(overrides: Sequence[str], cfg: DictConfig) -> None:
-    """Refuses `+NAME=TEXT` where there is no group NAME to choose TEXT from: nothing would come of it.
+    """Refuses `+NAME=TEXT` if there is no group NAME to choose TEXT from, because it would have no effect.
 
     Args:
         overrides: The command line's overrides, as Hydra has them.
         cfg: The composed configuration.
 
     Raises:
-        LgadError: For the first such override.
+        LgadError: If there is such an override. The message names the first one.
     """
     for override in overrides:
         added = re.match(r"\+(\w+)=", override)
@@ -104,7 +104,7 @@ def check_added(overrides: Sequence[str], cfg: DictConfig) -> None:
 
 
 def quote(text: str) -> str:
-    r"""A text as a value in Hydra's grammar of overrides, which means just this text.
+    r"""Quotes a text for Hydra's overrides, so that Hydra reads exactly this text.
 
     Example:
         >>> quote("it's"), quote("a=b ${c}")
@@ -115,14 +115,14 @@ def quote(text: str) -> str:
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> str:
-    """What is wrong with a command line that Hydra makes no configuration of.
+    """Says what is wrong with a command line that Hydra cannot make a configuration of.
 
     Args:
-        error: What Hydra has raised.
+        error: The error that Hydra raised.
         arguments: The command line's arguments.
 
     Returns:
-        One message, with the nearest valid key where a key is unknown.
+        One message. If a key is unknown, it gives the nearest valid key.
     """
     if isinstance(error, OverrideParseException):
         return (
@@ -151,7 +151,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
 
 
 def known_keys(arguments: Sequence[str], wrong: str) -> list[str]:
-    """All keys of the configuration that the command line gives without those of its overrides that are wrong."""
+    """All keys of the configuration that the command line gives without its wrong overrides."""
     groups = [
         argument for argument in arguments if re.match(r"\+?[a-z]+=", argument) and not argument.startswith(wrong)
     ]
@@ -159,7 +159,7 @@ def known_keys(arguments: Sequence[str], wrong: str) -> list[str]:
         try:
             with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
                 cfg = compose("fit", overrides=overrides, return_hydra_config=wrong.startswith("hydra"))
-        except Exception:  # another mistake beside this one
+        except Exception:  # there is another mistake, too
             continue
         return list(_flat("", OmegaConf.to_container(cfg)))
     return []

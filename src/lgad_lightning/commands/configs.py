@@ -1,4 +1,4 @@
-"""Where the packaged Hydra and LightningCLI configurations lie."""
+"""Finds the packaged configurations of Hydra and LightningCLI."""
 
 from pathlib import Path
 

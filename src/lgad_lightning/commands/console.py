@@ -1,4 +1,4 @@
-"""What the console scripts have in common: mistakes, errors and interruptions end in one line."""
+"""The common part of the console scripts: mistakes, errors and interruptions end with one line."""
 
 import argparse
 import signal
@@ -14,7 +14,7 @@ from lgad_lightning.errors import LgadError
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Tells mistakes in one line, not below all that might have been given."""
+    """Reports mistakes in one line, without a list of all options."""
 
     @override
     def error(self, message: str) -> NoReturn:
@@ -25,9 +25,9 @@ def run_command(program: str, action: Callable[[], int | None], hint: str = "") 
     """Runs a command. Errors end the process with one line and exit code 1, Ctrl-C with one line and 130.
 
     Args:
-        program: Its name, the beginning of the line.
-        action: The work; returns the exit code to end with, None to return.
-        hint: What to add where it was interrupted.
+        program: Its name, with which the line begins.
+        action: The work. It returns the exit code to end with, or None to return normally.
+        hint: A text to add if it was interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         _print_anything(stream)
@@ -36,7 +36,7 @@ def run_command(program: str, action: Callable[[], int | None], hint: str = "") 
     except LgadError as error:
         sys.exit(f"{program}: {error}")
     except KeyboardInterrupt as stop:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would end the tidying-up in a traceback
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would stop the clean-up with a traceback
         print(f"{program}: interrupted{hint}.", file=sys.stderr)
         sys.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
     if code is not None:
@@ -44,18 +44,18 @@ def run_command(program: str, action: Callable[[], int | None], hint: str = "") 
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, inside of `tidy_on_sigterm`."""
+    """SIGTERM within `tidy_on_sigterm`."""
 
 
 @contextmanager
 def tidy_on_sigterm() -> Iterator[None]:
     """Lets SIGTERM end the block as Ctrl-C does, so that half-written files are removed. It raises `Terminated`.
 
-    It is for commands without worker processes, which would inherit this.
+    Use it only for commands without worker processes, because these would inherit the handler.
     """
 
     def terminate(*_: object) -> NoReturn:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would end the tidying-up
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would stop the clean-up
         raise Terminated
 
     before = signal.signal(signal.SIGTERM, terminate)
@@ -66,6 +66,6 @@ def tidy_on_sigterm() -> Iterator[None]:
 
 
 def _print_anything(stream: TextIO) -> None:
-    """Lets names of files be printed that the terminal's encoding does not know."""
+    """Allows printing names of files that the terminal's encoding does not know."""
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="backslashreplace")

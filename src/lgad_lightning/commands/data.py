@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from lgad_lightning.commands import data_actions  # torch and all: the help does without
+    from lgad_lightning.commands import data_actions  # imported here, because the help does not need torch
 
     action: Callable[[argparse.Namespace], int] = getattr(data_actions, options.command)
     return action(options)

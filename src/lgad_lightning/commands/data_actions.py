@@ -1,4 +1,4 @@
-"""What the commands of `lgad-data` do with the options that `data` has read."""
+"""The actions of the commands of `lgad-data`, with the options that `data` read."""
 
 import argparse
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def convert(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Reads every file and prints what was found; 1 when training would go wrong."""
+    """Reads every file and prints what was found. Returns 1 if training would go wrong."""
     _look_at(options.json, json_with("ok", "splits", "findings"), options)
     result = check_data(_open(options), options.workers)
     if options.json is not None:
@@ -120,13 +120,13 @@ def preview(options: argparse.Namespace) -> int:
 
 
 def _look_at(path: Path | None, recognise: Recognise, options: argparse.Namespace) -> None:
-    """Refuses a file that is not to be written, before the long work."""
+    """Refuses a file that must not be written, before the long work."""
     if path is not None:
         check_output(path, recognise, options.overwrite)
 
 
 def _check_picture(path: Path | None) -> None:
-    """Refuses other names than `.png`."""
+    """Refuses names that do not end in `.png`."""
     if path is not None and path.suffix.lower() != ".png":
         raise LgadError(f"{path} is no name of a picture: it must end in .png.")
 
@@ -141,7 +141,7 @@ def _open(options: argparse.Namespace, **settings: Any) -> LaneDataModule:
 
 
 def _settings(texts: Sequence[str]) -> dict[str, Any]:
-    """`KEY=VALUE`s as a mapping, values as YAML has them."""
+    """Reads texts `KEY=VALUE` as a mapping. The values are read as YAML."""
     try:
         found = OmegaConf.to_container(OmegaConf.from_dotlist(list(texts)))
     except Exception as error:  # of omegaconf or of its YAML

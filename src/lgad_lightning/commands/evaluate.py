@@ -34,7 +34,7 @@ from lgad_lightning.metrics.functional import (
     recall_by_part,
 )
 
-_LARGEST = 16384  # pixels on a side of an image; lanes are drawn in fixed-point coordinates, which end beyond
+_LARGEST = 16384  # pixels on a side of an image; the fixed-point coordinates of drawn lanes end there
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -230,7 +230,7 @@ def _evaluate(settings: _Settings, name: str) -> _Image:
 
 
 def _read(path: Path, image_size: tuple[int, int]) -> tuple[list[Lane], bool, str | None]:
-    """The lanes of a file, whether it is missing, and what in it the official evaluator skips in silence."""
+    """Reads the lanes of a file, whether it is missing, and what the official evaluator skips without a message."""
     try:
         return read_lines(path, image_size), False, None
     except LgadError as error:
@@ -240,7 +240,7 @@ def _read(path: Path, image_size: tuple[int, int]) -> tuple[list[Lane], bool, st
 
 
 def _warn(names: Sequence[str], images: Sequence[_Image], options: argparse.Namespace) -> None:
-    """Tell what the official evaluator passes over in silence; refuse to score nothing at all."""
+    """Warn about what the official evaluator ignores without a message. Refuse to score if all files are missing."""
     for missing, kind, folder, file in (
         (sum(image.missing_pred for image in images), "prediction", options.pred, _pred_file),
         (sum(image.missing_target for image in images), "annotation", options.data, _target_file),

@@ -87,7 +87,7 @@ def _parts(text: str) -> frozenset[str]:
 
 @tidy_on_sigterm()
 def _run(options: argparse.Namespace) -> None:
-    # Imported here: torch takes longer than --help may.
+    # Imported here, because --help should not wait for torch.
     from lgad_lightning.commands.outputs import check_output
     from lgad_lightning.curation.layouts import find_layout, open_data
     from lgad_lightning.export.build import ExportPlan, build_onnx

@@ -1,4 +1,4 @@
-"""The figures of a test, for people and for programs."""
+"""Prints the figures of a test for people, and writes them for programs."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from lgad_lightning.longwork.whole_file import whole_file
 
 
 def plain_console() -> Console:
-    """A console that prints names as they are: `a [night].jpg` holds no markup and `:car:.jpg` no picture."""
+    """A console that prints names as they are. It finds no markup in `a [night].jpg` and no emoji in `:car:.jpg`."""
     return Console(markup=False, emoji=False)
 
 
@@ -20,7 +20,7 @@ def results_table(results: Mapping[str, Any]) -> Table:
     """A table of a metric's results: a row for each scenario, then the total.
 
     Args:
-        results: `{"total": {...}, "scenarios": {"normal": {...}, ...}}` as a metric's `results()` gives it.
+        results: `{"total": {...}, "scenarios": {"normal": {...}, ...}}` as a metric's `results()` returns it.
     """
     columns = list(results["total"])
     table = Table("scenario", *columns)
@@ -34,7 +34,7 @@ def results_table(results: Mapping[str, Any]) -> Table:
 
 
 def format_figure(value: float) -> str:
-    """Counts as they are, ratios with four decimals, undefined ratios (-1) as a dash."""
+    """Formats counts as they are, ratios with four decimals, and undefined ratios (-1) as a dash."""
     if isinstance(value, int):
         return str(value)
     return "-" if value == -1 else f"{value:.4f}"
@@ -52,7 +52,7 @@ def print_breakdown(breakdown: Mapping[str, Mapping[str, Mapping[str, float]]]) 
     """Prints the recall by slot and by distance.
 
     Args:
-        breakdown: What `recall_by_part` gives.
+        breakdown: What `recall_by_part` returned.
     """
     titles = {"slots": "lanes, left to right", "rows": "image rows, from the camera on"}
     for key, parts in breakdown.items():
@@ -63,6 +63,6 @@ def print_breakdown(breakdown: Mapping[str, Mapping[str, Mapping[str, float]]]) 
 
 
 def write_json(value: Any, path: Path) -> None:
-    """Writes JSON so that nobody ever sees half of it."""
+    """Writes JSON completely or not at all."""
     with whole_file(path) as part:
         part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`lgad-fit`: trains a teacher on label maps, distils a student, tests it. Composed by Hydra."""
+"""`lgad-fit`: trains a teacher on label maps, distils a student, and tests it. Hydra composes its configuration."""
 
 import logging
 import os
@@ -41,14 +41,14 @@ WORDS: dict[Split, str] = {"train": "training", "val": "validation", "test": "te
 
 
 def main() -> None:
-    """The console script: `resume=RUN_DIR` makes that folder Hydra's run folder, everything else is Hydra's.
+    """The console script. `resume=RUN_DIR` makes this folder Hydra's run folder. Hydra reads everything else.
 
     The environment variable `HYDRA_FULL_ERROR=1` shows errors with their traceback, as it does for Hydra.
     """
-    if "--version" in sys.argv[1:]:  # Hydra would say its own
+    if "--version" in sys.argv[1:]:  # Hydra would print its own version
         print(f"lgad-fit {__version__}")
         return
-    logging.raiseExceptions = False  # a log that a full disk does not take costs its line, and nothing else
+    logging.raiseExceptions = False  # on a full disk, only the line of the log is lost
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         sys.argv[1:] = resume_arguments(cluster_arguments(sys.argv[1:]))
@@ -69,7 +69,7 @@ def main() -> None:
 
 @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="fit")
 def run(cfg: DictConfig) -> float:
-    """Hydra's task: `fit`, whose errors all become a message; a sweep goes on after them."""
+    """Hydra's task: runs `fit` and turns all of its errors into a message. A sweep continues after an error."""
     try:
         speak_plainly()
         with environment_variable("HYDRA_FULL_ERROR", None), tidied():  # the processes of a ddp training inherit it
@@ -85,7 +85,7 @@ def run(cfg: DictConfig) -> float:
         print(f"lgad-fit: {message}", file=sys.stderr)
         write_failure(Path(cfg.run_dir), HydraConfig.get().overrides.task, message)
         return float("nan")
-    except (KeyboardInterrupt, SystemExit) as stop:  # the trainer makes the latter of the former
+    except (KeyboardInterrupt, SystemExit) as stop:  # the trainer turns the first into the second
         end_early(stop, cfg)
 
 
@@ -96,7 +96,7 @@ def is_sweep() -> bool:
 
 @contextmanager
 def tidied() -> Iterator[None]:
-    """Ends, whatever happens, what would print something behind the last words: progress bars and wandb's run."""
+    """Always ends progress bars and wandb's run, because they would print something after the last message."""
     try:
         yield
     finally:
@@ -105,13 +105,13 @@ def tidied() -> Iterator[None]:
 
 
 def unforeseen(error: Exception, cfg: DictConfig) -> str:
-    """A message for an error that no part of the package knows, with where to look and how to go on."""
+    """Makes a message for an unexpected error. It says where the traceback is and how to continue."""
     log_file = Path(HydraConfig.get().runtime.output_dir, f"{HydraConfig.get().job.name}.log")
     return f"{describe(error)}\nThe traceback is in {log_file}.{resume_hint(cfg)}"
 
 
 def end_early(stop: KeyboardInterrupt | SystemExit, cfg: DictConfig) -> NoReturn:
-    """Ends after Ctrl-C or SIGTERM: says how to go on, where there is a run to go on with."""
+    """Ends after Ctrl-C or SIGTERM. If there is a run to continue, says how."""
     if isinstance(stop, SIGTERMException):
         code = 143
     elif isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt):
@@ -124,7 +124,7 @@ def end_early(stop: KeyboardInterrupt | SystemExit, cfg: DictConfig) -> NoReturn
 
 
 def resume_hint(cfg: DictConfig) -> str:
-    """How to go on with the run or its sweep, if there is one."""
+    """Says how to continue the run or its sweep, if there is one."""
     if is_sweep():
         return f" To go on: {resume_command(Path(HydraConfig.get().sweep.dir).absolute())}"
     begun = (Path(cfg.run_dir) / ".hydra" / "config.yaml").is_file()
@@ -160,26 +160,26 @@ def fit(cfg: DictConfig) -> float:
         try:
             return fit_stages(cfg, resume)
         except Exception:
-            log.debug("The run ends here.", exc_info=True)  # to the log file alone
+            log.debug("The run ends here.", exc_info=True)  # only to the log file
             raise
 
 
 def saved_configuration(run_dir: Path) -> DictConfig:
-    """The configuration of a run; goes to the folder in which the run was started, where its relative paths begin."""
+    """Reads the configuration of a run. Changes to the folder where the run was started, for its relative paths."""
     saved_by_hydra = run_dir / ".hydra"
     try:
         cfg = DictConfig(OmegaConf.load(saved_by_hydra / "config.yaml"))
         started_in = Path(OmegaConf.load(saved_by_hydra / "hydra.yaml").hydra.runtime.cwd)
     except Exception as error:
         raise LgadError(f"The configuration in {saved_by_hydra} cannot be read: {describe(error)}") from error
-    cfg.setdefault("report", True)  # which runs of earlier versions do not know
+    cfg.setdefault("report", True)  # runs of earlier versions do not have it
     if started_in.is_dir():
         os.chdir(started_in)
     return cfg
 
 
 def fit_stages(cfg: DictConfig, resume: bool) -> float:
-    """Builds all that the stages need, so that a mistake shows at once, and runs them."""
+    """Builds all that the stages need first, so that a mistake shows at once. Then runs the stages."""
     settings = resolve(cfg, "student")
     data: LaneDataModule = build("data", settings["data"])
     distillation = settings["distillation"] or {}
@@ -218,9 +218,9 @@ def describe_data(data: LaneDataModule) -> str:
 
 
 def look_at_data(data: LaneDataModule) -> None:
-    """Makes the data ready, and looks at its first image, before anything is trained.
+    """Prepares the data and reads its first image, before anything is trained.
 
-    Of several processes that were started at once each does so: one makes what is missing, the others wait for it.
+    If several processes were started at once, each does this. One makes what is missing, and the others wait for it.
     """
     data.prepare_data()
     if data.on_error == "raise":
@@ -230,10 +230,10 @@ def look_at_data(data: LaneDataModule) -> None:
 
 
 def finish_wandb() -> None:
-    """Ends wandb's run, if there is one, which the next phase or the next job of a sweep would go on in."""
+    """Ends wandb's run, if there is one. Otherwise, the next phase or the next job of a sweep would continue in it."""
     if "wandb" in sys.modules:
         sys.modules["wandb"].finish()
 
 
-if __name__ == "__main__":  # how Lightning starts the other processes of `python -m lgad_lightning`
+if __name__ == "__main__":  # Lightning starts the other processes of `python -m lgad_lightning` this way
     main()

@@ -1,4 +1,4 @@
-"""Loggers of trackers, which are never a reason for a run to fail or to wait."""
+"""Loggers of trackers. A run never fails or waits long because of them."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ PATIENCE = 30
 
 
 class NeverFails(Logger):
-    """Mixed into a logger: its first error costs one line, and the rest of what it would have logged."""
+    """A mixin for loggers. After its first error, a logger prints one line and logs nothing more."""
 
     given_up = False
 
@@ -32,8 +32,8 @@ class NeverFails(Logger):
         """Calls something, unless an earlier call has failed.
 
         Args:
-            action: What to call.
-            arguments: What with.
+            action: The function to call.
+            arguments: Its arguments.
         """
         if self.given_up:
             return
@@ -59,7 +59,7 @@ class NeverFails(Logger):
 
 
 class Wandb(NeverFails, WandbLogger):
-    """Weights & Biases; a run that cannot be begun online is kept offline."""
+    """Weights & Biases. A run that cannot start online is kept offline."""
 
     @property
     @override
@@ -81,17 +81,17 @@ class MLFlow(NeverFails, MLFlowLogger):
 def wandb_logger(
     save_dir: str | Path = ".", offline: bool | None = None, group: str | None = None, **kwargs: Any
 ) -> WandbLogger:
-    """A Weights & Biases logger that works without an account.
+    """Makes a Weights & Biases logger that works without an account.
 
     Args:
         save_dir: Folder for wandb's files.
-        offline: Keep everything in `save_dir` (`wandb sync` uploads it later). None: offline where no API key is
-            configured, since wandb would otherwise ask for one, and where its server cannot be reached.
+        offline: Whether to keep everything in `save_dir` (`wandb sync` uploads it later). None: offline if no API key
+            is configured, because wandb would ask for one, or if its server cannot be reached.
         group: The group that the run belongs to. None: the sweep's folder, for jobs of a sweep.
         kwargs: Further arguments of `lightning.pytorch.loggers.WandbLogger`, and of `wandb.init`.
 
     Returns:
-        The logger; it uploads no image and no checkpoint unless told to.
+        The logger. By default, it uploads no images and no checkpoints.
     """
     import wandb
 
@@ -106,7 +106,7 @@ def wandb_logger(
 
 
 def mlflow_logger(**kwargs: Any) -> MLFlowLogger:
-    """An MLflow logger that does not wait for minutes for a server that does not answer.
+    """Makes an MLflow logger that does not wait for minutes if the server does not answer.
 
     Args:
         kwargs: Arguments of `lightning.pytorch.loggers.MLFlowLogger`.
@@ -117,7 +117,7 @@ def mlflow_logger(**kwargs: Any) -> MLFlowLogger:
 
 
 def sweep_name(phase: Path) -> str | None:
-    """The name of the sweep that a run is a job of; None for others.
+    """The name of the sweep that a run belongs to. None for other runs.
 
     Args:
         phase: The folder of a phase of the run.
@@ -153,10 +153,10 @@ def is_reachable(address: str) -> bool:
 
 @cache
 def say_offline(reason: str, folder: Path) -> None:
-    """Says that wandb stays offline: once for a run, whose phases have a logger each.
+    """Says that wandb stays offline, once for a run, although each of its phases has a logger.
 
     Args:
-        reason: Why.
+        reason: The reason.
         folder: The run's folder.
     """
     log.info("wandb: %s, so the run is kept offline in %s (upload: wandb sync).", reason, folder)

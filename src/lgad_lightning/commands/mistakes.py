@@ -1,4 +1,4 @@
-"""Errors in a few words, for the commands' last lines."""
+"""Describes errors in a few words, for the last lines of commands."""
 
 import os
 import shlex
@@ -17,7 +17,7 @@ TERMINATED = 143
 
 
 def describe(error: BaseException) -> str:
-    """An error in one line, ours as they are.
+    """Describes an error in one line. The text of an LgadError stays as it is.
 
     Example:
         >>> describe(KeyError("x")), describe(LgadError("Do that."))
@@ -30,7 +30,7 @@ def describe(error: BaseException) -> str:
 
 
 def keep_traceback(command: str, error: BaseException) -> Path:
-    """Writes an error's traceback to a file of its own among the system's temporary ones, and says where."""
+    """Writes an error's traceback to a new temporary file, and returns its path."""
     text = "".join(traceback.format_exception(error))
     with tempfile.NamedTemporaryFile("w", prefix=f"{command}-", suffix=".log", delete=False) as file:
         file.write(text)
@@ -38,7 +38,7 @@ def keep_traceback(command: str, error: BaseException) -> Path:
 
 
 def resume_command(run_dir: Path) -> str:
-    """What to type to go on with a run, for a shell.
+    """The shell command that continues a run.
 
     Example:
         >>> resume_command(Path("my run"))
@@ -49,7 +49,7 @@ def resume_command(run_dir: Path) -> str:
 
 @contextmanager
 def environment_variable(name: str, value: str | None) -> Iterator[None]:
-    """Sets, or removes, an environment variable for the length of the block."""
+    """Sets or removes an environment variable within the block."""
     before = os.environ.get(name)
     _set(name, value)
     try:

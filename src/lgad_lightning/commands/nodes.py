@@ -1,4 +1,4 @@
-"""Builds what a node of the configuration describes; what is wrong with it is told by its key."""
+"""Builds what a node of the configuration describes. Errors name the key of the node."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -18,10 +18,10 @@ def build(key: str, node: Mapping[str, Any], **objects: Any) -> Any:
     Args:
         key: Where the node is in the configuration.
         node: The resolved node.
-        objects: Arguments that are objects already, which Hydra would copy.
+        objects: Arguments that are already objects. Hydra would copy them.
 
     Raises:
-        LgadError: With the key, unless it is the constructor's own, if the node cannot be instantiated.
+        LgadError: If the node cannot be instantiated. The message names the key, except for the constructor's own.
     """
     settings = {name: value for name, value in node.items() if name not in objects}
     check_node(key, settings)
@@ -29,14 +29,14 @@ def build(key: str, node: Mapping[str, Any], **objects: Any) -> Any:
 
 
 def told(key: str, make: Callable[[], Any]) -> Any:
-    """What a call gives, whatever it raises being told as a mistake in the configuration.
+    """Calls `make`. Any error becomes an LgadError that names the key.
 
     Args:
-        key: Where it stands.
-        make: What to call.
+        key: The key in the configuration.
+        make: The function to call.
 
     Raises:
-        LgadError: If it raises anything.
+        LgadError: If `make` raises an error.
     """
     try:
         return make()

@@ -1,4 +1,4 @@
-"""Files that a command writes at the end: looked at before the work, and never in place of a file of the user's."""
+"""The files that a command writes at its end. It checks them before the work, and keeps other files of the user."""
 
 import csv
 import io
@@ -17,21 +17,21 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.longwork.whole_file import whole_file
 
 Recognise = Callable[[bytes], bool]
-"""Whether content is what a command has written to such a file before."""
+"""Whether the content of a file is something that a command wrote to such a file before."""
 
 _PNG_HEADER = 33  # bytes of a PNG's signature and of its first chunk
 
 
 def check_output(path: Path, recognise: Recognise, overwrite: bool = False) -> None:
-    """Looks whether a file may be written: before the work, not after it.
+    """Checks whether a file may be written, before the work and not after it.
 
     Args:
-        path: The file; its folder is made where it is missing.
-        recognise: Tells a file that the same command has written, which may be replaced.
+        path: The file. Its folder is made if it is missing.
+        recognise: Recognises a file that the same command wrote. It may be replaced.
         overwrite: Whether any other file may be replaced, too.
 
     Raises:
-        LgadError: If the folder cannot be written to, or there is something that is not to be replaced.
+        LgadError: If the folder cannot be written to, or if there is something that must not be replaced.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,14 +51,14 @@ def check_output(path: Path, recognise: Recognise, overwrite: bool = False) -> N
 
 
 def write_output(path: Path, content: bytes) -> None:
-    """Writes a file, whole or not at all.
+    """Writes a file completely or not at all.
 
     Args:
-        path: The file, which `check_output` has looked at.
+        path: The file. `check_output` has checked it.
         content: What to write.
 
     Raises:
-        LgadError: If it cannot be written after all.
+        LgadError: If it cannot be written.
     """
     try:
         with whole_file(path) as part:
@@ -91,7 +91,7 @@ def csv_with(*header: str) -> Recognise:
 
 
 def csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
-    """A table; names keep the bytes that they have in their list, and what is no text at all is escaped."""
+    """A table as CSV. Names keep the bytes that they have in their list. What is no text at all is escaped."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     try:
@@ -101,12 +101,12 @@ def csv_bytes(rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def picture_of(command: str) -> Recognise:
-    """Recognises a picture that `picture_bytes` has made for the command."""
+    """Recognises a picture that `picture_bytes` made for the command."""
     return lambda content: content[_PNG_HEADER:].startswith(_signature(command))
 
 
 def picture_bytes(picture: NDArray[Any], command: str) -> bytes:
-    """A PNG, of RGB `(H, W, 3)` uint8, that says which command has drawn it."""
+    """Makes a PNG of RGB `(H, W, 3)` uint8. It says which command drew it."""
     content = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
     return content[:_PNG_HEADER] + _signature(command) + content[_PNG_HEADER:]
 

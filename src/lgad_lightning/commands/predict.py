@@ -1,4 +1,4 @@
-"""`lgad-predict`: lanes in images and videos."""
+"""`lgad-predict`: finds lanes in images and videos."""
 
 import argparse
 import logging
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
 @tidy_on_sigterm()
 def _run(options: argparse.Namespace) -> None:
-    # Imported here: torch takes longer than --help may.
+    # Imported here, because --help should not wait for torch.
     import torch
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

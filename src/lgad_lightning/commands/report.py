@@ -1,4 +1,4 @@
-"""`lgad-report`: a page of a run, or of runs compared seed by seed."""
+"""`lgad-report`: makes a page of a run, or of runs compared seed by seed."""
 
 import argparse
 import math
@@ -117,7 +117,7 @@ def _compare(runs: Sequence[Run], options: argparse.Namespace) -> Comparison:
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """The table that is printed; a difference whose interval excludes zero is marked."""
+    """Makes the table that is printed. A difference is marked if its interval excludes zero."""
     caption = (
         "[95 % interval]; *: it excludes zero; p: exact sign-flip test; steps: until the baseline's best validation"
     )
@@ -143,7 +143,7 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 def row(result: ArmResult) -> dict[str, Any]:
-    """A line of the CSV; unknown values are empty."""
+    """A line of the CSV. Unknown values are empty."""
     summary, difference = result.summary, result.difference
     values = [result.arm.name, 0 if summary is None else summary.seeds, len(result.arm.others)]
     values += [""] * 4 if summary is None else [summary.mean, summary.deviation, summary.low, summary.high]

@@ -1,4 +1,4 @@
-"""What `lgad-fit` does when Slurm announces, by `SIGUSR1`, that a job ends: it has Slurm queue the job again."""
+"""Lets Slurm queue a job of `lgad-fit` again when Slurm announces the end of the job by `SIGUSR1`."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ from typing_extensions import override
 log = logging.getLogger(__name__)
 
 CHECKPOINT = "requeued.ckpt"
-"""What a training saves in its phase's folder before its job is queued again."""
+"""The file that a training saves in its phase's folder before its job is queued again."""
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def heeding_slurm() -> Iterator[None]:
     process = os.getpid()
 
     def answer(*_: Any) -> None:
-        if os.getpid() == process:  # not a loader, which inherits this function
+        if os.getpid() == process:  # not in a loader's process, which inherits this function
             queue_again()
 
     before = signal.signal(signal.SIGUSR1, answer)
@@ -42,7 +42,7 @@ def heeding_slurm() -> Iterator[None]:
 
 
 def queue_again() -> None:
-    """Has Slurm queue this job again, which ends the job. Of several processes only the first does so."""
+    """Lets Slurm queue this job again, which ends the job. If there are several processes, only the first does this."""
     if os.environ.get("SLURM_PROCID", "0") != "0":
         return
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
@@ -55,10 +55,10 @@ def queue_again() -> None:
 
 
 class RequeueBetweenSteps(L.Callback):
-    """Answers the signal after the training step at hand, with a checkpoint, and in all processes after the same step.
+    """Answers the signal with a checkpoint after the current training step, which is the same in all processes.
 
-    A checkpoint saved during a validation would skip the rest of it. So there `heeding_slurm` answers at once, and the
-    training goes on from its last checkpoint.
+    A checkpoint saved during a validation would skip the rest of it. So during a validation, `heeding_slurm` answers at
+    once. The training then continues from its last checkpoint.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The folder of a run of `lgad-fit`: one run's, and nobody else's."""
+"""The folder of a run of `lgad-fit`. It belongs to one run only."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,19 +15,20 @@ CONTENTS = (
     ".hydra", "candidates.json", "config.yaml", "metrics.json", "pictures", "predictions", "report.html", "student",
     "teacher", "tested.json",
 )  # fmt: skip
-"""What a run writes into its folder, beside Hydra's log."""
+"""What a run writes into its folder, in addition to Hydra's log."""
 
 
 @contextmanager
 def claimed(folder: Path, resume: bool) -> Iterator[None]:
-    """Keeps a folder for this run while the block lasts. In a training of several processes the first does so for all.
+    """Keeps a folder for this run within the block. If there are several processes, the first does this for all.
 
     Args:
-        folder: The run's folder, which exists.
-        resume: Whether the run that is there goes on.
+        folder: The run's folder. It must exist.
+        resume: Whether the run that is there is continued.
 
     Raises:
-        LgadError: If another run is at work in the folder; or, unless resuming, if it holds anything that a run writes.
+        LgadError: If another run works in the folder, or if `resume` is false and the folder holds anything that a run
+            writes.
     """
     if getattr(rank_zero_only, "rank", None):
         yield
@@ -53,10 +54,10 @@ def claimed(folder: Path, resume: bool) -> Iterator[None]:
 
 @rank_zero_only
 def save_configuration(cfg: DictConfig) -> None:
-    """Writes the run's configuration: resolved to `config.yaml`, for people; as composed to `.hydra/`, to resume from.
+    """Writes the run's configuration: resolved to `config.yaml` for people, and as composed to `.hydra/` for resuming.
 
-    Hydra itself would write `.hydra/` before anybody has looked whether another run's is there. It appears when it is
-    whole: from then on the run can be resumed.
+    Hydra itself would write `.hydra/` before the check for another run in the folder. The folder `.hydra/` appears when
+    it is complete. From then on, the run can be resumed.
 
     Args:
         cfg: The composed configuration.

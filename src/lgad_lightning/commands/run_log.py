@@ -10,7 +10,7 @@ from typing_extensions import override
 from lgad_lightning.longwork.whole_file import whole_file
 
 LOG = Path("version_0", "metrics.csv")
-"""Where a phase's figures lie below its folder."""
+"""The path of a phase's figures, relative to its folder."""
 
 
 class RunCSVLogger(CSVLogger):
@@ -35,7 +35,7 @@ class RunCSVLogger(CSVLogger):
 class _ContinuedWriter(ExperimentWriter):
     @override
     def _check_log_dir_exists(self) -> None:
-        """Lightning's would remove the file; this one takes over its columns."""
+        """Takes over the columns of the file. Lightning's method would remove the file."""
         path = Path(self.metrics_file_path)
         if path.is_file():
             with path.open(newline="") as file:
@@ -48,7 +48,7 @@ def rewind(log: Path, step: int) -> None:
     """Removes the lines that a resumed training will log again.
 
     Args:
-        log: The file; it may be missing, or cut off in the middle of a line.
+        log: The file. It may be missing, or cut off in the middle of a line.
         step: The number of optimiser steps that the training has taken.
     """
     if not log.is_file():

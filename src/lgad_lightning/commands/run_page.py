@@ -1,4 +1,4 @@
-"""The page that `lgad-fit` leaves at its end."""
+"""Writes the page at the end of `lgad-fit`."""
 
 import logging
 from pathlib import Path
@@ -17,7 +17,7 @@ PAGE = "report.html"
 
 
 def leave_page(run_dir: Path, data: LaneDataModule) -> None:
-    """Writes the page of a run into its folder, where the extra `report` is installed; it never fails.
+    """Writes the page of a run into its folder, if the extra `report` is installed. It never fails.
 
     Args:
         run_dir: The run's folder.

@@ -1,4 +1,4 @@
-"""Frames of the test split, for pictures and for what the page of a run shows."""
+"""Frames of the test split, for pictures and for the page of a run."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ def frames_at(data: LaneDataModule, places: Sequence[int], device: torch.device)
     Args:
         data: The data, set up to test.
         places: Their numbers in the split.
-        device: Where the batch is wanted.
+        device: The device for the batch.
     """
     dataset = data.datasets["test"]
     batch = move_data_to_device(collate([dataset[place] for place in places]), device)

@@ -1,4 +1,4 @@
-"""The two stages of `lgad-fit`: the teacher, then the student under it."""
+"""The two stages of `lgad-fit`: first the teacher, then the student that it teaches."""
 
 import logging
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Teacher(NamedTuple):
-    """A teacher to be trained, or with weights already if `teacher.checkpoint` gives some."""
+    """A teacher that is not trained yet, or that has the weights of `teacher.checkpoint`."""
 
     module: LaneTeacher
     trainer: L.Trainer
@@ -62,7 +62,7 @@ def fit_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> float:
 
 
 def obtain_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> None:
-    """Gives the teacher its trained weights, from the cache or by training it now, unless it was given some."""
+    """Loads the teacher's weights from the cache, or trains it now. Does nothing if it was given weights."""
     module, trainer, settings = teacher
     if settings["teacher"]["checkpoint"] is not None:
         return
@@ -123,15 +123,15 @@ def fit_student(
 
 
 def resume_point(phase: Path, names: Sequence[str]) -> Path | None:
-    """The checkpoint that a phase goes on from; what was logged after it is cut off.
+    """Finds the checkpoint from which a phase continues. Removes what was logged after it.
 
     Args:
         phase: The phase's folder.
-        names: Its checkpoints; damaged ones are passed over with a line. Of equally new ones the first counts, and
-            before what was saved when Slurm queued the job again.
+        names: Its checkpoints. Damaged ones are skipped with a warning. Of equally new ones, the first is taken. The
+            checkpoint that was saved when Slurm queued the job again comes after all of these.
 
     Returns:
-        None if none can be read: the phase begins anew.
+        The checkpoint. None if none can be read: then the phase begins again.
     """
     newest, last = None, -1
     for path in (*(phase / "checkpoints" / name for name in names), phase / CHECKPOINT):
@@ -145,13 +145,13 @@ def resume_point(phase: Path, names: Sequence[str]) -> Path | None:
 
 
 def drop_requeued(trainer: L.Trainer, phase: Path) -> None:
-    """Removes what a finished training saved when Slurm queued its job again."""
+    """Removes the checkpoint that a finished training had saved when Slurm queued its job again."""
     if trainer.is_global_zero:
         (phase / CHECKPOINT).unlink(missing_ok=True)
 
 
 def kept_checkpoint(trainer: L.Trainer, monitor: str | None) -> str:
-    """The checkpoint that a trainer has kept by a monitored figure, or by none; empty if it has kept none."""
+    """The checkpoint that a trainer kept by a monitored figure, or by none. Empty if it kept none."""
     callbacks = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
     return next((callback.best_model_path for callback in callbacks if callback.monitor == monitor), "")
 

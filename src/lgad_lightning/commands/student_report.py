@@ -1,4 +1,4 @@
-"""What a test of the student leaves: figures and a picture."""
+"""Writes the results of a student's test: figures and a picture."""
 
 import logging
 import shlex
@@ -38,10 +38,10 @@ def report(
     Args:
         student: The student, after its test.
         data: What it was tested on.
-        trainer: What it was tested with.
+        trainer: The trainer of the test.
         distillation: The callbacks whose attention maps are drawn.
         run_dir: The run's folder.
-        checkpoint: The checkpoint tested, as a path within that folder.
+        checkpoint: The tested checkpoint, as a path within this folder.
     """
     logged = trainer.callback_metrics
     pixels = {name: float(logged[f"test/{name}"]) for name in ("iou", "existence_accuracy") if f"test/{name}" in logged}
@@ -57,13 +57,13 @@ def report(
     try:
         if not isinstance(found := tested(data), str):
             write_tested(run_dir / TESTED, found)
-    except LgadError as error:  # on_error=skip tests around such an image
+    except LgadError as error:  # with on_error=skip, the test leaves such an image out
         log.warning("The page of the run will show no test frames: %s", error)
     log.info("Figures, predictions, pictures and checkpoints are in %s.", run_dir)
 
 
 def next_command(run_dir: Path, distillation: list[FeatureDistillation]) -> str:
-    """What to compare the run with: the control without a teacher; LGAD, where the run was without it."""
+    """The run to compare this run with: for LGAD, the control without a teacher. Otherwise, LGAD."""
     overrides = OmegaConf.load(run_dir / ".hydra" / "overrides.yaml")
     kept = [text for text in map(str, overrides) if not text.startswith(("distillation=", "run_dir="))]
     control = any(isinstance(callback, LabelGuidedAttentionDistillation) for callback in distillation)

@@ -1,4 +1,4 @@
-"""What a sweep (`lgad-fit -m`) comes to: a table of its jobs."""
+"""The result of a sweep (`lgad-fit -m`): a table of its jobs."""
 
 import csv
 import json
@@ -22,13 +22,13 @@ from lgad_lightning.longwork.whole_file import whole_file
 FAILED = "failed.json"
 FIGURES = ("f1", "accuracy", "iou")
 PRUNED = "pruned"
-"""How the reason begins for which a trial was given up."""
+"""The beginning of the reason if a trial was pruned."""
 
 
 class SweepTable(Callback):
-    """Hydra's callback of `lgad-fit`: at a sweep's end prints and writes (`sweep.csv`) its jobs' overrides and figures.
+    """Hydra's callback of `lgad-fit`. After a sweep, it prints the jobs' overrides and figures, and writes `sweep.csv`.
 
-    A sweep of which a job failed ends with exit code 1. The same sweep into the same folder goes on there, past the
+    If a job failed, the sweep ends with exit code 1. The same sweep into the same folder continues there and skips the
     jobs that are complete. Another sweep's folder is refused.
     """
 
@@ -44,7 +44,7 @@ class SweepTable(Callback):
             )
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Shows what there is."""
+        """Prints and writes the table."""
         folder = Path(config.hydra.sweep.dir)
         rows = [read_job(job) for job in job_folders(folder)]
         header, lines = tabulate(rows)
@@ -59,14 +59,14 @@ class SweepTable(Callback):
 
 
 def earlier_job(folder: Path, overrides: Sequence[str]) -> dict[str, Any] | None:
-    """What this job left when its sweep was interrupted: its figures, an empty dictionary if it has none yet.
+    """Reads the figures of this job from before its sweep was interrupted.
 
     Args:
         folder: The job's folder.
-        overrides: What the job is started with.
+        overrides: The overrides that the job is started with.
 
     Returns:
-        None if it was not begun.
+        The figures, an empty dictionary if the job has none yet. None if it was not begun.
 
     Raises:
         LgadError: If the folder holds another job.
@@ -80,24 +80,24 @@ def earlier_job(folder: Path, overrides: Sequence[str]) -> dict[str, Any] | None
 
 
 def write_failure(folder: Path, overrides: Sequence[str], message: str) -> None:
-    """Leaves in a job's folder why it failed.
+    """Writes to a job's folder why it failed.
 
     Args:
         folder: The job's folder.
-        overrides: What the job was started with.
-        message: Why it ended; the first line is kept.
+        overrides: The overrides that the job was started with.
+        message: The reason why it ended. Only its first line is kept.
     """
     write_json({"overrides": list(overrides), "error": message.split("\n")[0]}, folder / FAILED)
 
 
 def job_folders(sweep: Path) -> list[Path]:
-    """The folders of a sweep's jobs, in order; `hydra.sweep.subdir` may be one or two folders deep."""
+    """The folders of a sweep's jobs, in order. `hydra.sweep.subdir` may be one or two folders deep."""
     marks = [*sweep.glob("*/.lgad-fit.lock"), *sweep.glob("*/*/.lgad-fit.lock")]
     return sorted((mark.parent for mark in marks), key=lambda folder: (len(folder.name), folder.name))
 
 
 def read_job(folder: Path) -> dict[str, Any]:
-    """A job's name, overrides, figures and, if it failed, why."""
+    """Reads a job's name, overrides and figures and, if it failed, the reason."""
     if (folder / "metrics.json").is_file():
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         overrides = OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
@@ -110,7 +110,7 @@ def read_job(folder: Path) -> dict[str, Any]:
 
 
 def tabulate(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Header and lines of a sweep's table: the overrides in which its jobs differ, their figures, what failed."""
+    """Makes header and lines of a sweep's table: the overrides in which its jobs differ, figures and errors."""
     count = Counter(override for row in rows for override in row["overrides"])
     keys = list(dict.fromkeys(text.partition("=")[0] for text, jobs in count.items() if jobs < len(rows)))
     figures = [name for name in FIGURES if any(name in row["figures"] for row in rows)]

@@ -1,4 +1,4 @@
-"""Teachers that `lgad-fit` has trained are kept: one of equal settings on the same data is not trained again."""
+"""Keeps the teachers that `lgad-fit` trained. A teacher with equal settings on the same data is not trained again."""
 
 import hashlib
 import json
@@ -9,8 +9,8 @@ from typing import Any
 
 from lgad_lightning.data.preprocessing import Preprocessing
 
-# Settings of the trainer and the data that a teacher's weights do not depend on: it sees label maps, whose geometry is
-# part of the data's identity.
+# The weights of a teacher do not depend on these settings of the trainer and the data: it sees label maps, and their
+# geometry is a part of the data's identity.
 _TRAINER = (
     "default_root_dir",
     "enable_progress_bar",
@@ -24,11 +24,11 @@ _DATA = ("root", "num_workers", "label_cache", "on_error", *(field.name for fiel
 
 
 def cached_teacher(settings: Mapping[str, Any], identity: str) -> Path | None:
-    """Where the teacher of a configuration is kept, or will be.
+    """The path where the teacher of a configuration is kept, or will be kept.
 
     Args:
         settings: `lgad-fit`'s resolved configuration of the teacher's phase.
-        identity: What tells the data set from others, `LaneDataModule.identity`.
+        identity: Identifies the data set, see `LaneDataModule.identity`.
 
     Returns:
         The checkpoint's path; None if there is no `teacher.cache_dir`.
@@ -51,11 +51,11 @@ def cached_teacher(settings: Mapping[str, Any], identity: str) -> Path | None:
 
 
 def fingerprint(description: Mapping[str, Any], run_dir: str) -> str:
-    """A short name for a description, equal for equal descriptions.
+    """Makes a short name for a description. Equal descriptions have equal names.
 
     Args:
         description: Plain values.
-        run_dir: The folder of this run, which makes no difference where it occurs in the description.
+        run_dir: The folder of this run. It is ignored where it occurs in the description.
 
     Returns:
         16 hexadecimal digits.

@@ -1,4 +1,4 @@
-"""What `lgad-fit` says on the terminal: its own words and real warnings. All else is in its log file."""
+"""What `lgad-fit` prints on the terminal: its own messages and real warnings. Everything else is in its log file."""
 
 import logging
 import warnings
@@ -12,11 +12,11 @@ from typing_extensions import override
 
 OWN = "lgad_lightning"
 TIPS = (PossibleUserWarning, DeprecationWarning, PendingDeprecationWarning, FutureWarning)
-"""Warnings that are not for the user of a command to mend."""
+"""Warnings that the user of a command cannot fix."""
 
 
 class OwnWords(logging.Filter):
-    """Lets through what this package says, and warnings of others."""
+    """Passes messages of this package, and warnings of others."""
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
@@ -25,7 +25,7 @@ class OwnWords(logging.Filter):
 
 
 def speak_plainly() -> None:
-    """Leaves the terminal to the words of `lgad-fit`; the lines and tips of libraries go to the log file alone."""
+    """Keeps the terminal for messages of `lgad-fit`. Messages and tips of libraries go only to the log file."""
     warnings.showwarning = log_warning
     for name in ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
         logger = logging.getLogger(name)
@@ -40,19 +40,19 @@ def speak_plainly() -> None:
 def log_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
 ) -> None:
-    """A warning as a line of the log; in the place of `warnings.showwarning`."""
+    """Logs a warning as one line. It replaces `warnings.showwarning`."""
     level = logging.INFO if issubclass(category, TIPS) else logging.WARNING
     logging.getLogger("py.warnings").log(level, "Warning: %s (%s:%d)", message, filename, lineno)
 
 
 def close_bars() -> None:
-    """Ends the progress bars of a training that was cut short, which would be drawn once more behind the last words."""
+    """Closes the progress bars of an interrupted training. Otherwise, they are drawn again after the last message."""
     for bar in list(tqdm._instances):
         bar.close()
 
 
 class PhaseProgressBar(TQDMProgressBar):
-    """Lightning's progress bar, which says what is trained and counts epochs from one.
+    """Lightning's progress bar. It also says what is trained, and counts epochs from one.
 
     Args:
         phase: `teacher` or `student`.

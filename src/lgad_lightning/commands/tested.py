@@ -14,7 +14,7 @@ def tested(data: LaneDataModule) -> Tested | str:
         data: What a run was trained on.
 
     Returns:
-        The reason, if they cannot be used.
+        The test split with its rule, or the reason if they cannot be used.
     """
     try:
         source = data.open("test")

@@ -1,4 +1,4 @@
-"""What trackers get of a test, beside its figures: the table, and the picture where pictures are asked for."""
+"""Sends the table of a test to trackers, and the picture if pictures are wanted."""
 
 import logging
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ log = logging.getLogger(__name__)
 
 
 def log_test(trainer: L.Trainer, results: Mapping[str, Any], picture: Picture) -> dict[str, str]:
-    """Gives a test's table to the trainer's trackers; none of them is a reason to fail.
+    """Sends a test's table to the trainer's trackers. Their errors become warnings.
 
     Args:
         trainer: The trainer.
-        results: `{"total": {...}, "scenarios": {"normal": {...}, ...}}` as a metric's `results()` gives it.
-        picture: The picture of the test, which they get if `AttentionPictures(log_images=True)` has sent them those of
+        results: `{"total": {...}, "scenarios": {"normal": {...}, ...}}` as a metric's `results()` returns it.
+        picture: The picture of the test. The trackers get it if `AttentionPictures(log_images=True)` sent them those of
             the training.
 
     Returns:
@@ -59,7 +59,7 @@ def _log_table(logger: Logger, results: Mapping[str, Any]) -> None:
 
 
 def _address(logger: Logger) -> str:
-    """Where a tracker shows the run; empty if nowhere."""
+    """The address where a tracker shows the run. Empty if there is none."""
     if isinstance(logger, WandbLogger):
         run = logger.experiment
         return "" if run.offline else str(run.url)

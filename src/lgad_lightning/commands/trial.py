@@ -22,9 +22,9 @@ class ReportToStudy(L.Callback):
     Args:
         storage: Address of the study's database.
         study: The study's name there.
-        number: The trial's.
+        number: The trial's number.
         monitor: The figure to report.
-        pruner: Describes the pruner by its `_target_`; None to end no training.
+        pruner: Describes the pruner by its `_target_`. None: no training is ended.
     """
 
     def __init__(self, storage: str, study: str, number: int, monitor: str, pruner: dict[str, Any] | None) -> None:
@@ -44,7 +44,7 @@ class ReportToStudy(L.Callback):
             raise TrialPruned(f"pruned after step {trainer.global_step:,}, at {self.monitor} {figure:.4f}")
 
     def _report(self, step: int, figure: float) -> bool:
-        """Whether the trial falls behind. The study is opened for the moment, since callbacks are pickled."""
+        """Reports a figure. True if the trial falls behind. Callbacks are pickled, so the study is opened each time."""
         import optuna
 
         storage = optuna.storages.RDBStorage(self.storage)
@@ -61,7 +61,7 @@ class ReportToStudy(L.Callback):
 
 
 def trial_callbacks(monitor: str) -> list[L.Callback]:
-    """What a job has beside its configured callbacks: nothing, unless it is a trial.
+    """The callbacks of a job in addition to its configured ones: none, unless it is a trial.
 
     Args:
         monitor: The figure that chooses the best checkpoint, and the best trial.

@@ -18,14 +18,15 @@ _SEQUENCES = (list, tuple, set, frozenset)
 
 
 def check_node(key: str, node: Any) -> None:
-    """Looks at all arguments in a node, and in the nodes within it, as the constructors that they are for declare them.
+    """Compares all arguments in a node, and in the nodes within it, with the types that the constructors declare.
 
     Args:
         key: Where the node is in the configuration.
-        node: Plain values; each mapping with a `_target_` stands for an object.
+        node: Plain values. Each mapping with a `_target_` stands for an object.
 
     Raises:
-        LgadError: With the key, if there is no such `_target_`, if it takes no such argument, or one of another type.
+        LgadError: If there is no such `_target_`, if it does not take an argument, or if an argument has the wrong
+            type. The message names the key.
     """
     if isinstance(node, list):
         for number, item in enumerate(node):
@@ -45,7 +46,7 @@ def check_node(key: str, node: Any) -> None:
 
 
 def check_value(key: str, value: Any, hint: Any) -> None:
-    """Compares a value with a type, or with the types of its items where the type is a TypedDict.
+    """Compares a value with a type. If the type is a TypedDict, the items are compared with their types.
 
     Args:
         key: Where the value is in the configuration.
@@ -53,7 +54,7 @@ def check_value(key: str, value: Any, hint: Any) -> None:
         hint: The type, as an annotation.
 
     Raises:
-        LgadError: With the key, if the value is of another type.
+        LgadError: If the value is of another type. The message names the key.
     """
     if is_typeddict(hint) and isinstance(value, Mapping):
         for name, inner in get_type_hints(hint).items():
@@ -69,20 +70,20 @@ def check_value(key: str, value: Any, hint: Any) -> None:
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """A sentence that begins with a blank and gives the known name nearest to another one; empty if none is near."""
+    """Makes a sentence, with a blank in front, that suggests the nearest known name. Empty if none is near."""
     found = get_close_matches(name, sorted(known), n=1)
     return f" Did you mean {found[0]}?" if found else ""
 
 
 def locate(key: str, target: str) -> Callable[..., Any]:
-    """What a `_target_` names.
+    """Finds the class or function that a `_target_` names.
 
     Args:
         key: Where the `_target_` is in the configuration.
         target: Its value.
 
     Raises:
-        LgadError: With the key, if it names nothing that can be called.
+        LgadError: If it names nothing that can be called. The message names the key.
     """
     try:
         found = pydoc.locate(target)
@@ -94,7 +95,7 @@ def locate(key: str, target: str) -> Callable[..., Any]:
 
 
 def parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
-    """The parameters of a function or a class, those behind a constructor's `**kwargs` included.
+    """The parameters of a function or a class, including those that a constructor takes by `**kwargs`.
 
     Args:
         target: A class or a function.
@@ -134,7 +135,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value may be of a type; true where that cannot be told.
+    """Whether a plain value may be of a type. True if this cannot be decided.
 
     Example:
         >>> fits([1, 2], tuple[int, int]), fits([1], tuple[int, int]), fits(None, int | None), fits("a", float)
@@ -142,7 +143,7 @@ def fits(value: Any, hint: Any) -> bool:
     """
     origin, inner = get_origin(hint) or hint, get_args(hint)
     if hint is Any or (isinstance(value, Mapping) and "_target_" in value):
-        return True  # the latter is an object, to be
+        return True  # a mapping with a `_target_` stands for an object
     if origin in (Union, types.UnionType):
         return any(fits(value, choice) for choice in inner)
     if origin is Annotated:
@@ -173,7 +174,7 @@ def _fits_class(value: Any, kind: type, inner: tuple[Any, ...]) -> bool:
 
 
 def describe(hint: Any) -> str:
-    """A type in words.
+    """Describes a type in words.
 
     Example:
         >>> describe(int | None), describe(Literal["rgb", "bgr"]), describe(tuple[int, int])

@@ -1,1 +1,1 @@
-"""From a student to files that other programs run."""
+"""Exports students to files that other programs run."""

@@ -1,4 +1,4 @@
-"""An ONNX model of a student that says what its numbers mean."""
+"""Builds the ONNX model of a student. Its metadata say what its numbers mean."""
 
 import json
 from collections.abc import Sequence
@@ -28,15 +28,15 @@ class ExportPlan:
     """How to export.
 
     Args:
-        precision: What the network computes in.
-        parts: What to put into the graph beside it: `preprocessing`, `decoding`.
-        frame_size: Height and width of the frames, for the parts; None for those of the training.
+        precision: The precision of the network's computation.
+        parts: The parts to put into the graph in addition to the network: `preprocessing`, `decoding`.
+        frame_size: Height and width of the frames that the parts are for. None: those of the training.
         opset: Version of ONNX's operators.
         dynamic: Whether the number of images is free.
-        symmetric: For `int8`: whether activations lie around zero, as TensorRT requires.
+        symmetric: For `int8`: whether the range of activations is symmetric around zero, as TensorRT requires.
 
     Raises:
-        LgadError: If the plan contradicts itself.
+        LgadError: If the opset is too old, or if the options contradict each other.
     """
 
     precision: Precision = "fp32"
@@ -55,11 +55,11 @@ class ExportPlan:
 
 @dataclass(frozen=True)
 class OnnxExport:
-    """What an export has made.
+    """The result of an export.
 
     Args:
         core: The network alone, an `onnx.ModelProto`.
-        model: All of it, with its metadata.
+        model: The whole model, with its metadata.
         frame: How the network's inputs are cut from frames.
     """
 
@@ -71,13 +71,13 @@ class OnnxExport:
 def build_onnx(
     student: LaneStudent, plan: ExportPlan, calibration: Sequence[NDArray[np.float32]] = (), identity: str = ""
 ) -> OnnxExport:
-    """The ONNX model of a student.
+    """Builds the ONNX model of a student.
 
     Args:
         student: The student.
         plan: How to export it.
         calibration: For `int8`: normalised images `(1, 3, height, width)`.
-        identity: Digits that stand for the student's weights.
+        identity: Digits that identify the student's weights.
 
     Raises:
         LgadError: If the student cannot be exported.
@@ -125,16 +125,16 @@ def build_onnx(
         "figures": student.figures,
         "versions": {name: version(name) for name in ("lgad-lightning", "torch", "onnx")},
     }
-    del model.metadata_props[:]  # the quantiser's
+    del model.metadata_props[:]  # removes those of the quantiser
     add_metadata(model, metadata)
     return OnnxExport(core, model, frame)
 
 
 def described_decoder(decoder: Any) -> dict[str, Any]:
-    """Class and arguments of a decoder.
+    """Describes a decoder by its class and its arguments.
 
     Raises:
-        LgadError: If they are not known.
+        LgadError: If its arguments are not known.
     """
     description = describe(decoder)
     if description is None:
@@ -143,7 +143,7 @@ def described_decoder(decoder: Any) -> dict[str, Any]:
 
 
 def add_metadata(model: Any, values: dict[str, Any]) -> None:
-    """Writes values into a model, as JSON by key.
+    """Writes values into the metadata of a model: a JSON text for each key.
 
     Args:
         model: An `onnx.ModelProto`, changed in place.

@@ -1,4 +1,4 @@
-"""ONNX graphs of a student: its network, and what goes before and behind it."""
+"""Builds ONNX graphs of a student: its network, and the preprocessing and decoding around it."""
 
 import logging
 import warnings
@@ -19,7 +19,7 @@ LOGITS = ("logits", "existence_logits")
 
 
 def import_onnx() -> Any:
-    """The library onnx, or a message that says what to install."""
+    """Imports onnx. If it is not installed, an LgadError says what to install."""
     try:
         import onnx
         import onnxscript  # noqa: F401  what torch.onnx.export needs
@@ -29,7 +29,7 @@ def import_onnx() -> Any:
 
 
 def network_graph(student: LaneStudent, opset: int = OLDEST_OPSET, half: bool = False, dynamic: bool = False) -> Any:
-    """The graph of a student's network: `image` `(B, 3, height, width)` to `logits` and `existence_logits`.
+    """Builds the graph of a student's network, from `image` `(B, 3, height, width)` to `logits` and `existence_logits`.
 
     Args:
         student: The student, with its preprocessing.
@@ -43,7 +43,7 @@ def network_graph(student: LaneStudent, opset: int = OLDEST_OPSET, half: bool = 
     Raises:
         LgadError: If the network cannot be exported, or onnx is not installed.
     """
-    assert student.preprocessing is not None  # seen to by student_info
+    assert student.preprocessing is not None  # student_info has checked this
     image = torch.zeros(2 if dynamic else 1, 3, *student.preprocessing.input_size)
     network = ExportableNetwork(student.network, half).cpu()
     names = LOGITS[: len(network(image))]
@@ -52,17 +52,17 @@ def network_graph(student: LaneStudent, opset: int = OLDEST_OPSET, half: bool = 
 
 
 def with_preprocessing(core: Any, student: LaneStudent, frame: Frame, opset: int) -> Any:
-    """The graph behind one that makes its input of a `frame` `(H, W, 3)` uint8.
+    """Puts the preprocessing in front of a graph. The new input is a `frame` `(H, W, 3)` uint8.
 
     Args:
-        core: What `network_graph` gave, with B = 1.
+        core: The graph that `network_graph` returned, with B = 1.
         student: The student.
         frame: How the network's inputs are cut from frames.
         opset: Version of ONNX's operators.
     """
     from dataclasses import replace
 
-    assert student.preprocessing is not None  # seen to by student_info
+    assert student.preprocessing is not None  # student_info has checked this
     cut = replace(student.preprocessing, crop_top=frame.crop_top)
     preprocessing = FramePreprocessing(cut, (frame.height, frame.width))
     pixels = torch.zeros(frame.height, frame.width, 3, dtype=torch.uint8)
@@ -71,16 +71,16 @@ def with_preprocessing(core: Any, student: LaneStudent, frame: Frame, opset: int
 
 
 def with_decoding(core: Any, decoding: GridDecoding, student: LaneStudent, opset: int, dynamic: bool) -> Any:
-    """The graph before one that makes lanes of its output: `column`, `score`, `valid` and `existence`.
+    """Puts the decoder after a graph. The new outputs are `column`, `score`, `valid` and `existence`.
 
     Args:
-        core: What `network_graph` gave.
+        core: The graph that `network_graph` returned.
         decoding: The decoder for the frames.
         student: The student.
         opset: Version of ONNX's operators.
         dynamic: Whether the number of images is free.
     """
-    assert student.preprocessing is not None  # seen to by student_info
+    assert student.preprocessing is not None  # student_info has checked this
     names = [output.name for output in core.graph.output]
     batch = 2 if dynamic else 1
     logits = torch.zeros(batch, student.num_classes, *student.preprocessing.input_size)
@@ -117,20 +117,20 @@ def _graph(
                 dynamic_shapes=dynamic_shapes,
                 verbose=False,
             )
-    except Exception as error:  # of many kinds, and long
+    except Exception as error:  # errors of many types, with long texts
         raise LgadError(f"The network cannot be exported to ONNX: {first_line(error)}") from error
     finally:
         logger.setLevel(level)
     assert program is not None
     model = program.model_proto
-    # torch writes another opset where it cannot convert.
+    # torch writes another opset if it cannot convert the graph.
     if any(entry.version != opset for entry in model.opset_import if not entry.domain):
         raise LgadError(f"opset {opset} cannot be written by the installed torch and onnx: give an older one.")
     return model
 
 
 def _joined(first: Any, second: Any, pairs: list[tuple[str, str]]) -> Any:
-    """One graph of two, by outputs of the first that are inputs of the second."""
+    """Joins two graphs: outputs of the first become inputs of the second."""
     import onnx
     from onnx import compose
 

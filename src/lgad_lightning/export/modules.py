@@ -1,6 +1,6 @@
-"""The parts of an exported graph, of operators that ONNX Runtime, TensorRT and OpenVINO all know.
+"""The parts of an exported graph. They use only operators that ONNX Runtime, TensorRT and OpenVINO all know.
 
-No MaxUnpool, no GridSample, no maxima with indices, no 64-bit floating point.
+They use no MaxUnpool, no GridSample, no maxima with indices, no 64-bit floating point.
 """
 
 from copy import deepcopy
@@ -16,11 +16,11 @@ from lgad_lightning.lanes import Frame, GridDecoder
 
 
 class ExportableNetwork(nn.Module):
-    """A lane network with plain outputs, in evaluation mode; a copy, so that the student stays as it is.
+    """A copy of a lane network in evaluation mode, with plain outputs. The student itself is not changed.
 
     Args:
         network: The student's network.
-        half: Whether to compute in 16 bits; inputs and outputs have 32.
+        half: Whether to compute in 16 bits. Inputs and outputs have 32 bits.
     """
 
     def __init__(self, network: nn.Module, half: bool = False) -> None:
@@ -35,20 +35,20 @@ class ExportableNetwork(nn.Module):
             self.network.half()
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """`(B, 3, H, W)` to logits `(B, K, H, W)` and, from a network with that head, existence logits `(B, K - 1)`."""
+        """Maps `(B, 3, H, W)` to logits `(B, K, H, W)` and, with an existence head, existence logits `(B, K - 1)`."""
         logits, existence = self.network(image.half() if self.half_precision else image)
         outputs = (logits,) if existence is None else (logits, existence)
         return tuple(output.float() for output in outputs)
 
 
 class PoolWithPlaces(nn.Module):
-    """A 2 x 2 max-pooling that tells where the maxima were by a mask instead of indices; of equal ones the first.
+    """A 2 x 2 max-pooling that returns a mask of the maxima instead of indices. Of equal values, the first counts.
 
     Args:
-        pool: The pooling that it takes the place of.
+        pool: The pooling that it replaces.
 
     Raises:
-        LgadError: If that is another one than 2 x 2.
+        LgadError: If this pooling is not 2 x 2.
     """
 
     def __init__(self, pool: nn.MaxPool2d) -> None:
@@ -57,7 +57,7 @@ class PoolWithPlaces(nn.Module):
             raise LgadError(f"{pool} with indices cannot be exported: only MaxPool2d(2, return_indices=True) can.")
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """`(B, C, 2 H, 2 W)` to maxima `(B, C, H, W)` and a mask `(B, C, 2 H, 2 W)`."""
+        """Maps `(B, C, 2 H, 2 W)` to maxima `(B, C, H, W)` and a mask `(B, C, 2 H, 2 W)`."""
         pooled = F.max_pool2d(x, 2)
         order = torch.tensor([[4.0, 3.0], [2.0, 1.0]], dtype=x.dtype).repeat(x.shape[2] // 2, x.shape[3] // 2)
         rank = torch.where(x == _doubled(pooled), order, 0.0)
@@ -69,10 +69,10 @@ def _doubled(x: Tensor) -> Tensor:
 
 
 class FramePreprocessing(nn.Module):
-    """`Preprocessing` for frames of one size: crops, resizes and normalises to the same numbers.
+    """`Preprocessing` for frames of one size. It crops, resizes and normalises, with the same numbers as a result.
 
     Args:
-        preprocessing: The student's, for frames of this size.
+        preprocessing: The preprocessing of the student, for frames of this size.
         frame_size: Height and width of the frames.
     """
 
@@ -89,7 +89,7 @@ class FramePreprocessing(nn.Module):
         self.register_buffer("shift", mean / std)
 
     def forward(self, frame: Tensor) -> Tensor:
-        """`(H, W, 3)` uint8, blue-green-red, to `(1, 3, height, width)`."""
+        """Maps `(H, W, 3)` uint8, blue-green-red, to `(1, 3, height, width)`."""
         pixels: Tensor = self.resize(frame.float()[self.crop_top :])  # first: TensorRT can only convert uint8
         if self.swap:
             pixels = torch.cat([pixels[2:], pixels[1:2], pixels[:1]])
@@ -97,15 +97,15 @@ class FramePreprocessing(nn.Module):
 
 
 class GridDecoding(nn.Module):
-    """A decoder for frames of one size: the same numbers as `GridDecoder.grid`.
+    """A decoder for frames of one size. It computes the same numbers as `GridDecoder.grid`.
 
     Args:
-        decoder: The student's.
+        decoder: The decoder of the student.
         frame: How the inputs are cut from their frames.
         map_size: Height and width of the maps.
 
     Attributes:
-        rows: The rows of the frame that are looked at.
+        rows: The rows of the frame that the decoder reads.
     """
 
     near_rows: Tensor
@@ -130,15 +130,15 @@ class GridDecoding(nn.Module):
         self.register_buffer("inside", places.inside[0])
 
     def forward(self, logits: Tensor, existence_logits: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What is seen of each lane in each row.
+        """Finds the column of each lane in each row.
 
         Args:
             logits: `(B, K, H, W)`.
-            existence_logits: `(B, K - 1)`; None for a network without that head.
+            existence_logits: `(B, K - 1)`. None if the network has no existence head.
 
         Returns:
-            `(B, K - 1, R)` columns in pixels of the frame, scores, and whether a point of the lane is there; and the
-            lanes' existence `(B, K - 1)`, without that head 1 where the lane has points.
+            `(B, K - 1, R)` columns in pixels of the frame, scores, and whether the lane has a point there. Then the
+            existence of the lanes, `(B, K - 1)`. Without an existence head, it is 1 for lanes with points.
         """
         maps = logits.softmax(dim=1)[:, 1:]
         band = maps.index_select(2, self.near_rows)
@@ -156,13 +156,13 @@ class GridDecoding(nn.Module):
 
 
 def _reflected(places: Tensor, size: int) -> Tensor:
-    """Places beyond the borders, reflected at them without repeating them."""
+    """Reflects places beyond the borders at the borders, without repeating these."""
     last = size - 1
     return last - (last - places.abs()).abs()
 
 
 def _rank(score: Tensor, valid: Tensor) -> Tensor:
-    """How many lanes of the image have a larger mean score, of equal ones the earlier; `(B, S)`."""
+    """Counts for each lane how many lanes of the image rank before it, `(B, S)`: by mean score, then by their order."""
     mean = (score * valid).sum(dim=2) / valid.int().sum(dim=2).clamp(min=1)
     number = torch.arange(mean.shape[1])
     earlier = number.unsqueeze(0) < number.unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Whether an exported file computes what its student computes."""
+"""Checks whether an exported file computes the same as its student."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from lgad_lightning.inference.engine import Engine
 from lgad_lightning.modules import LaneStudent
 
 LARGEST = 1e-4
-"""Largest difference of logits of fp32, relative to the largest logit."""
+"""Largest allowed difference of the logits in fp32, relative to the largest logit."""
 LARGEST_SHARE = 0.05
-"""Largest share of the lane points of fp32 that differ. Some do where two columns are equally probable."""
+"""Largest allowed share of lane points that differ in fp32. Some differ if two columns are equally probable."""
 _IMAGES = 4
 
 
@@ -26,8 +26,8 @@ class LaneParity(NamedTuple):
     """How far the lanes of two engines agree.
 
     Attributes:
-        points: Points that either of them has found.
-        differing: Those that only one has found, or that are more than a pixel apart.
+        points: Number of points that at least one of them found.
+        differing: Number of points that only one of them found, or that are more than a pixel apart.
     """
 
     points: int
@@ -35,7 +35,7 @@ class LaneParity(NamedTuple):
 
 
 def sample_frames(size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    """Drawn roads, the same at each call.
+    """Draws pictures of roads. They are the same at each call.
 
     Args:
         size: Height and width in pixels.
@@ -46,7 +46,7 @@ def sample_frames(size: tuple[int, int]) -> list[NDArray[np.uint8]]:
 
 
 def logits_difference(core: Any, student: LaneStudent, frames: Sequence[NDArray[np.uint8]]) -> float:
-    """Largest difference between the logits of a network's graph and of the student, relative to the largest logit.
+    """Computes the largest difference between logits of a graph and of its student, relative to the largest logit.
 
     Args:
         core: The graph, an `onnx.ModelProto`; ONNX Runtime runs it.
@@ -59,7 +59,7 @@ def logits_difference(core: Any, student: LaneStudent, frames: Sequence[NDArray[
         raise LgadError('Exports are compared by ONNX Runtime: pip install "lgad-lightning[export]"') from error
     onnxruntime.set_default_logger_severity(4)
     session = onnxruntime.InferenceSession(core.SerializeToString(), providers=["CPUExecutionProvider"])
-    assert student.preprocessing is not None  # seen to by student_info
+    assert student.preprocessing is not None  # student_info has checked this
     network, worst, largest = ExportableNetwork(student.network).cpu(), 0.0, 0.0
     for frame in frames:
         pixels, _ = student.preprocessing.cut(frame)
@@ -76,8 +76,8 @@ def lane_parity(engine: Engine, other: Engine, frames: Sequence[NDArray[np.uint8
     """Compares the lanes that two engines find.
 
     Args:
-        engine: One.
-        other: The other.
+        engine: The first engine.
+        other: The second engine.
         frames: Images `(H, W, 3)`, blue-green-red.
     """
     points = differing = 0

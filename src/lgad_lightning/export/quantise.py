@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from lgad_lightning.errors import LgadError
 
 _OPERATORS = ["Conv", "ConvTranspose", "Gemm"]
-"""What takes the time. With Add, Relu, MaxPool and Concat more F1 is lost, and OpenVINO crashes on some graphs."""
+"""The slow operators. If Add, Relu, MaxPool and Concat are added, F1 is lower and OpenVINO crashes on some graphs."""
 
 
 def quantised(core: Any, calibration: Sequence[NDArray[np.float32]], symmetric: bool = False) -> Any:
-    """A network's graph that computes in 8 bits: per-channel weights, activations by the ranges that images give.
+    """Quantises a network's graph to 8 bits: weights per channel, activations by their ranges on images.
 
     Args:
         core: An `onnx.ModelProto` with the input `image`.
-        calibration: Normalised images `(1, 3, height, width)`, such as the network was trained with.
-        symmetric: Signed activations around zero, which TensorRT requires. Otherwise unsigned ones with a zero point:
-            after a ReLU they resolve twice as finely, and x86 CPUs multiply them faster.
+        calibration: Normalised images `(1, 3, height, width)`, like those that the network was trained with.
+        symmetric: Whether activations are signed, around zero. TensorRT requires this. Otherwise, they are unsigned
+            with a zero point. After a ReLU, these have twice the resolution, and x86 CPUs multiply them faster.
 
     Returns:
         An `onnx.ModelProto` with QuantizeLinear and DequantizeLinear, which ONNX Runtime, OpenVINO and TensorRT know.
@@ -48,7 +48,7 @@ def quantised(core: Any, calibration: Sequence[NDArray[np.float32]], symmetric: 
             return None if image is None else {"image": image}
 
     level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)  # the library talks to the root logger
+    logging.getLogger().setLevel(logging.ERROR)  # the library logs to the root logger
     try:
         with tempfile.TemporaryDirectory() as folder:
             source, prepared, target = (Path(folder, f"{name}.onnx") for name in ("source", "prepared", "target"))

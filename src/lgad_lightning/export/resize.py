@@ -1,4 +1,4 @@
-"""OpenCV's resizing as a part of a graph: the same pixels, to the last bit."""
+"""OpenCV's resizing as a part of a graph. The pixels are the same to the last bit."""
 
 import torch
 import torch.nn.functional as F
@@ -8,10 +8,10 @@ from torch import Tensor, nn
 class OpenCvResize(nn.Module):
     """`cv2.resize` of an 8-bit image with `INTER_LINEAR`.
 
-    OpenCV computes with integers: first along the rows, then along the columns, with weights that are whole 2048ths,
-    and it cuts off bits after each step. This module does the same in 32-bit floating point. All values are multiples
-    of a power of two with at most 24 bits, so that each step is exact. All values are below 32768, so that an engine
-    which computes in 16 bits does not overflow: then some pixels differ by a grey level.
+    OpenCV computes with integers, first along the rows, then along the columns. Its weights are multiples of 1/2048. It
+    cuts off bits after each step. This module does the same in 32-bit floating point. All values are multiples of a
+    power of two with at most 24 bits, so each step is exact. All values are below 32768, so an engine that computes in
+    16 bits does not overflow. In 16 bits, some pixels differ by a grey level.
 
     An image of exactly twice the height and width is averaged over 2 x 2 pixels, as OpenCV does it.
 
@@ -34,7 +34,7 @@ class OpenCvResize(nn.Module):
         rows, vertical = torch.unique(places, return_inverse=True)
         self.register_buffer("rows", rows)
         self.register_buffer("vertical", vertical)
-        # A weight in two parts: a product of all of its bits would not be exact.
+        # A weight has two parts, because a product with all of its bits would not be exact.
         self.register_buffer("coarse", (weights // 32).view(2, -1, 1, 1) / 2048)
         self.register_buffer("fine", (weights % 32).view(2, -1, 1, 1) / 32)
         places, weights = _neighbours(size[1], target[1])
@@ -53,12 +53,12 @@ class OpenCvResize(nn.Module):
         return ((upper + lower) / 4 + 0.5).floor().permute(2, 0, 1)
 
     def _weighted(self, values: Tensor, side: int) -> Tensor:
-        """The values, 128 for each grey level, times their weight, in quarters of a grey level, rounded down."""
+        """Multiplies values (128 per grey level) by their weights. Returns quarters of a grey level, rounded down."""
         return (values * self.coarse[side] + (values * self.fine[side]).floor() / 2048).floor()
 
 
 def _neighbours(size: int, target: int) -> tuple[Tensor, Tensor]:
-    """Along an axis, the two places that each value is made of, and their weights of 2048; both `(2, target)`."""
+    """Finds for each value along an axis its two source places and their weights in 2048ths, both `(2, target)`."""
     centres = ((torch.arange(target, dtype=torch.float64) + 0.5) * (1 / (target / size)) - 0.5).float()
     places = centres.floor()
     share = centres - places

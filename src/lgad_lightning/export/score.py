@@ -1,4 +1,4 @@
-"""The official figures of an engine on a data set."""
+"""Computes the official figures of an engine on a data set."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,12 +12,12 @@ from lgad_lightning.inference.sources import Shot
 
 
 def official_figures(engine: Engine, data: LaneDataModule, images: int | None = None) -> dict[str, Any]:
-    """The figures of a data set's own protocol over its test images, predicted as `lgad-predict` does.
+    """Computes the figures of a data set's protocol on its test images. It predicts as `lgad-predict` does.
 
     Args:
         engine: The network.
         data: The data set.
-        images: How many images, spread evenly; None for all.
+        images: Number of images, evenly spread. None: all.
 
     Raises:
         LgadError: If an image cannot be read or predicted on, or the protocol counts pixels.
@@ -39,7 +39,7 @@ def official_figures(engine: Engine, data: LaneDataModule, images: int | None = 
 
 
 def main_figure(figures: dict[str, Any]) -> tuple[str, float]:
-    """The figure that a protocol ranks by: CULane's F1, TuSimple's accuracy."""
+    """Returns name and value of the figure that a protocol ranks by: CULane's F1, TuSimple's accuracy."""
     name = "f1" if "f1" in figures else "accuracy"
     return name, float(figures[name])
 

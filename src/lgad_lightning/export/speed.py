@@ -1,4 +1,4 @@
-"""How fast an exported file is beside its student."""
+"""Compares the speed of an exported file with that of its student."""
 
 import statistics
 import time
@@ -13,7 +13,7 @@ _ROUNDS = 9
 
 
 def seconds_of_a_frame(engines: Sequence[Engine], frame: NDArray[np.uint8]) -> list[float]:
-    """Median seconds that each engine takes from a frame's pixels to its lanes, all taking turns.
+    """Measures the median seconds of each engine from a frame's pixels to its lanes. The engines take turns.
 
     Args:
         engines: The engines.

@@ -1,4 +1,4 @@
-"""Writes exported files: complete, and only if they compute what the student computes."""
+"""Writes exported files: completely, and only if they compute the same as the student."""
 
 import shutil
 import tempfile
@@ -17,17 +17,17 @@ from lgad_lightning.inference.tensorrt_engine import TensorRtEngine, built_engin
 
 Format = Literal["onnx", "openvino", "tensorrt"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "tensorrt": ".onnx"}
-"""How the file of each format ends. TensorRT's engine is built from the `.onnx`, and lies beside it."""
+"""The suffix of the file of each format. TensorRT's engine is built from the `.onnx`, and is beside it."""
 BESIDE: dict[Format, str] = {"openvino": ".bin", "tensorrt": ".engine"}
-"""How the second file ends, which some formats have beside it."""
+"""The suffix of the second file that some formats have beside the first."""
 
 
 @contextmanager
 def written(export: OnnxExport, path: Path, kind: Format) -> Iterator["Draft"]:
-    """Writes an export beside its place, and moves it there at the end of the block, unless the block raises.
+    """Writes an export to a temporary folder. Moves it to its place at the end of the block, unless the block raises.
 
     Args:
-        export: What `build_onnx` has made.
+        export: The export that `build_onnx` returned.
         path: The file. OpenVINO's `.xml` has a `.bin` beside it, TensorRT's `.onnx` an `.engine` (if it can be built).
         kind: The format.
 
@@ -48,7 +48,7 @@ class Draft:
     """An export that can be tried before it is moved to its place.
 
     Args:
-        export: What `build_onnx` has made.
+        export: The export that `build_onnx` returned.
         path: A file in a folder of its own.
         kind: The format.
     """
@@ -63,7 +63,7 @@ class Draft:
             self.engine_file.write_bytes(built_engine(path))
 
     def engine(self) -> ExportedEngine:
-        """What runs it here."""
+        """Opens the engine that runs it on this machine."""
         if self.engine_file.is_file():
             return TensorRtEngine(self.engine_file)
         return OpenVinoEngine(self.path) if self.kind == "openvino" else OnnxEngine(self.path)
@@ -78,7 +78,7 @@ class Draft:
         return sum(file.stat().st_size for file in self._files())
 
     def save(self) -> Sequence[Path]:
-        """Writes the files; their paths."""
+        """Writes the files and returns their paths."""
         onnx = self.path.with_suffix(".onnx")
         onnx.write_bytes(self.export.model.SerializeToString())
         if self.kind == "openvino":

@@ -21,8 +21,8 @@ class Engine(ABC):
     """Runs a network on batches of images.
 
     Args:
-        info: What is known of the model.
-        batch: Images that it takes at once, None for any number.
+        info: What is known about the model.
+        batch: Number of images that it takes at once. None: any number.
     """
 
     def __init__(self, info: ModelInfo, batch: int | None = None) -> None:
@@ -30,29 +30,29 @@ class Engine(ABC):
         self.batch = batch
 
     def prepare(self, image: NDArray[np.uint8], name: str) -> tuple[NDArray[np.uint8], Frame]:
-        """The pixels of an image that the network sees, and how they were cut from the image.
+        """Returns the pixels of an image that the network sees, and how they were cut from the image.
 
         Args:
             image: `(H, W, 3)`, blue-green-red.
-            name: What to call it in an error.
+            name: The name of the image, for messages.
 
         Raises:
-            LgadError: If the model takes no such image.
+            LgadError: If the model cannot take this image.
         """
         return self.info.preprocessing_for((image.shape[0], image.shape[1])).cut(image, name=name)
 
     @abstractmethod
     def run(self, pixels: NDArray[np.uint8], frames: Sequence[Frame]) -> Seen:
-        """What the network sees.
+        """Runs the network and finds the lanes.
 
         Args:
-            pixels: `(B, H, W, 3)`, what `prepare` gave of each image.
-            frames: How each was cut from its image.
+            pixels: `(B, H, W, 3)`, the pixels that `prepare` returned for each image.
+            frames: How each input was cut from its image.
         """
 
 
 class TorchEngine(Engine):
-    """Runs a copy of a student as it was trained. The student itself stays as it is.
+    """Runs a copy of a trained student. The student itself is not changed.
 
     Args:
         student: The student.
@@ -69,7 +69,7 @@ class TorchEngine(Engine):
         try:
             self.device = torch.device(device)
             self.student.network.to(self.device)
-        except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
+        except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA
             raise LgadError(f"The network cannot be put on device {device!r}: {first_line(error)}") from error
 
     @override
@@ -88,14 +88,14 @@ class TorchEngine(Engine):
 
 
 def student_info(student: LaneStudent, identity: str = "") -> ModelInfo:
-    """What a student knows of itself.
+    """Collects what a prediction needs to know about a student.
 
     Args:
         student: The student.
         identity: Digits that differ between models.
 
     Raises:
-        LgadError: If it has a decoder of another kind, or no preprocessing.
+        LgadError: If its decoder is of another kind, or if it has no preprocessing.
     """
     if not isinstance(student.decoder, GridDecoder | MaskDecoder):
         raise LgadError(
@@ -116,5 +116,5 @@ def student_info(student: LaneStudent, identity: str = "") -> ModelInfo:
 
 
 def first_line(error: BaseException) -> Any:
-    """The first line of an error's text, or its kind where it has none."""
+    """Returns the first line of an error's text, or the name of its type if the text is empty."""
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

@@ -28,13 +28,13 @@ _KEYS = (
 
 @dataclass(frozen=True)
 class ExportInfo:
-    """What an exported file says of itself.
+    """The metadata of an exported file.
 
     Args:
         model: What a prediction needs to know.
-        parts: What is inside beside the network: `preprocessing`, `decoding`.
-        frame_size: Height and width of the frames that parts inside were made for.
-        rows: Rows of the frame that a decoder inside looks at.
+        parts: The parts of the file in addition to the network: `preprocessing`, `decoding`.
+        frame_size: Height and width of the frames that these parts were made for.
+        rows: Rows of the frame that a decoder in the file reads.
         has_existence: Whether the network has a head for existence.
         dynamic: Whether it takes any number of images at once.
     """
@@ -48,15 +48,15 @@ class ExportInfo:
 
 
 def read_metadata(values: Mapping[str, str], where: str, identity: str) -> ExportInfo:
-    """What an exported file says of itself.
+    """The metadata of an exported file.
 
     Args:
-        values: Its metadata, JSON by key.
-        where: What to call the file in errors.
+        values: The values of the file: a JSON text for each key.
+        where: The name of the file, for messages.
         identity: Digits that differ between models.
 
     Raises:
-        LgadError: If `lgad-export` has not written it.
+        LgadError: If `lgad-export` did not write the file, if another version wrote it, or if it is damaged.
     """
     if "lgad_format" not in values:
         raise LgadError(f"{where} was not written by lgad-export: it does not say what its numbers mean.")
@@ -92,11 +92,11 @@ def _size(values: Any) -> tuple[int, int]:
 
 
 class ExportedEngine(Engine):
-    """Runs an exported file; a subclass says by which library.
+    """Runs an exported file. A subclass chooses the library.
 
     Args:
-        export: What the file says of itself.
-        where: What to call the file in errors.
+        export: The metadata of the file.
+        where: The name of the file, for messages.
     """
 
     def __init__(self, export: ExportInfo, where: str) -> None:
@@ -106,11 +106,11 @@ class ExportedEngine(Engine):
 
     @abstractmethod
     def outputs(self, value: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """The file's outputs by name.
+        """Runs the file and returns its outputs by name.
 
         Args:
-            value: Its only input, which the file's `parts` decide: `(B, 3, height, width)` float32, normalised; or
-                `(H, W, 3)` uint8, blue-green-red.
+            value: The only input. With `preprocessing` in the file's `parts`: `(H, W, 3)` uint8, blue-green-red.
+                Otherwise: `(B, 3, height, width)` float32, normalised.
         """
 
     @override
@@ -134,7 +134,7 @@ class ExportedEngine(Engine):
             value = self.info.preprocessing.normalise(torch.from_numpy(pixels)).numpy()
         try:
             outputs = self.outputs(value)
-        except Exception as error:  # the libraries' own errors have no base of their own
+        except Exception as error:  # the errors of the libraries have no common base class
             raise LgadError(f"{self.where} cannot be run: {first_line(error)}") from error
         try:
             return self._decoded(outputs, frames)

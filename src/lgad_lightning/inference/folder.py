@@ -21,16 +21,16 @@ def open_folder(folder: Path, made_by: dict[str, Any], resume: bool, overwrite: 
     """Makes a folder ready for predictions, or refuses it.
 
     Args:
-        folder: New, empty, or of predictions before.
-        made_by: Plain values that tell one prediction from another: model and settings.
-        resume: Whether to go on with the predictions that are there.
+        folder: A new or empty folder, or one with earlier predictions.
+        made_by: Plain values that identify a prediction: model and settings.
+        resume: Whether to continue the predictions in the folder.
         overwrite: Whether to remove them.
 
     Returns:
-        The records to go on with, those of `.lanes.jsonl` in the folder.
+        The records to continue with. `.lanes.jsonl` in the folder holds the same records.
 
     Raises:
-        LgadError: If the folder cannot be written to, or holds what is not to be replaced.
+        LgadError: If the folder cannot be written to, or if it holds something that must not be replaced.
     """
     if resume and overwrite:
         raise LgadError("--resume goes on with what is there, --overwrite removes it: give one of them.")
@@ -79,7 +79,7 @@ def _check(folder: Path, made_by: dict[str, Any], before: dict[str, Any] | None,
 
 
 def _made_by(folder: Path) -> dict[str, Any] | None:
-    """What the predictions that are there were made by; None without any, or where a training has written them."""
+    """Reads model and settings of the predictions in a folder. None if there are none, or if a training wrote them."""
     try:
         found = json.loads((folder / MARKER).read_text(encoding="utf-8").splitlines()[1])
     except (OSError, ValueError, IndexError):
@@ -88,7 +88,7 @@ def _made_by(folder: Path) -> dict[str, Any] | None:
 
 
 def _records(folder: Path) -> Iterator[dict[str, Any]]:
-    """What was predicted before, up to a line that was cut off."""
+    """Reads the earlier records, up to the first line that is not complete."""
     path = next((path for path in (folder / UNFINISHED, folder / RECORDS) if path.is_file()), None)
     if path is None:
         return
@@ -102,7 +102,7 @@ def _records(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _forget(folder: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Removes what earlier predictions have written, and nothing else."""
+    """Removes the files that earlier predictions wrote, and nothing else."""
     for record in records:
         name = record["image"]
         prediction_path(folder, name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A lane as a model has found it."""
+"""Lanes that a model found."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class FoundLane(Lane):
-    """A lane in pixels of the original image, with what the model says of it.
+    """A lane that a model found, in pixels of the original image, with its slot and its scores.
 
     Args:
         points: `(N, 2)` x and y in pixels, in the rows of the protocol.
         image_size: Height and width of the image in pixels.
-        slot: Number of its slot, from 1; also its class.
+        slot: Number of its slot, from 1. It is also its class.
         name: The slot's name.
         score: Mean probability of its points, 0 to 1.
-        existence: Probability that its slot has a lane, None where the network has no head for it.
-        track: Its number in a video, the same in all frames; None where lanes are not tracked.
+        existence: Probability that its slot has a lane. None if the network has no head for it.
+        track: Its number in a video, the same in all frames. None if lanes are not tracked.
     """
 
     __slots__ = ("existence", "name", "score", "slot", "track")
@@ -49,7 +49,7 @@ class FoundLane(Lane):
 
     @property
     def confidence(self) -> float:
-        """Score times existence: what to put a threshold on."""
+        """Score times existence (the score alone if there is no existence). Use it for thresholds."""
         return self.score if self.existence is None else self.score * self.existence
 
     def smooth(self, rows: ArrayLike | None = None, degree: int = 3) -> Lane:
@@ -74,7 +74,7 @@ class FoundLane(Lane):
 
     @classmethod
     def of_record(cls, record: dict[str, Any], image_size: tuple[int, int]) -> FoundLane:
-        """The lane that `as_record` has written."""
+        """Builds a lane from the record that `as_record` returned."""
         kept = {key: record[key] for key in ("points", "slot", "name", "score", "existence", "track")}
         return cls(image_size=image_size, **kept)
 
@@ -84,11 +84,11 @@ class FoundLane(Lane):
 
 
 class Seen(NamedTuple):
-    """What a model sees in a batch of images.
+    """What a model found in a batch of images.
 
     Attributes:
         lanes: The lanes of each image.
-        existence: `(B, L)` probability of each slot, None where the network has no head for it.
+        existence: `(B, L)` probability of each slot. None if the network has no head for it.
     """
 
     lanes: list[list[FoundLane]]
@@ -137,7 +137,7 @@ def seen_in_grid(grid: LaneGrid, frames: Sequence[Frame], class_names: Sequence[
     """The lanes of each image, in the order of their slots.
 
     Args:
-        grid: What a decoder saw.
+        grid: The grid of a decoder.
         frames: How each input was cut from its image.
         class_names: A name for each class, the background's first.
     """

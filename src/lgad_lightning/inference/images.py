@@ -23,11 +23,11 @@ def as_bgr(image: Any, channels: Channels = "bgr") -> NDArray[np.uint8]:
         `(H, W, 3)` uint8, blue-green-red.
 
     Raises:
-        LgadError: If it is none of them, or a file that is no image.
+        LgadError: If it is of another kind, or if the file is not an image.
     """
     if isinstance(image, str | Path):
         return read_image(Path(image))
-    if hasattr(image, "convert"):  # PIL's, which need not be installed
+    if hasattr(image, "convert"):  # an image of PIL, which may not be installed
         image, channels = np.asarray(image.convert("RGB")), "rgb"
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:

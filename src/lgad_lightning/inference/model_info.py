@@ -1,4 +1,4 @@
-"""What is known of a model beside its weights."""
+"""What is known about a model in addition to its weights."""
 
 import hashlib
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from lgad_lightning.data.preprocessing import Preprocessing
 from lgad_lightning.lanes import CULANE_SIZE, TUSIMPLE_SIZE, GridDecoder, MaskDecoder
 
 _SIZES = {"culane": CULANE_SIZE, "tusimple": TUSIMPLE_SIZE}
-_ODD = 0.02  # of the aspect; more is another camera, or another crop of its image
+_ODD = 0.02  # relative difference of the aspect; more means another camera or another crop
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class ModelInfo:
     """What a prediction needs to know.
 
     Args:
-        preprocessing: From an image to the network's input.
+        preprocessing: Turns an image into the input of the network.
         decoder: Turns probabilities into lanes.
-        protocol: Name of the protocol that the model is scored by, None where not known.
+        protocol: Name of the protocol that the model is scored by. None if not known.
         class_names: A name for each class, the background's first.
-        image_size: Height and width of the images that it was trained with, None where not known.
+        image_size: Height and width of the images that it was trained with. None if not known.
         identity: Digits that differ between models.
     """
 
@@ -34,11 +34,11 @@ class ModelInfo:
 
     @property
     def usual_size(self) -> tuple[int, int] | None:
-        """Height and width of its images; those of its protocol where the model does not tell."""
+        """Height and width of its images. If they are not known, the size of its protocol."""
         return self.image_size or _SIZES.get(self.protocol or "")
 
     def preprocessing_for(self, size: tuple[int, int]) -> Preprocessing:
-        """The preprocessing for images of a size: the crop is the same share of their height as in training.
+        """Returns the preprocessing for images of a size. The crop is the same share of their height as in training.
 
         Args:
             size: Height and width in pixels.
@@ -49,7 +49,7 @@ class ModelInfo:
         return replace(self.preprocessing, crop_top=round(self.preprocessing.crop_top * size[0] / usual[0]))
 
     def aspect_warning(self, size: tuple[int, int]) -> str | None:
-        """What to tell of images whose sides are in another proportion than in training; None if they are not.
+        """Returns a warning if images of a size have another aspect than in training, otherwise None.
 
         Args:
             size: Height and width in pixels.
@@ -65,7 +65,7 @@ class ModelInfo:
 
 
 def files_identity(paths: Iterable[Path]) -> str:
-    """Sixteen hexadecimal digits that stand for the content of files."""
+    """Computes 16 hexadecimal digits that identify the content of files."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""ONNX Runtime runs an exported file."""
+"""Runs exported files with ONNX Runtime."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ class OnnxEngine(ExportedEngine):
         path: The file.
 
     Raises:
-        LgadError: If ONNX Runtime is not installed, or the file is none of `lgad-export`.
+        LgadError: If ONNX Runtime is not installed, or if `lgad-export` did not write the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,10 +29,10 @@ class OnnxEngine(ExportedEngine):
             raise LgadError('.onnx files are run by ONNX Runtime: pip install "lgad-lightning[export]"') from error
         if not path.is_file():
             raise LgadError(f"There is no file {path}; check the path.")
-        onnxruntime.set_default_logger_severity(4)  # it warns of every node that it improves
+        onnxruntime.set_default_logger_severity(4)  # it warns about every node that it improves
         try:
             self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its own errors have no base of their own
+        except Exception as error:  # its errors have no common base class
             raise LgadError(f"{path} is no ONNX file that can be run: {first_line(error)}") from error
         metadata = self.session.get_modelmeta().custom_metadata_map
         super().__init__(read_metadata(metadata, str(path), files_identity([path])), str(path))

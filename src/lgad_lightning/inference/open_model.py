@@ -15,7 +15,7 @@ _IN_RUN = ("student/checkpoints/best.ckpt", "student/checkpoints/last.ckpt")
 
 
 def open_student(model: str | Path) -> tuple[LaneStudent, Path]:
-    """A student from its checkpoint, its run's folder, or the folder that `save_pretrained` has written.
+    """Opens a student: a checkpoint, the folder of a run, or a folder that `save_pretrained` wrote.
 
     Args:
         model: File or folder.
@@ -24,7 +24,7 @@ def open_student(model: str | Path) -> tuple[LaneStudent, Path]:
         The student, and the file that holds its weights.
 
     Raises:
-        LgadError: If it is none of them.
+        LgadError: If it is something else.
     """
     path = Path(model)
     if (path / CONFIG).is_file():
@@ -38,14 +38,14 @@ def open_student(model: str | Path) -> tuple[LaneStudent, Path]:
 
 
 def open_engine(model: str | Path, device: str = "cpu") -> Engine:
-    """The engine that runs a model.
+    """Opens a model and returns the engine that runs it.
 
     Args:
-        model: A checkpoint, a run's folder, a saved folder, or what `lgad-export` has written.
+        model: A checkpoint, a run's folder, a saved folder, or a file that `lgad-export` wrote.
         device: Where to run a student, such as `cpu` or `cuda`.
 
     Raises:
-        LgadError: If it is no model, or its library is not installed.
+        LgadError: If it is not a model, or if its library is not installed.
     """
     if Path(model).suffix.lower() == ".onnx":
         return OnnxEngine(Path(model))

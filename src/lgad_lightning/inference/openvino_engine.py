@@ -1,4 +1,4 @@
-"""OpenVINO runs an exported file."""
+"""Runs exported files with OpenVINO."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from lgad_lightning.inference.model_info import files_identity
 
 
 def import_openvino() -> Any:
-    """The library, or a message that says what to install."""
+    """Imports OpenVINO. If it is not installed, an LgadError says what to install."""
     try:
         import openvino
     except ModuleNotFoundError as error:
@@ -22,13 +22,13 @@ def import_openvino() -> Any:
 
 
 class OpenVinoEngine(ExportedEngine):
-    """Runs an OpenVINO `.xml`, with the `.bin` beside it, on the CPU.
+    """Runs an OpenVINO model on the CPU: an `.xml` with a `.bin` beside it.
 
     Args:
         path: The `.xml`.
 
     Raises:
-        LgadError: If OpenVINO is not installed, or the file is none of `lgad-export`.
+        LgadError: If OpenVINO is not installed, or if `lgad-export` did not write the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,9 +40,9 @@ class OpenVinoEngine(ExportedEngine):
         try:
             model = openvino.Core().read_model(path)
             metadata = {key: model.get_rt_info(["lgad", key]).astype(str) for key in _keys(model)}
-            # CPUs with 16-bit arithmetic would use it for fp32 without being asked.
+            # Without this hint, CPUs with 16-bit arithmetic use it for fp32, too.
             self.compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        except Exception as error:  # its own errors have no base of their own
+        except Exception as error:  # its errors have no common base class
             raise LgadError(f"{path} is no OpenVINO model that can be run: {first_line(error)}") from error
         super().__init__(read_metadata(metadata, str(path), files_identity(files)), str(path))
 

@@ -35,22 +35,22 @@ _SMOOTH_STEP = 10  # rows between two points of a smooth curve
 
 
 class Outputs:
-    """Writes frame by frame: always the records, a JSON object a line, and what is asked for beside them.
+    """Writes the results frame by frame: always the records (one JSON object per line), and the files of `kinds`.
 
     `lines`: CULane's `<image>.lines.txt`. `tusimple`: TuSimple's `predictions.json`. `overlay`: the frames with their
-    lanes below `overlays`, of a video as an `.mp4`. Until the end the records are in `.lanes.jsonl`; a frame whose
-    record is there is complete.
+    lanes in the folder `overlays`. A video becomes one `.mp4`. Until the end, the records are in `.lanes.jsonl`. If the
+    record of a frame is there, the frame is complete.
 
     Args:
-        folder: What `open_folder` has made ready.
-        kinds: Of `KINDS`.
-        records: Those that `open_folder` gave.
+        folder: A folder that `open_folder` prepared.
+        kinds: The files to write, from `KINDS`.
+        records: The records that `open_folder` returned.
         h_samples: Rows of TuSimple's file.
         smooth: Whether to record a smooth curve of each lane.
 
     Attributes:
         done: Lanes of the frames that were predicted before, by name.
-        skipped: Why frames were not predicted, by name.
+        skipped: The reasons why frames were not predicted, by name.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Outputs:
 
     @contextmanager
     def source(self, source: Images | VideoShots) -> Iterator[None]:
-        """What is written in the block comes from this source: the overlays of a video become one."""
+        """Sets the source of the frames that the block writes. The overlays of a video become one video."""
         self._of_video, self._video = source if isinstance(source, VideoShots) else None, None
         with ExitStack() as self._stack:
             yield
@@ -98,7 +98,7 @@ class Outputs:
         Raises:
             LgadError: If it cannot be written.
         """
-        if self._failed:  # what had waited behind a frame that could not be written
+        if self._failed:  # an earlier frame could not be written
             return
         self._failed = True
         self._write(predicted)
@@ -128,10 +128,10 @@ class Outputs:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Writes what can be written at the end only.
+        """Writes the files that can only be written at the end.
 
         Args:
-            summary: What to tell of the whole.
+            summary: The summary of the whole prediction.
         """
         with writing_to(self.folder):
             self._file.close()

@@ -1,4 +1,4 @@
-"""Found lanes drawn over their image."""
+"""Draws found lanes over their image."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from lgad_lightning.inference.found import FoundLane
 
 
 def draw_lanes(image: NDArray[np.uint8], lanes: Sequence[FoundLane]) -> NDArray[np.uint8]:
-    """An image with its lanes, each in the colour of its slot, with its confidence at the lower end.
+    """Draws lanes over an image. Each has the colour of its slot, and its confidence at the lower end.
 
     Args:
-        image: `(H, W, 3)`, blue-green-red; it is left as it is.
-        lanes: What was found in it.
+        image: `(H, W, 3)`, blue-green-red. It is not changed.
+        lanes: The lanes that were found in it.
 
     Returns:
         A new image of the same size.

@@ -1,4 +1,4 @@
-"""Frames in, lanes out: read ahead, in batches."""
+"""Predicts lanes on frames in batches. The next frames are read in advance."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,9 +38,10 @@ class Predicted(NamedTuple):
 
     Attributes:
         shot: The frame.
-        lanes: Its lanes; empty where it cannot be read.
-        existence: Probability of each slot, None where it is not known.
-        run_time: Milliseconds of network and decoder, its share of the batch; None where it was predicted before.
+        lanes: Its lanes. Empty if it cannot be read.
+        existence: Probability of each slot. None if it is not known.
+        run_time: Milliseconds of network and decoder: its share of the time of the batch. None if it was predicted
+            before.
         error: Why there is no prediction; empty if there is.
     """
 
@@ -65,14 +66,14 @@ def predict_shots(
     done: Mapping[str, Sequence[FoundLane]] | None = None,
     clock: Clock | None = None,
 ) -> Iterator[Predicted]:
-    """Predicts on frames, in their order; a thread reads and resizes those that come next.
+    """Predicts lanes on frames, in their order. A thread reads and resizes the next frames.
 
     Args:
         engine: The network.
         shots: The frames.
         batch_size: Frames that the network sees at once, unless it takes a fixed number.
-        done: The lanes of frames that are not to be predicted again, by name.
-        clock: What to count the time of the phases `read` and `network` with.
+        done: The lanes of frames that were predicted before, by name.
+        clock: Measures the time of the phases `read` and `network`.
     """
     clock, done, size = clock or Clock(), done or {}, engine.batch or batch_size
     batch: list[_Ready] = []

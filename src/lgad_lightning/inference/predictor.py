@@ -1,4 +1,4 @@
-"""Lanes in images and videos, from Python."""
+"""Finds lanes in images and videos, from Python."""
 
 from collections.abc import Iterator, Sequence
 from os import PathLike
@@ -25,9 +25,9 @@ class VideoFrame(NamedTuple):
     """A frame of a video with its lanes.
 
     Attributes:
-        number: Of the frame, from 0.
+        number: Number of the frame, from 0.
         image: `(H, W, 3)` uint8, in the predictor's order of channels.
-        lanes: What was found in it.
+        lanes: The lanes that were found in it.
     """
 
     number: int
@@ -39,14 +39,14 @@ class LanePredictor:
     """Finds lanes in images of any size.
 
     Args:
-        model: A checkpoint, a run's folder, a folder that `save_pretrained` has written, what `lgad-export` has
-            written, or a `LaneStudent`.
+        model: A checkpoint, the folder of a run, a folder that `save_pretrained` wrote, a file that `lgad-export`
+            wrote, or a `LaneStudent`.
         device: Where to run a student: `cpu`, `cuda`, ...
         batch_size: Images that the network sees at once.
         channels: Order of the channels in arrays, given and returned: OpenCV's `bgr`, or `rgb`.
 
     Raises:
-        LgadError: If it is no model that can be used.
+        LgadError: If the model cannot be used.
 
     Example:
         >>> from lgad_lightning import ERFNet, Preprocessing
@@ -75,7 +75,7 @@ class LanePredictor:
     @overload
     def predict(self, images: Any) -> list[FoundLane]: ...
     def predict(self, images: Any) -> Any:
-        """The lanes of an image, or of each of a list of images.
+        """Finds the lanes of an image, or of each image in a list.
 
         Args:
             images: A path, a PIL image, an array `(H, W, 3)` uint8; or a list or tuple of these.
@@ -97,11 +97,11 @@ class LanePredictor:
         return found
 
     def draw(self, image: Any, lanes: Sequence[FoundLane]) -> NDArray[np.uint8]:
-        """An image with lanes drawn over it.
+        """Draws lanes over an image.
 
         Args:
             image: A path, a PIL image, or an array `(H, W, 3)` uint8.
-            lanes: What `predict` found in it.
+            lanes: The lanes that `predict` found in it.
 
         Returns:
             A new array `(H, W, 3)` uint8, in the predictor's order of channels.
@@ -109,11 +109,11 @@ class LanePredictor:
         return self._ordered(draw_lanes(as_bgr(image, self.channels), lanes))
 
     def stream(self, video: str | PathLike[str] | int, track: bool = False) -> Iterator[VideoFrame]:
-        """The frames of a video, with their lanes, as they come.
+        """Yields the frames of a video with their lanes.
 
         Args:
-            video: The file's path, or a camera's number; of a camera each frame is predicted at once.
-            track: Whether to follow and steady lanes over time; see `LaneTracker`.
+            video: The path of a file, or the number of a camera. Each frame of a camera is predicted at once.
+            track: Whether to track and smooth lanes over time, see `LaneTracker`.
 
         Raises:
             LgadError: If the video cannot be opened. A damaged one ends early, with a warning.

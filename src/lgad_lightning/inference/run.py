@@ -1,4 +1,4 @@
-"""A whole prediction: from sources to a folder."""
+"""Runs a whole prediction: from sources to a folder."""
 
 import logging
 import time
@@ -27,22 +27,23 @@ def predict_sources(
     on_error: str = "skip",
     advance: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Predicts on all frames of sources and writes the outputs; reading, network and writing overlap.
+    """Predicts on all frames of sources and writes the outputs. Reading, network and writing overlap.
 
     Args:
         engine: The network.
         sources: Where the frames come from.
-        outputs: Where they go.
+        outputs: Writes the results.
         batch_size: Frames that the network sees at once.
-        track: Whether to follow and steady the lanes of videos.
+        track: Whether to track and smooth the lanes of videos.
         on_error: `skip` frames that cannot be predicted, or `raise`.
         advance: Called after each frame.
 
     Returns:
-        The summary: numbers of frames, seconds, and frames a second of each phase alone.
+        The summary: numbers of frames, seconds, and frames per second, in total and of each phase alone.
 
     Raises:
-        LgadError: If no frame can be predicted, or nothing be written.
+        LgadError: If no frame can be predicted, if one cannot be predicted and `on_error` is `raise`, or if the outputs
+            cannot be written.
     """
     clock, start, frames = Clock(), time.perf_counter(), 0
     warned = False
@@ -69,7 +70,7 @@ def predict_sources(
                             future.result()
                         advance()
                         if predicted.error and isinstance(source, VideoShots):
-                            break  # all of its frames have the same size, which the model does not take
+                            break  # all frames of a video have the same size, which the model does not take
     if not frames and outputs.skipped:
         first = next(iter(outputs.skipped.values()))
         raise LgadError(f"None of {len(outputs.skipped)} frames could be predicted; the first: {first}")
@@ -88,7 +89,7 @@ def predict_sources(
 def _tracked(tracker: LaneTracker | None, predicted: Predicted) -> Predicted:
     if tracker is None or predicted.error:
         return predicted
-    if predicted.run_time is None:  # of an earlier run, tracked then
+    if predicted.run_time is None:  # predicted and tracked in an earlier run
         tracker.recall(predicted.lanes)
         return predicted
     return predicted._replace(lanes=tracker.update(predicted.lanes))
@@ -101,7 +102,7 @@ def _write(outputs: Outputs, predicted: Predicted, clock: Clock) -> None:
 
 @contextmanager
 def _all_written(waiting: deque["Future[None]"]) -> Iterator[None]:
-    """What is put into the deque is written, or has failed to be, when the block is left."""
+    """Waits at the end of the block until everything in the deque is written or has failed."""
     try:
         yield
         for future in _ended(waiting, at_most=0):
@@ -111,6 +112,6 @@ def _all_written(waiting: deque["Future[None]"]) -> Iterator[None]:
 
 
 def _ended(waiting: deque["Future[None]"], at_most: int) -> Iterator["Future[None]"]:
-    """The oldest of what waits to be written, until no more than so many are left."""
+    """Yields the oldest waiting writes until at most `at_most` are left."""
     while len(waiting) > at_most:
         yield waiting.popleft()

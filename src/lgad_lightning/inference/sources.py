@@ -1,4 +1,4 @@
-"""Where frames to predict on come from: images, folders, patterns, lists, videos, cameras."""
+"""The sources of frames: images, folders, patterns, lists, videos, cameras."""
 
 import glob
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -23,9 +23,9 @@ class Shot(NamedTuple):
     """A frame on its way through a prediction.
 
     Attributes:
-        name: What its outputs are called by.
-        image: `(H, W, 3)` uint8, blue-green-red; None where it cannot be read.
-        error: Why not.
+        name: The name of its outputs.
+        image: `(H, W, 3)` uint8, blue-green-red. None if it cannot be read.
+        error: The reason why it cannot be read.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Images:
         return len(self.files)
 
     def shots(self, done: Container[str]) -> Iterator[Shot]:
-        """Reads the images, but for those that are done."""
+        """Reads the images, except those that are done."""
         for name, path in self.files.items():
             if name in done:
                 continue
@@ -64,7 +64,7 @@ class VideoShots:
         return self.video.length or 0
 
     def shots(self, done: Container[str]) -> Iterator[Shot]:
-        """Reads all frames, also those that are done: a video cannot be written from the middle on."""
+        """Reads all frames, even those that are done, because a video cannot be written from the middle."""
         for number, image in enumerate(self.video.frames()):
             yield Shot(f"{self.name}/{number:06}.jpg", image)
 
@@ -72,20 +72,20 @@ class VideoShots:
 def open_sources(
     sources: Sequence[str], root: Path | None = None, stdin: Iterable[str] = ()
 ) -> list[Images | VideoShots]:
-    """What the arguments of a command name.
+    """Opens the sources that the arguments of a command name.
 
     Args:
-        sources: Images, folders, patterns, lists of images (`.txt` as CULane has them, `.json` as TuSimple), videos,
-            `-` for paths on standard input, numbers of cameras. A single folder's images are named from there, a
-            list's as in the list, all others as given.
-        root: Where the names of a list begin; None to look for it in the folders above the list.
+        sources: Images, folders, patterns, lists of images (`.txt` as in CULane, `.json` as in TuSimple), videos, `-`
+            for paths on standard input, numbers of cameras. If the only source is a folder, its images have names
+            relative to it. Images of a list have their names in the list. All others have the names that were given.
+        root: The folder where the names of a list begin. None: it is searched among the folders above the list.
         stdin: The lines for `-`.
 
     Returns:
         The images, then the videos.
 
     Raises:
-        LgadError: If one is missing, holds no image, or is no video.
+        LgadError: If a source is missing, holds no image, or is not a video.
     """
     files: dict[str, Path] = {}
     videos: list[VideoShots] = []
@@ -117,7 +117,7 @@ def open_sources(
 
 
 def _listed(path: Path, root: Path | None) -> dict[str, Path]:
-    """The images of a list, by the names that they have there."""
+    """Finds the images of a list, by their names in the list."""
     if path.suffix.lower() == ".json":
         records = read_json_lines(path)
         if not all(isinstance(record, dict) and isinstance(record.get("raw_file"), str) for record in records):

@@ -1,4 +1,4 @@
-"""TensorRT builds an engine from an exported `.onnx` on the machine that has the GPU, and runs it."""
+"""Builds a TensorRT engine from an exported `.onnx` on the machine with the GPU, and runs it."""
 
 from dataclasses import replace
 from importlib.util import find_spec
@@ -17,21 +17,21 @@ from lgad_lightning.inference.model_info import files_identity
 from lgad_lightning.inference.onnx_engine import OnnxEngine
 
 BATCHES = (1, 4, 16)
-"""Smallest, usual and largest number of images of an engine whose batch is dynamic."""
+"""Smallest, usual and largest number of images of an engine with a dynamic batch."""
 
 
 def can_build_engines() -> bool:
-    """Whether TensorRT is installed here, and there is a CUDA GPU to build for."""
+    """Whether TensorRT is installed here and there is a CUDA GPU."""
     return find_spec("tensorrt") is not None and torch.cuda.is_available()
 
 
 def built_engine(onnx: Path) -> bytes:
-    """An engine for the GPU of this machine.
+    """Builds an engine for the GPU of this machine.
 
     Every number keeps the precision that it has in the file (TensorRT calls this strong typing).
 
     Args:
-        onnx: What `lgad-export` has written.
+        onnx: A file that `lgad-export` wrote.
 
     Raises:
         LgadError: If TensorRT cannot build it.
@@ -44,7 +44,7 @@ def built_engine(onnx: Path) -> bytes:
     if not parser.parse_from_file(str(onnx)):
         raise LgadError(f"TensorRT {tensorrt.__version__} cannot read the export: {first_line(parser.get_error(0))}")
     config = builder.create_builder_config()
-    config.clear_flag(tensorrt.BuilderFlag.TF32)  # which would round fp32 to ten bits
+    config.clear_flag(tensorrt.BuilderFlag.TF32)  # TF32 would round fp32 to ten bits
     source = network.get_input(0)
     if source.shape[0] == -1:
         profile = builder.create_optimization_profile()
@@ -57,14 +57,14 @@ def built_engine(onnx: Path) -> bytes:
 
 
 class TensorRtEngine(ExportedEngine):
-    """Runs an `.engine` of TensorRT, with the `.onnx` beside it that it was built from, on the GPU.
+    """Runs an `.engine` of TensorRT on the GPU. The `.onnx` that it was built from must be beside it.
 
     Args:
         path: The `.engine`.
 
     Raises:
-        LgadError: If TensorRT or a GPU is missing, the engine was built for another machine, or the `.onnx` is none of
-            `lgad-export`.
+        LgadError: If TensorRT or a GPU is missing, if the engine was built for another machine, or if `lgad-export` did
+            not write the `.onnx`.
     """
 
     device = "cuda"
@@ -101,7 +101,7 @@ class TensorRtEngine(ExportedEngine):
         return {name: tensor.cpu().numpy() for name, tensor in tensors.items() if name != source}
 
     def _space(self, name: str) -> torch.Tensor:
-        """Memory for an output."""
+        """Allocates memory for an output."""
         dtype = self.tensorrt.nptype(self.engine.get_tensor_dtype(name))
         return self._on_device(np.zeros(tuple(self.context.get_tensor_shape(name)), dtype))
 
@@ -110,7 +110,7 @@ class TensorRtEngine(ExportedEngine):
 
 
 def _import_tensorrt() -> Any:
-    """The library; it cannot be imported where it lacks CUDA's libraries."""
+    """Imports TensorRT. This fails if CUDA's libraries are missing."""
     try:
         import tensorrt
     except (ImportError, OSError) as error:

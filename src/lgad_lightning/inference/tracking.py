@@ -1,4 +1,4 @@
-"""Lanes of a video that keep their number and run steadily."""
+"""Tracks the lanes of a video: they keep their numbers, and their columns are smoothed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from scipy.optimize import linear_sum_assignment
 from lgad_lightning.inference.found import FoundLane
 from lgad_lightning.lanes import Lane
 
-_NEAR = 0.05  # of the image's width: farther apart on average, two lanes are not the same
-_PATIENCE = 5  # frames that a lane may be unseen until it is forgotten
+_NEAR = 0.05  # share of the image's width: two lanes with a larger mean distance are not the same
+_PATIENCE = 5  # number of frames after which a lane that is not seen is forgotten
 
 
 @dataclass
@@ -22,14 +22,14 @@ class _Track:
 
 
 class LaneTracker:
-    """Gives the lanes of successive frames numbers that stay, and steadies their columns.
+    """Gives the lanes of successive frames constant numbers, and smooths their columns.
 
-    A lane is the nearest one of the frame before, at most a twentieth of the width away on average over the rows that
-    both have. In each of these rows its column is smoothed exponentially; its rows, slot and scores remain those of the
-    frame. A lane that is unseen for more than five frames is forgotten.
+    A lane is the same as the nearest lane of the frame before if their mean distance is at most a twentieth of the
+    width. The mean is over the rows that both have. In these rows, the column is smoothed exponentially. Rows, slot and
+    scores are those of the new frame. A lane that is unseen for more than five frames is forgotten.
 
     Args:
-        weight: Weight of the new frame, above 0 and at most 1, which is no smoothing.
+        weight: Weight of the new frame, above 0 and at most 1. 1: no smoothing.
 
     Example:
         >>> tracker = LaneTracker(weight=0.5)
@@ -45,10 +45,10 @@ class LaneTracker:
         self._next = 0
 
     def update(self, lanes: Sequence[FoundLane]) -> list[FoundLane]:
-        """The lanes of the next frame, numbered and steadied.
+        """Numbers and smooths the lanes of the next frame.
 
         Args:
-            lanes: What was found in it.
+            lanes: The lanes that were found in it.
         """
         matches = self._match(lanes)
         for track in self._tracks:
@@ -68,10 +68,10 @@ class LaneTracker:
         return result
 
     def recall(self, lanes: Sequence[FoundLane]) -> None:
-        """Goes on as if `update` had just returned these lanes.
+        """Continues as if `update` had just returned these lanes.
 
         Args:
-            lanes: What it returned for a frame, in an earlier run.
+            lanes: The lanes that `update` returned for a frame in an earlier run.
         """
         known = {track.number: track for track in self._tracks}
         for track in self._tracks:
@@ -83,7 +83,7 @@ class LaneTracker:
         self._tracks = [track for track in known.values() if track.unseen <= _PATIENCE]
 
     def _match(self, lanes: Sequence[FoundLane]) -> dict[int, _Track]:
-        """The track of each lane that has one."""
+        """Finds the track of each lane that has one, by the index of the lane."""
         if not lanes or not self._tracks:
             return {}
         far = 2.0

@@ -1,4 +1,4 @@
-"""Videos: read as far as they can be, written so that a browser plays them."""
+"""Reads videos as far as they are readable, and writes videos that browsers play."""
 
 import logging
 import os
@@ -15,9 +15,9 @@ from lgad_lightning.errors import LgadError
 
 log = logging.getLogger(__name__)
 
-_CODEC = "vp09"  # VP9: the one codec that browsers play and that OpenCV's wheels can write
+_CODEC = "vp09"  # VP9: the only codec that browsers play and that OpenCV's wheels can write
 _WIDEST = 960  # columns of a written video; VP9 is slow
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg's own words on damaged files; ours say it once
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # no messages of FFmpeg about damaged files; ours say it once
 
 
 class Video:
@@ -50,7 +50,7 @@ class Video:
         return capture
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
-        """The frames `(H, W, 3)`, blue-green-red; of a damaged video those that can be read, with a warning."""
+        """Yields the frames `(H, W, 3)`, blue-green-red. A damaged video ends early, with a warning."""
         capture = self._open()
         number = 0
         try:
@@ -67,7 +67,7 @@ class Video:
 
 
 def open_video(source: str | int) -> Video:
-    """A video file or a camera, with OpenCV's own complaints silenced.
+    """Opens a video file or a camera, without OpenCV's own messages.
 
     Args:
         source: The file's path, or the camera's number.
@@ -87,12 +87,12 @@ def open_video(source: str | int) -> Video:
 
 
 class VideoWriter:
-    """Writes an `.mp4` (VP9) that browsers play, whole or not at all; used with `with`.
+    """Writes an `.mp4` (VP9) that browsers play, completely or not at all. Use it with `with`.
 
     Args:
         path: The file.
         rate: Frames a second.
-        size: Height and width of the frames; those wider than 960 pixels are made smaller.
+        size: Height and width of the frames. Frames wider than 960 pixels are scaled down.
 
     Raises:
         LgadError: If it cannot be written.
@@ -124,7 +124,7 @@ class VideoWriter:
         self.writer.release()
         try:
             if kind is None:
-                self._check()  # OpenCV tells nobody of a full disk
+                self._check()  # OpenCV does not report a full disk
                 self.part.replace(self.path)
         finally:
             self.part.unlink(missing_ok=True)

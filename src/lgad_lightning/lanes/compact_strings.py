@@ -8,8 +8,8 @@ import numpy as np
 class Strings(Sequence[str]):
     """Many strings in two arrays.
 
-    A list of 100,000 names costs every DataLoader worker its own copy, because Python writes reference counts into the
-    pages that the workers share; these arrays stay shared.
+    With a list of 100,000 names, every DataLoader worker gets its own copy, because Python writes reference counts into
+    the memory pages that the workers share. These arrays stay shared.
 
     Args:
         strings: The strings.

@@ -1,4 +1,4 @@
-"""From probability maps to lanes, by the rules of the two protocols."""
+"""Turns probability maps into lanes, by the rules of the two protocols."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from lgad_lightning.rebuildable import Rebuildable
 
 
 class LaneGrid(NamedTuple):
-    """What a decoder saw of S lane slots in R rows of each of B images.
+    """What a decoder found for S lane slots in R rows of each of B images.
 
     Attributes:
         x: `(B, S, R)` columns of the largest values, in pixels of the original image.
         y: `(B, R)` rows, in pixels of the original image.
         score: `(B, S, R)` blurred probabilities at these columns.
-        found: `(B, S, R)` bool, where a point of a lane is: in two or more rows of a slot, or in none.
-        existence: `(B, S)` probability of each lane, None where the network has no head for it.
+        found: `(B, S, R)` bool, true where a lane has a point. A slot has points in two or more rows, or in none.
+        existence: `(B, S)` probability of each lane. None if the network has no head for it.
     """
 
     x: NDArray[np.float64]
@@ -47,12 +47,12 @@ class LaneGrid(NamedTuple):
 
 
 class GridPlaces(NamedTuple):
-    """Where a decoder looks in the maps of B images, and where that is in the images.
+    """The places where a decoder reads the maps of B images, and the same places in the images.
 
     Attributes:
         y: `(B, R)` float64 rows of the original images.
-        map_rows: `(B, R)` float64 rows of the maps, whole numbers; those outside are read at the border.
-        inside: `(B, R)` bool, whether a row is part of what was cut from the image.
+        map_rows: `(B, R)` float64 rows of the maps, whole numbers. Rows outside are read at the border.
+        inside: `(B, R)` bool, whether a row is in the part that was cut from the image.
         x: `(B, W)` float64 column of the original image for each column of the maps.
     """
 
@@ -63,16 +63,16 @@ class GridPlaces(NamedTuple):
 
 
 class GridDecoder(Rebuildable, ABC):
-    """Base of the decoders that look for a lane's column in each row of a grid. A subclass says where.
+    """The base of decoders that find a lane's column in each row of a grid. A subclass defines the places.
 
     Args:
         threshold: A point's blurred probability must be above it.
         existence_threshold: A lane's existence must be above it.
         blur: Odd side of the box in pixels of the map.
-        max_lanes: Most lanes in an image; those with the largest mean probability stay.
+        max_lanes: Largest number of lanes in an image. Those with the largest mean probability are kept.
 
     Raises:
-        LgadError: If the box has no middle.
+        LgadError: If `blur` is not a positive odd number.
     """
 
     def __init__(self, threshold: float, existence_threshold: float, blur: int, max_lanes: int | None = None) -> None:
@@ -85,7 +85,7 @@ class GridDecoder(Rebuildable, ABC):
 
     @abstractmethod
     def places(self, frames: Sequence[Frame], map_size: tuple[int, int], device: torch.device) -> GridPlaces:
-        """Where to look.
+        """Returns the places where the decoder reads the maps.
 
         Args:
             frames: How each of B inputs was cut from its image.
@@ -94,11 +94,11 @@ class GridDecoder(Rebuildable, ABC):
         """
 
     def grid(self, probabilities: Tensor, existence: Tensor | None, frames: Sequence[Frame]) -> LaneGrid:
-        """What is seen of each lane in each row.
+        """Finds the column of each lane in each row.
 
         Args:
             probabilities: `(B, K, H, W)` class probabilities, class 0 the background.
-            existence: `(B, K - 1)` probability of each lane, or None to look at the maps alone.
+            existence: `(B, K - 1)` probability of each lane, or None to use the maps alone.
             frames: How each input was cut from its image.
         """
         height, width = probabilities.shape[-2:]
@@ -122,7 +122,7 @@ class GridDecoder(Rebuildable, ABC):
         )
 
     def __call__(self, probabilities: Tensor, existence: Tensor | None, frames: Sequence[Frame]) -> list[list[Lane]]:
-        """The lanes of each image; arguments as for `grid`."""
+        """Finds the lanes of each image. The arguments are those of `grid`."""
         return self.grid(probabilities, existence, frames).lanes(frames)
 
 
@@ -176,14 +176,14 @@ class CULaneDecoder(GridDecoder):
 class TuSimpleDecoder(GridDecoder):
     """Finds lanes by the rule of TuSimple: a column in each of the 56 rows that the benchmark samples.
 
-    As `CULaneDecoder`, but at the pixel centres of the given rows, from the top down. Of more lanes than allowed, those
-    with the largest mean probability stay.
+    It works like `CULaneDecoder`, but at the pixel centres of the given rows, from the top down. If there are too many
+    lanes, those with the largest mean probability are kept.
 
     Args:
-        threshold: A point's blurred probability must be above it. Published codes have 0.3 or 0.6.
+        threshold: A point's blurred probability must be above it. Published code uses 0.3 or 0.6.
         existence_threshold: A lane's existence must be above it.
         h_samples: Rows of the original image, from the top down.
-        max_lanes: Most lanes in an image; the benchmark allows five.
+        max_lanes: Largest number of lanes in an image. The benchmark allows five.
         blur: Odd side of the box in pixels of the map.
 
     Example:
@@ -227,9 +227,9 @@ def _round(values: Tensor) -> Tensor:
 
 
 def _peaks(probabilities: Tensor, rows: Tensor, blur: int) -> tuple[Tensor, Tensor]:
-    """Largest blurred value and its column in the given `(B, R)` rows of the maps of all lanes: `(B, K - 1, R)` each.
+    """Finds the largest blurred value and its column in `(B, R)` rows of the maps of all lanes: `(B, K - 1, R)` each.
 
-    Only those rows are blurred. The box reflects at the borders without repeating them, as OpenCV's does.
+    Only these rows are blurred. The maps are reflected at the borders without repeating them, as OpenCV does.
     """
     lanes = probabilities[:, 1:]
     batch, classes, height, width = lanes.shape

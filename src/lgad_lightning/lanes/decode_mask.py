@@ -9,7 +9,7 @@ from lgad_lightning.rebuildable import Rebuildable
 
 
 class MaskDecoder(Rebuildable):
-    """Lanes of binary segmentation: the connected parts of what is more probably lane than not, see `trace_parts`.
+    """Finds lanes in a binary segmentation: each connected part of the lane pixels is a lane, see `trace_parts`.
 
     Args:
         threshold: A pixel is lane if its probability of any lane is above it.
@@ -39,6 +39,6 @@ class MaskDecoder(Rebuildable):
 
 
 def _uncut(lane: Lane, frame: Frame) -> Lane:
-    """A lane of the network's input in the original image."""
+    """Moves a lane from the network's input to the original image."""
     cut = lane.scaled((frame.height - frame.crop_top, frame.width))
     return Lane(cut.points + np.array([0, frame.crop_top]), (frame.height, frame.width))

@@ -20,13 +20,13 @@ _FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
 def parse_lines(text: str, image_size: tuple[int, int] = CULANE_SIZE) -> list[Lane]:
-    r"""Lanes of a `.lines.txt`, read as the official CULane evaluator reads them.
+    r"""Read the lanes of a `.lines.txt` as the official CULane evaluator does.
 
-    Every line is a lane, a blank one too (of no points). Reading of a line stops at the first text that is no number
-    ("nan" and "inf" are none); a last number without partner is dropped.
+    Every line is a lane. A blank line is a lane without points. A line is read up to the first text that is not a
+    number ("nan" and "inf" are not numbers). A last number without a partner is dropped.
 
     Args:
-        text: One lane a line, `x y x y ...`.
+        text: One lane per line, `x y x y ...`.
         image_size: Height and width of the image in pixels.
 
     Example:
@@ -42,11 +42,11 @@ def read_lines(path: str | Path, image_size: tuple[int, int] = CULANE_SIZE, *, s
     Args:
         path: The file.
         image_size: Height and width of the image in pixels.
-        strict: Refuse text and numbers without a partner instead of stopping at them, see `parse_lines`.
+        strict: Whether to refuse text and numbers without a partner. Otherwise, lines are read as by `parse_lines`.
 
     Raises:
-        LgadError: If there is no such file, or if a line is not `x y x y ...`; names file and line. Not strict, only
-            lines that hold text but do not begin with a number are refused.
+        LgadError: If there is no such file, or if a line is not `x y x y ...`. The message names file and line. If not
+            strict, only lines with text that do not begin with a number are refused.
 
     Example:
         >>> import tempfile
@@ -56,7 +56,7 @@ def read_lines(path: str | Path, image_size: tuple[int, int] = CULANE_SIZE, *, s
         [[800.0, 589.0], [810.0, 579.0]]
     """
     try:
-        text = Path(path).read_bytes().decode("latin-1")  # like the official evaluator, blind to encodings
+        text = Path(path).read_bytes().decode("latin-1")  # ignores encodings, like the official evaluator
     except OSError as error:
         raise LgadError(f"{path}: cannot read the lanes ({error.strerror}); check the path") from error
     if _PLAIN.fullmatch(text):  # the usual case, and several times as fast
@@ -84,11 +84,11 @@ def read_lines(path: str | Path, image_size: tuple[int, int] = CULANE_SIZE, *, s
 
 
 def write_lines(path: str | Path, lanes: Iterable[Lane]) -> None:
-    """Write a `.lines.txt`, making its folder where needed; reading it gives the same lanes.
+    """Write a `.lines.txt`, and make its folder if needed. Reading the file returns the same lanes.
 
     Args:
         path: The file.
-        lanes: Lanes in pixels of the original image. One without points becomes a blank line, which the official
+        lanes: Lanes in pixels of the original image. A lane without points becomes a blank line, which the official
             evaluator counts as a lane.
 
     Raises:
@@ -103,11 +103,11 @@ def write_lines(path: str | Path, lanes: Iterable[Lane]) -> None:
 
 
 def prediction_name(name: str) -> PurePath:
-    """Where the predicted lanes of an image lie below the folder of predictions.
+    """Return the path of the predicted lanes of an image, relative to the folder of predictions.
 
     Args:
-        name: The image's name in its list. Of an absolute one the root or drive is left out, and each `..` is written
-            `__`, so that the file never lies outside the folder.
+        name: The image's name in its list. The root or drive of an absolute name is left out, and each `..` becomes
+            `__`. So the file is never outside the folder.
 
     Raises:
         LgadError: If no file can have the name.
@@ -124,12 +124,12 @@ def prediction_name(name: str) -> PurePath:
 
 
 def tusimple_row(lane: Lane, h_samples: Sequence[int]) -> list[float]:
-    """A lane as TuSimple's files have it: x in each of the given image rows, -2 where there is none.
+    """Convert a lane to the format of TuSimple's files: x in each of the given image rows, -2 where there is none.
 
-    A lane whose points lie on those rows keeps its gaps; any other one is interpolated between its points.
+    If the points of a lane are in these rows, its gaps stay. Any other lane is interpolated between its points.
 
     Args:
-        lane: The lane; points left of the image count as none.
+        lane: The lane. Points left of the image do not count.
         h_samples: Image rows.
 
     Example:
@@ -140,7 +140,7 @@ def tusimple_row(lane: Lane, h_samples: Sequence[int]) -> list[float]:
     """
     columns = dict(zip(lane.points[:, 1].tolist(), lane.points[:, 0].tolist(), strict=True))
     rows, first, last = set(h_samples), min(h_samples, default=0), max(h_samples, default=0)
-    step = (last - first) / max(len(h_samples) - 1, 1)  # lanes may go on in it beyond the rows
+    step = (last - first) / max(len(h_samples) - 1, 1)  # lanes may continue with this step beyond the rows
     if all(y in rows if first <= y <= last else step and (y - first) % step == 0 for y in columns):
         row = [columns.get(y, _MISSING) for y in h_samples]
     else:
@@ -168,12 +168,12 @@ def read_tusimple(path: str | Path, image_size: tuple[int, int] = TUSIMPLE_SIZE)
     """Read a TuSimple label or prediction file.
 
     Args:
-        path: JSON lines with `raw_file`, `lanes`, `h_samples` (160, 170, ..., 710 where absent, as predictions may have
-            it) and, in predictions, `run_time`.
+        path: JSON lines with `raw_file`, `lanes`, `h_samples` and, in predictions, `run_time`. If `h_samples` is
+            missing, as it may be in predictions, it is 160, 170, ..., 710.
         image_size: Height and width of the images in pixels.
 
     Raises:
-        LgadError: If there is no such file, or if a line is not a TuSimple frame; names file and line.
+        LgadError: If there is no such file, or if a line is not a TuSimple frame. The message names file and line.
     """
     records = enumerate(read_json_lines(path), start=1)
     return [tusimple_frame(record, f"{path}:{number}", image_size) for number, record in records]
@@ -183,8 +183,8 @@ def write_tusimple(path: str | Path, frames: Iterable[TuSimpleFrame]) -> None:
     """Write a TuSimple label or prediction file that the official evaluator accepts.
 
     Args:
-        path: The file; its folder is made where needed.
-        frames: Frames; lanes are written by `tusimple_row`. A run time of None is left out, as in labels.
+        path: The file. Its folder is made if needed.
+        frames: The frames. Lanes are written by `tusimple_row`. A run time of None is left out, as in labels.
     """
     with whole_file(Path(path)) as part, part.open("w", encoding="utf-8") as file:
         for frame in frames:
@@ -217,7 +217,7 @@ def _lane(numbers: Sequence[float], image_size: tuple[int, int]) -> Lane:
 
 
 def tusimple_frame(record: Any, where: str, image_size: tuple[int, int] = TUSIMPLE_SIZE) -> TuSimpleFrame:
-    """A line of a TuSimple file, from its JSON value; other keys are left to the user.
+    """Build a frame from the JSON value of a line in a TuSimple file. Other keys are ignored.
 
     Args:
         record: The value.
@@ -225,7 +225,7 @@ def tusimple_frame(record: Any, where: str, image_size: tuple[int, int] = TUSIMP
         image_size: Height and width of the image in pixels.
 
     Raises:
-        LgadError: If it is no frame.
+        LgadError: If it is not a frame.
     """
     for key in ("raw_file", "lanes"):
         if not isinstance(record, dict) or key not in record:
@@ -246,7 +246,7 @@ def tusimple_frame(record: Any, where: str, image_size: tuple[int, int] = TUSIMP
 
 
 def _are_numbered(text: str) -> bool:
-    """Whether every line begins with a number of its own, of the line or of the slot, as some converters write it."""
+    """Whether every line begins with its own number (of the line or of the slot), as some converters write it."""
     rows = [_numbers(line)[0] for line in split_lines(text) if line.strip()]
     first = {row[0] for row in rows if len(row) % 2}
     return len(first) == len(rows) and all(number.is_integer() and 0 <= number <= len(rows) + 8 for number in first)

@@ -1,4 +1,4 @@
-"""Files with one JSON value a line."""
+"""Reads files with one JSON value per line."""
 
 import json
 from collections import Counter
@@ -10,20 +10,21 @@ from lgad_lightning.errors import LgadError
 
 
 def read_json_lines(path: str | Path, strict: bool = False) -> list[Any]:
-    """The values of a file with one JSON value a line; see `iterate_json_lines`."""
+    """Reads the values of a file with one JSON value per line, see `iterate_json_lines`."""
     return [value for _, value in iterate_json_lines(path, strict)]
 
 
 def iterate_json_lines(path: str | Path, strict: bool = False) -> Iterator[tuple[str, Any]]:
-    """The lines of a file with one JSON value a line, each with its value.
+    """Yields the lines of a file with one JSON value per line, each with its value.
 
     Args:
         path: The file.
-        strict: Refuse a byte-order mark at the front and blank lines at the end, and let keys occur twice, as the
-            official TuSimple tool does.
+        strict: Whether to read as the official TuSimple tool does. It refuses a byte-order mark at the front and blank
+            lines at the end, and keys may occur twice.
 
     Raises:
-        LgadError: If there is no such file or a line is not JSON (a blank one is not); names file and line.
+        LgadError: If there is no such file, or if a line is not JSON (a blank line is not). The message names file and
+            line.
     """
     try:
         text = Path(path).read_text(encoding="utf-8" if strict else "utf-8-sig")
@@ -36,12 +37,12 @@ def iterate_json_lines(path: str | Path, strict: bool = False) -> Iterator[tuple
 
 
 def parse_json_line(line: str | bytes, where: str, strict: bool = False) -> Any:
-    """The value of a line.
+    """Parses the value of a line.
 
     Args:
         line: The line, as text or in UTF-8.
         where: File and line, for the error message.
-        strict: Let keys occur twice.
+        strict: Whether keys may occur twice.
 
     Raises:
         LgadError: If it is not JSON, or not UTF-8.
@@ -55,15 +56,15 @@ def parse_json_line(line: str | bytes, where: str, strict: bool = False) -> Any:
         raise LgadError(f"{where}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
     except json.JSONDecodeError as error:
         raise LgadError(f"{where}: not JSON: {error.msg} at column {error.colno}") from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
+    except (ValueError, RecursionError) as error:  # a number with thousands of digits, or thousands of nested brackets
         raise LgadError(f"{where}: not JSON of a sensible size: {error}") from error
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON, unless a key occurs twice: of its values all but one would be lost unseen.
+    """Makes a JSON object. Refuses one that has a key twice, because only one of its values would remain.
 
     Raises:
-        LgadError: Naming the key.
+        LgadError: If a key occurs twice. The message names the key.
     """
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -73,6 +74,6 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of a text, without the empty one behind its last line break."""
+    """Splits a text into lines, without the empty line after its last line break."""
     lines = text.split("\n")
     return lines if lines[-1] else lines[:-1]

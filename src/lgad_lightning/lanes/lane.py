@@ -13,7 +13,7 @@ TUSIMPLE_ROWS = tuple(range(160, 711, 10))
 
 
 class Frame(NamedTuple):
-    """How a network input was cut from its image; undoing it gives original coordinates.
+    """How a network input was cut from its image. With it, coordinates are converted back to the original image.
 
     Attributes:
         height: Rows of the original image.
@@ -31,10 +31,10 @@ class Frame(NamedTuple):
 
 
 class Lane:
-    """A lane: points in pixels of its image, which is kept for its size.
+    """A lane: points in pixels of its image, and the size of this image.
 
     A pixel's centre has integer coordinates, so the image reaches from -0.5 to width - 0.5. Points may lie outside.
-    A plain class: Lightning's batch transfer walks into dataclasses and refuses frozen ones.
+    This is a plain class, because Lightning's batch transfer goes into dataclasses and refuses frozen ones.
 
     Args:
         points: `(N, 2)` x and y in pixels; N may be 0.
@@ -68,7 +68,7 @@ class Lane:
             image_size: Height and width of the resized image in pixels.
 
         Returns:
-            A new lane; pixel centres map to pixel centres, as image resizing has it.
+            A new lane. Pixel centres map to pixel centres, as in image resizing.
 
         Example:
             >>> Lane([[0.5, 0.5]], (2, 2)).scaled((4, 4))
@@ -84,7 +84,7 @@ class Lane:
         """The lane in the image without its topmost rows.
 
         Args:
-            top: Number of rows removed; points in them get negative y.
+            top: Number of removed rows. Points in them get negative y.
 
         Example:
             >>> Lane([[5, 250]], (590, 1640)).cropped(240)

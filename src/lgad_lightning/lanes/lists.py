@@ -7,34 +7,34 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.compact_strings import Strings
 
 MASKS = {"train": "laneseg_label_w16", "val": "laneseg_label_w16", "test": "laneseg_label_w16_test"}
-"""Where the masks of a split lie."""
-_LONGEST, _LONGEST_PATH = 240, 3000  # characters of a file's name and of its path; systems know 255 and 4096 bytes
+"""The folder of the masks of each split."""
+_LONGEST, _LONGEST_PATH = 240, 3000  # characters of a file's name and of its path; systems allow 255 and 4096 bytes
 
 
 def read_list(path: Path) -> Strings:
-    """The images that a CULane list names.
+    """Reads the images that a CULane list names.
 
     Args:
         path: Lines of `image`, `image mask` or `image mask bit bit bit bit`; slashes at the front, trailing blanks and
-            empty lines do not matter.
+            empty lines are ignored.
 
     Returns:
         Paths relative to the data set's root.
 
     Raises:
-        LgadError: If a line is none of these; names file and line.
+        LgadError: If a line is something else. The message names file and line.
     """
     return Strings(name for name, _ in read_pairs(path))
 
 
 def read_pairs(path: Path) -> list[tuple[str, str | None]]:
-    """The images that a list names, each with the mask or other annotation beside it, None where there is none.
+    """Reads the images that a list names, each with its mask or other annotation. None if it has none.
 
     Args:
         path: As for `read_list`.
 
     Raises:
-        LgadError: If a line is none of these; names file and line.
+        LgadError: If a line is something else. The message names file and line.
     """
     pairs: list[tuple[str, str | None]] = []
     try:
@@ -61,7 +61,7 @@ def check_image_name(name: str, where: str | Path) -> None:
 
     Args:
         name: The image's path below its root.
-        where: The file that names it, and the line where known, for the error message.
+        where: The file that names it, and the line if it is known, for the error message.
 
     Raises:
         LgadError: If it is such a name.
@@ -87,5 +87,5 @@ def _may_be_a_file(name: str) -> bool:
 
 
 def scenario_name(path: Path) -> str:
-    """What the scenario of a list of test images is called: `night` for `test8_night.txt`."""
+    """Returns the scenario of a list of test images: `night` for `test8_night.txt`."""
     return re.sub(r"^test\d+_", "", path.stem)

@@ -1,4 +1,4 @@
-"""A smooth curve through the points of a lane."""
+"""Fits a smooth curve to the points of a lane."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -7,13 +7,13 @@ from lgad_lightning.lanes.lane import Lane
 
 
 def smoothed(lane: Lane, rows: ArrayLike | None = None, degree: int = 3) -> Lane:
-    """The polynomial x(y) that fits a lane's points best, as a lane.
+    """Fits a polynomial x(y) to a lane's points and returns it as a lane.
 
     Args:
-        lane: A lane as a decoder gives it: whole pixels, a point in each row of a grid.
-        rows: y in pixels where to evaluate it; those above and below the lane are left out. None for every row from
-            the lane's first point to its last.
-        degree: Of the polynomial; at most one less than the lane has points.
+        lane: A lane as a decoder returns it: whole pixels, a point in each row of a grid.
+        rows: y in pixels where it is evaluated. Rows above and below the lane are left out. None: every row from the
+            lane's first point to its last.
+        degree: Degree of the polynomial. It is at most the number of rows with points, minus 1.
 
     Example:
         >>> smoothed(Lane([[10, 90], [14, 70], [16, 60]], (100, 200)), rows=[95, 80], degree=1).points.round(2).tolist()

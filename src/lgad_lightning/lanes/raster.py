@@ -1,4 +1,4 @@
-"""Lanes drawn as pixels: masks of single lanes and label maps."""
+"""Draws lanes as pixels: masks of single lanes and label maps."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,8 +13,8 @@ from lgad_lightning.lanes.spline import natural_spline
 IGNORE_INDEX = 255
 
 _SHIFT = 16  # fractional bits of OpenCV's fixed-point coordinates, which are 32 bits wide
-_FAR = 16384  # pixels beyond the origin at which a segment is cut, to fit into them
-_INT_MIN = -(2.0**31)  # what x86-64 makes of NaN and of overflow when it converts to an integer
+_FAR = 16384  # pixels from the origin at which segments are cut, so that they fit into these bits
+_INT_MIN = -(2.0**31)  # the result on x86-64 when it converts NaN or too large values to an integer
 
 
 class Patch(NamedTuple):
@@ -42,7 +42,7 @@ def draw_lane(points: NDArray[np.floating], image_size: tuple[int, int], width: 
         width: Thickness of the lines in pixels, as OpenCV counts it.
 
     Returns:
-        The part inside the image; its mask is empty where there is none.
+        The part inside the image. Its mask is empty if nothing is inside.
 
     Example:
         >>> patch = draw_lane(np.array([[2, 1], [2, 8]]), (10, 6), width=1)
@@ -75,7 +75,7 @@ def draw_lane(points: NDArray[np.floating], image_size: tuple[int, int], width: 
 
 
 def _whole_pixels(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`(2, N)` x and y rounded half to even, without repeats; at least two, as OpenCV draws no single point."""
+    """Rounds to `(2, N)` x and y, half to even, without repeats. At least two stay: OpenCV draws no single point."""
     pixels = np.ascontiguousarray(np.rint(samples).T)
     if not np.abs(pixels).max() < -_INT_MIN:
         pixels[:, ~(np.abs(pixels) < -_INT_MIN).all(axis=0)] = _INT_MIN
@@ -88,8 +88,8 @@ def _whole_pixels(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 def _draw_crossing(canvas: NDArray[np.uint8], segments: NDArray[np.float64], width: int) -> None:
     """Draw `(N, 2, 2)` segments that begin or end outside the canvas, as OpenCV before 4.13 does.
 
-    Newer releases cut such a thick line first and get other pixels along its edges. All agree on the parts of which a
-    line is made: a rectangle, whose edges are cut one by one, and a disc at either end.
+    Newer releases first cut such a thick line and get other pixels along its edges. All releases draw the parts of a
+    line equally: a rectangle, whose edges are cut one by one, and a disc at each end.
     """
     if np.abs(segments).max() > _FAR:
         segments = _cut(segments)

@@ -1,4 +1,4 @@
-"""Which lane gets which class: the rules of the two protocols, and what a left-right flip does to them."""
+"""Assigns lanes to classes by the rules of the two protocols, and mirrors them left to right."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,14 +15,14 @@ TUSIMPLE_SLOTS = 6
 def culane_slots(lanes: Sequence[Lane]) -> list[Lane | None]:
     """Assign lanes to the four slots of CULane: left-left, ego-left, ego-right, right-right.
 
-    The rule of the data set's own label generator, its pixel distances scaled from 1640 x 590 to the image.
+    This is the rule of the data set's own label generator. Its pixel distances are scaled from 1640 x 590 to the image.
 
     Args:
         lanes: The lanes of one image, in any order.
 
     Returns:
-        Four lanes or None. Left out are lanes with fewer than two usable points, the later one of two that run less
-        than 120 px apart on average, and those beyond the four slots.
+        Four lanes or None. These are left out: lanes with fewer than two usable points, the later one of two lanes that
+        are less than 120 px apart on average, and lanes beyond the four slots.
 
     Example:
         >>> left = Lane([[300, 589], [600, 300]], (590, 1640))
@@ -45,7 +45,7 @@ def culane_slots(lanes: Sequence[Lane]) -> list[Lane | None]:
 
 
 def _first_right(lanes: list[Lane]) -> int:
-    """Index of the ego-right lane among lanes in order from the left; their number if all are left."""
+    """Returns the index of the ego-right lane among lanes in order from the left. If all are left: their number."""
     if len(lanes) >= 3:
         slopes = [_slope(lane) for lane in lanes]
         for index, (left, right) in enumerate(pairwise(slopes), start=1):
@@ -57,7 +57,7 @@ def _first_right(lanes: list[Lane]) -> int:
 
 
 def _usable(lane: Lane) -> NDArray[np.float64]:
-    """The lane's points from the bottom up, without those that repeat the one before (2 px, or 1 row)."""
+    """The lane's points from the bottom up, without those that are too near to the one before (2 px, or 1 row)."""
     points = lane.points[np.argsort(-lane.points[:, 1], kind="stable")]
     usable: list[NDArray[np.float64]] = []
     for point in points:

@@ -1,4 +1,4 @@
-"""The curve that the CULane protocol lays through a lane's points."""
+"""The curve through a lane's points, as in the CULane protocol."""
 
 from functools import cache
 from typing import Any
@@ -10,18 +10,18 @@ STEPS = 50
 
 
 def natural_spline(points: NDArray[np.floating], steps: int = STEPS) -> NDArray[np.float32]:
-    """Samples of the natural cubic spline through points, parametrised by chord length.
+    """Samples the natural cubic spline through points, parametrised by chord length.
 
-    The spline of the official CULane evaluator: x(t) and y(t) apart, second derivatives zero at the ends, in double
-    precision over single-precision points, with single-precision samples.
+    This is the spline of the official CULane evaluator. x(t) and y(t) are separate. Their second derivatives are zero
+    at the ends. Points and samples are in single precision, and the computation between them is in double precision.
 
     Args:
-        points: `(N, 2)` x and y. Fewer than three points come back as they are.
-        steps: Samples of each segment.
+        points: `(N, 2)` x and y. Fewer than three points are returned as they are.
+        steps: Number of samples of each segment.
 
     Returns:
-        `((N - 1) * steps + 1, 2)` samples, the last point included. Where two successive points are equal the spline
-        is undefined: all samples but the last are NaN, as the official evaluator has it.
+        `((N - 1) * steps + 1, 2)` samples, with the last point. If two successive points are equal, the spline is
+        undefined: then all samples except the last are NaN, as in the official evaluator.
 
     Example:
         >>> natural_spline(np.array([[0, 0], [1, 2], [2, 4]]), steps=2).tolist()
@@ -56,7 +56,7 @@ def natural_spline(points: NDArray[np.floating], steps: int = STEPS) -> NDArray[
 
 @cache
 def _dptsv() -> Any:
-    """LAPACK's solver of tridiagonal systems; importing scipy.linalg takes longer than `lgad-eval --help` may."""
+    """LAPACK's solver of tridiagonal systems. Imported late, because `lgad-eval --help` should not wait for it."""
     from scipy.linalg.lapack import dptsv
 
     return dptsv

@@ -1,4 +1,4 @@
-"""From masks back to lanes: the middle of what is painted, row by row."""
+"""Turns masks back into lanes: the middle of the painted pixels, row by row."""
 
 from collections.abc import Sequence
 
@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from lgad_lightning.lanes.lane import Lane
 
-_SPACING = 10 / 590  # of two rows that get a point, as a share of the height: those of CULane's annotations
-_SMALLEST = 1 / 80  # of a lane that is one of several in a mask without slots, as a share of the image's diagonal
-_MOST = 64  # such lanes of an image, the largest ones
+_SPACING = 10 / 590  # distance of two rows with a point, as a share of the height, as in CULane's annotations
+_SMALLEST = 1 / 80  # smallest size of a lane in a mask without slots, as a share of the image's diagonal
+_MOST = 64  # largest number of such lanes in an image; the largest lanes are kept
 
 
 def trace_lane(mask: NDArray[np.bool_]) -> Lane | None:
-    """The lane that is painted in a mask: the mean column of the painted pixels in every 59th part of the height.
+    """Finds the lane that is painted in a mask: the mean column of its pixels in every 59th part of the height.
 
-    The first and the last painted row get a point too. A lane that is more than twice as wide as it is high is traced
-    column by column instead. Rows without paint get no point, so that dashes make one lane.
+    The first and the last painted row get a point too. A lane that is more than twice as wide as high is traced column
+    by column instead. Rows without painted pixels get no point, so the dashes of a line make one lane.
 
     Args:
         mask: `(H, W)` true where the lane is.
@@ -43,10 +43,10 @@ def trace_lane(mask: NDArray[np.bool_]) -> Lane | None:
 
 
 def trace_slots(label: NDArray[np.uint8], num_slots: int) -> list[Lane | None]:
-    """The lane of each slot of a label map.
+    """Finds the lane of each slot of a label map.
 
     Args:
-        label: `(H, W)` classes: 0 background, then the slots; others are left out.
+        label: `(H, W)` classes: 0 background, then the slots. Other classes are left out.
         num_slots: Number of slots.
 
     Example:
@@ -60,10 +60,10 @@ def trace_slots(label: NDArray[np.uint8], num_slots: int) -> list[Lane | None]:
 
 
 def trace_parts(mask: NDArray[np.bool_]) -> list[Lane]:
-    """The lanes of a mask that only tells lane from background: one for each connected part.
+    """Finds the lanes of a mask that has only lane and background: one for each connected part.
 
-    Parts smaller than an 80th of the image's diagonal are left out, as are all but the largest 64. The dashes of a
-    broken line are lanes of their own.
+    Parts smaller than 1/80 of the image's diagonal are left out. If there are more than 64, only the largest 64 are
+    kept. Each dash of a broken line is a separate lane.
 
     Args:
         mask: `(H, W)` true where a lane is.

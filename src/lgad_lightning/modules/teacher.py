@@ -36,7 +36,7 @@ def encode_label(label: Tensor, num_classes: int) -> Tensor:
 
 
 LOOKS = 3
-"""At so many batches, a teacher checks the values of label maps. Each check waits for the device."""
+"""Number of first batches in which a teacher checks the values of label maps. Each check waits for the device."""
 ADAM = partial(torch.optim.Adam, lr=1e-3)
 """The optimiser of teachers. At first, a network predicts only background. Adam leaves this phase earlier than SGD."""
 

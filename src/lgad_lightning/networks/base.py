@@ -9,11 +9,11 @@ from lgad_lightning.rebuildable import Rebuildable
 
 
 class LaneOutput(NamedTuple):
-    """What every lane network returns; both fields are raw scores, before softmax and sigmoid.
+    """The output of every lane network. Both fields are raw scores, before softmax and sigmoid.
 
     Attributes:
         logits: Scores of the classes for each pixel, `(B, K, H, W)`.
-        existence: Scores of the lane slots, `(B, K - 1)`; None if the network was built without that head.
+        existence: Scores of the lane slots, `(B, K - 1)`. None if the network was built without the existence head.
     """
 
     logits: Tensor
@@ -24,24 +24,24 @@ class LaneNetwork(Rebuildable, nn.Module):
     """Base of the lane networks: encoder, then decoder and existence head.
 
     A subclass builds an encoder and a decoder and passes them to this constructor. The encoder's submodules `stage1`,
-    `stage2`, ... return one feature map each; `encoder.stage1` and so on are public names, stable between releases,
-    for hooks such as attention distillation.
+    `stage2`, ... return one feature map each. The names `encoder.stage1` and so on are public and stable between
+    releases. Hooks, such as those of attention distillation, use them.
 
     Args:
-        encoder: Maps the input `(B, C, H, W)` to a tuple: the features `(B, channels, H / 8, W / 8)`, then anything
-            that the decoder needs besides.
-        decoder: Called with the items of that tuple; returns logits of the input's size.
+        encoder: Maps the input `(B, C, H, W)` to a tuple: first the features `(B, channels, H / 8, W / 8)`, then
+            anything else that the decoder needs.
+        decoder: Called with the items of this tuple. Returns logits at the size of the input.
         channels: Channels of the features.
         in_channels: Channels of the input: 3 for an image, K for a one-hot label map.
         num_classes: Classes K: the background and the lane slots.
-        input_size: Usual `(height, width)` of the input in pixels; the existence head is laid out for it. Inputs of
+        input_size: Usual `(height, width)` of the input in pixels. The existence head is built for this size. Inputs of
             another size work too.
         existence: Whether to build the existence head.
-        multiple: What the sides of inputs must be multiples of: 8, or more for an encoder that goes deeper.
+        multiple: Height and width of inputs must be multiples of this number: 8, or more for a deeper encoder.
 
     Raises:
-        LgadError: If a side of `input_size` is not such a multiple, or less than two of it; if there are fewer than 2
-            classes.
+        LgadError: If a side of `input_size` is not a multiple of `multiple` or is less than twice `multiple`, or if
+            there are fewer than 2 classes.
     """
 
     STRIDE = 8
@@ -74,13 +74,13 @@ class LaneNetwork(Rebuildable, nn.Module):
         """Segment a batch.
 
         Args:
-            x: Input, `(B, in_channels, H, W)`, H and W multiples of `multiple` (8) and at least two of it.
+            x: Input, `(B, in_channels, H, W)`. H and W are multiples of `multiple` (8) and at least twice `multiple`.
 
         Returns:
             Logits `(B, K, H, W)` and existence logits `(B, K - 1)` or None.
 
         Raises:
-            LgadError: If the input has another number of channels, or a size that cannot be halved so often.
+            LgadError: If the input has another number of channels, or if its height or width does not fit.
         """
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise LgadError(
@@ -102,7 +102,7 @@ class LaneNetwork(Rebuildable, nn.Module):
 
 
 def check_concatenation(in_channels: int, channels: tuple[int, int, int]) -> None:
-    """Refuse channel counts that ENet and ERFNet cannot have: they concatenate new channels to the pooled ones.
+    """Refuse channel counts that do not ascend. ENet and ERFNet concatenate new channels to the pooled ones.
 
     Args:
         in_channels: Channels of the input.

@@ -17,7 +17,7 @@ class ENet(LaneNetwork):
         input_size: Usual `(height, width)` of the input in pixels, multiples of 8; other sizes work too.
         existence: Whether to build the existence head.
         channels: Channels at 1/2, 1/4 and 1/8 of the input's resolution; the default is the published network.
-        dropout: Probability of dropping a channel in stage 1, and everywhere after it.
+        dropout: Probabilities of dropping a channel: in stage 1, and in all later layers.
 
     Raises:
         LgadError: If `input_size` does not fit, or `in_channels` is not below `channels[0]`.
@@ -52,7 +52,7 @@ class ENet(LaneNetwork):
 
 
 class _Encoder(nn.Module):
-    """The pooling indices pass beside the stages, which return feature maps only."""
+    """Returns the features and the pooling indices. The stages themselves return feature maps only."""
 
     def __init__(self, in_channels: int, channels: tuple[int, int, int], dropout: tuple[float, float]) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ def _conv(conv: nn.Conv2d | nn.ConvTranspose2d, activation: type[nn.Module]) -> 
 
 
 class _Initial(nn.Module):
-    """Halves the resolution: a strided convolution beside max-pooling of the input."""
+    """Halves the resolution. Concatenates a strided convolution and max-pooling of the input."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class _Initial(nn.Module):
 
 
 class _Bottleneck(nn.Module):
-    """A residual block at a quarter of the channels; the middle convolution is 3 x 3, or 5 x 1 and 1 x 5."""
+    """A residual block at a quarter of the channels. The middle convolution is 3 x 3, or 5 x 1 and 1 x 5."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class _Bottleneck(nn.Module):
 
 
 class _Downsampling(nn.Module):
-    """Halves the resolution; returns also where in the input the maxima were."""
+    """Halves the resolution. Also returns the positions of the maxima in the input."""
 
     def __init__(self, in_channels: int, out_channels: int, dropout: float) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ class _Downsampling(nn.Module):
 
 
 class _Upsampling(nn.Module):
-    """Doubles the resolution: a transposed convolution beside max-unpooling."""
+    """Doubles the resolution. Adds a transposed convolution and max-unpooling."""
 
     def __init__(self, in_channels: int, out_channels: int, dropout: float) -> None:
         super().__init__()
@@ -195,14 +195,15 @@ class _Upsampling(nn.Module):
 
 
 def max_unpool(x: Tensor, indices: Tensor) -> Tensor:
-    """Undo a 2 x 2 max-pooling, with zeros where the maximum was not.
+    """Undo a 2 x 2 max-pooling. All places except those of the maxima become zero.
 
-    Bit-equal to `MaxUnpool2d` and as fast, but made of operators that every exporter knows.
+    The result is bit-equal to that of `MaxUnpool2d`, and it is as fast. But it uses only operators that every exporter
+    knows.
 
     Args:
         x: Pooled values, `(B, C, H, W)`.
-        indices: Where the maxima were, as `MaxPool2d(2, return_indices=True)` gives them for an even input size; or, as
-            exported networks have it, `(B, C, 2 * H, 2 * W)` bool, true there.
+        indices: Positions of the maxima, as `MaxPool2d(2, return_indices=True)` returns them for an even input size. In
+            exported networks: `(B, C, 2 * H, 2 * W)` bool, true at the maxima.
 
     Returns:
         Values at twice the resolution, `(B, C, 2 * H, 2 * W)`.

@@ -4,7 +4,7 @@ from torch.nn import functional as F
 
 from lgad_lightning.networks.base import LaneNetwork, check_concatenation
 
-EPS = 1e-3  # of the original's batch norms
+EPS = 1e-3  # epsilon of the batch norms in the original network
 
 
 class ERFNet(LaneNetwork):
@@ -19,7 +19,7 @@ class ERFNet(LaneNetwork):
         input_size: Usual `(height, width)` of the input in pixels, multiples of 8; other sizes work too.
         existence: Whether to build the existence head.
         channels: Channels at 1/2, 1/4 and 1/8 of the input's resolution; the default is the published network.
-        dropout: Probability of dropping a channel in stage 1, and in stages 2 and 3.
+        dropout: Probabilities of dropping a channel: in stage 1, and in stages 2 and 3.
 
     Raises:
         LgadError: If `input_size` does not fit, or `in_channels` is not below `channels[0]`.
@@ -71,8 +71,8 @@ class _Encoder(nn.Module):
             *[_NonBottleneck1d(eighth, late, dilation) for dilation in dilations],
         )
         self.stage3 = nn.Sequential(*[_NonBottleneck1d(eighth, late, dilation) for dilation in dilations])
-        # The published network counts this classifier, which serves to pre-train the encoder alone. Nothing here calls
-        # it; frozen, it is no unused parameter to DistributedDataParallel.
+        # The published network includes this classifier, which pre-trains the encoder alone. Nothing calls it here. It
+        # is frozen, so that DistributedDataParallel does not see an unused parameter.
         self.classifier = nn.Conv2d(eighth, num_classes, 1).requires_grad_(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
@@ -101,7 +101,7 @@ def _upsampling(in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
 
 
 class _Downsampling(nn.Module):
-    """Halves the resolution: a strided convolution beside max-pooling of the input."""
+    """Halves the resolution. Concatenates a strided convolution and max-pooling of the input."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()

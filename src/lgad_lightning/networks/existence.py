@@ -4,15 +4,15 @@ from torch import nn
 
 
 class ExistenceHead(nn.Sequential):
-    """Tells from the encoder's features which of the lane slots hold a lane.
+    """Predicts from the encoder's features which lane slots contain a lane.
 
-    A dilated convolution makes a coarse segmentation, which is averaged onto a grid and read by two linear layers.
-    The grid is that of 2 x 2 pooling at the configured input size; inputs of another size are averaged onto the same
-    grid, so the head is not tied to one size.
+    A dilated convolution makes a coarse segmentation. It is averaged onto a grid, and two linear layers read the grid.
+    At the configured input size, the averaging is 2 x 2 pooling. Inputs of another size are averaged onto the same
+    grid, so other sizes work too.
 
     Args:
         in_channels: Channels of the features.
-        num_classes: Classes K, background included; the head has K - 1 outputs.
+        num_classes: Classes K with the background. The head has K - 1 outputs.
         feature_size: `(height, width)` of the features at the configured input size.
 
     Example:

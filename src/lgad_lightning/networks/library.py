@@ -1,4 +1,4 @@
-"""What lets an encoder and a head of another library be a lane network."""
+"""Makes lane networks from encoders and heads of other libraries."""
 
 import difflib
 import importlib
@@ -19,18 +19,18 @@ QUARTER = 4
 
 
 class LibraryEncoder(nn.Module):
-    """A library's encoder whose feature maps pass `stage1`, `stage2`, ... on their way out.
+    """An encoder of another library. Its feature maps go through `stage1`, `stage2`, ...
 
-    The stages compute nothing: they are names for hooks. Maps of more than a quarter of the input's resolution pass
-    none, so that `stage1` is at a quarter, as in the other networks.
+    The stages compute nothing: they are names for hooks. Maps at more than a quarter of the input's resolution go
+    through no stage. So `stage1` is at a quarter, as in the other networks.
 
     Args:
-        body: Maps the input `(B, C, H, W)` to a list of feature maps, fine to coarse, or to a tuple of such a list and
-            what else the head needs.
+        body: Maps the input `(B, C, H, W)` to a list of feature maps, from fine to coarse. Or to a tuple: first such a
+            list, then anything else that the head needs.
         strides: The stride of each of these maps.
 
     Raises:
-        LgadError: If none of them is of a quarter of the input's resolution or less.
+        LgadError: If no map is at a quarter of the input's resolution or less.
     """
 
     def __init__(self, body: nn.Module, strides: Sequence[int]) -> None:
@@ -46,7 +46,7 @@ class LibraryEncoder(nn.Module):
         self.body = body
 
     def forward(self, x: Tensor) -> tuple[Any, ...]:
-        """The deepest map at an eighth of the input's resolution, all maps, and what else there is."""
+        """Returns the deepest map, resized to an eighth of the input's resolution, then all maps, then the rest."""
         found = self.body(x)
         maps, *rest = found if isinstance(found, tuple) else (found,)
         coarse = [self.get_submodule(stage)(map_) for stage, map_ in zip(self.stages, maps[self.first :], strict=True)]
@@ -55,10 +55,10 @@ class LibraryEncoder(nn.Module):
 
 
 class LibraryDecoder(nn.Module):
-    """A library's head on the maps of a `LibraryEncoder`; its logits are resized to the input.
+    """A head of another library on the maps of a `LibraryEncoder`. Its logits are resized to the input.
 
     Args:
-        head: Called with all that the encoder returns but the first; returns logits of any size.
+        head: Called with all items that the encoder returns, except the first. Returns logits of any size.
     """
 
     def __init__(self, head: nn.Module) -> None:
@@ -72,20 +72,20 @@ class LibraryDecoder(nn.Module):
 
 
 def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps `(B, C, h, w)` of another height and width, bilinear."""
+    """Resizes maps `(B, C, h, w)` to a height and width by bilinear interpolation."""
     return maps if maps.shape[2:] == size else F.interpolate(maps, size, mode="bilinear")
 
 
 def import_library(name: str, network: str, extra: str = "zoo") -> Any:
-    """A library that an extra brings along.
+    """Imports a library that an extra installs.
 
     Args:
         name: The module.
-        network: What needs it.
+        network: The network that needs it, for the message.
         extra: The extra.
 
     Raises:
-        LgadError: If it is not installed; says what to install.
+        LgadError: If it is not installed. The message says what to install.
     """
     try:
         return importlib.import_module(name)
@@ -97,12 +97,12 @@ def check_name(what: str, name: str, known: Iterable[str]) -> None:
     """Refuse a name that a library does not know.
 
     Args:
-        what: What is named.
-        name: Its name.
+        what: The kind of the name, for the message.
+        name: The name.
         known: The names that the library knows.
 
     Raises:
-        LgadError: With the nearest names.
+        LgadError: If the name is not known. The message gives the nearest names.
     """
     names = list(known)
     if name not in names:
@@ -111,10 +111,10 @@ def check_name(what: str, name: str, known: Iterable[str]) -> None:
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
-    """The tensors of a file of weights.
+    """Reads the tensors of a file of weights.
 
     Args:
-        path: A file of safetensors, or one of `torch.save` with a `state_dict`, which runs no code.
+        path: A safetensors file, or a file of `torch.save` with a `state_dict`. Reading it runs no code.
     """
     if Path(path).suffix == ".safetensors":
         weights: dict[str, Tensor] = import_library("safetensors.torch", path).load_file(path)
@@ -125,14 +125,14 @@ def read_weights(path: str) -> dict[str, Tensor]:
 
 @contextmanager
 def making(network: str, pretrained: bool | str) -> Iterator[None]:
-    """Tells mistakes and failed downloads that a library meets while it makes a network.
+    """Turns errors of a library that makes a network, such as failed downloads, into LgadErrors.
 
     Args:
-        network: What is made.
+        network: The network that is made, for the message.
         pretrained: Where its weights come from: nowhere, the hub (True) or a file.
 
     Raises:
-        LgadError: If the file does not exist, or anything is raised in the block.
+        LgadError: If the file does not exist, or if the block raises an error.
     """
     if isinstance(pretrained, str) and not Path(pretrained).exists():
         raise LgadError(f"{network}: there is no file {pretrained} (pretrained=). True takes the weights of the hub.")
@@ -140,7 +140,7 @@ def making(network: str, pretrained: bool | str) -> Iterator[None]:
         yield
     except LgadError:
         raise
-    except Exception as error:  # the libraries and what they download with raise what they like
+    except Exception as error:  # the libraries raise errors of many types
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason'}"
         if pretrained is True:
             raise LgadError(

@@ -7,17 +7,17 @@ from lgad_lightning.networks.base import LaneNetwork
 from lgad_lightning.networks.timm import create
 
 CHANNELS = 128
-"""Of the features that the heads read."""
+"""Number of channels of the features that the heads read."""
 
 Depth = Literal[18, 34, 50, 101]
 
 
 class ResNet(LaneNetwork):
-    """ResNet at output stride 8 (dilated last stages) under a linear classifier, with a head for lane existence.
+    """ResNet at output stride 8 (dilated last stages) with a linear classifier and a head for lane existence.
 
-    The baseline of PytorchAutoDrive, but with the existence head of the other networks, which reads the features
-    instead of the coarse logits. The backbone is timm's: it needs the extra `zoo`. `encoder.stage1` returns features
-    at a quarter of the input's resolution, `encoder.stage2` to `encoder.stage4` at an eighth.
+    This is the baseline of PytorchAutoDrive, but with the existence head of the other networks. This head reads the
+    features instead of the coarse logits. The backbone comes from timm (extra `zoo`). `encoder.stage1` returns features
+    at a quarter of the input's resolution. `encoder.stage2` to `encoder.stage4` return features at an eighth.
 
     Args:
         depth: Number of layers of the backbone.
@@ -25,12 +25,12 @@ class ResNet(LaneNetwork):
         in_channels: Channels of the input: 3 for an image, K for a one-hot label map.
         input_size: Usual `(height, width)` of the input in pixels, multiples of 8; other sizes work too.
         existence: Whether to build the existence head.
-        pretrained: Whether to start from timm's ImageNet weights, which the hub's cache keeps; or the path of a file
-            that holds weights of such a network (safetensors or `torch.save`).
+        pretrained: Whether to start from timm's ImageNet weights (the hub's cache keeps them). Or the path of a file
+            with weights of such a network (safetensors or `torch.save`).
         dropout: Probability of dropping a channel before the classifier.
 
     Raises:
-        LgadError: If timm is not installed, the weights cannot be had, or `input_size` does not fit.
+        LgadError: If timm is not installed, the weights cannot be loaded, or `input_size` does not fit.
 
     Example:
         >>> network = ResNet(depth=34, num_classes=7, input_size=(360, 640), pretrained=True)  # doctest: +SKIP

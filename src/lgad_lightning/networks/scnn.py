@@ -11,10 +11,10 @@ from lgad_lightning.networks.resnet import CHANNELS, Depth, ResNet
 
 
 class SCNN(LaneNetwork):
-    """ERFNet with the message passing of SCNN (Pan et al., "Spatial As Deep", AAAI 2018) behind its encoder.
+    """ERFNet with the message passing of SCNN (Pan et al., "Spatial As Deep", AAAI 2018) after its encoder.
 
-    `encoder.stage1` to `encoder.stage3` are ERFNet's; `encoder.stage4` is the message passing, with as many channels
-    at an eighth of the input's resolution as `encoder.stage3`.
+    `encoder.stage1` to `encoder.stage3` are those of ERFNet. `encoder.stage4` is the message passing. Like
+    `encoder.stage3`, it returns `channels[2]` channels at an eighth of the input's resolution.
 
     Args:
         num_classes: Classes K: the background and the lane slots (CULane 5, TuSimple 7).
@@ -22,8 +22,8 @@ class SCNN(LaneNetwork):
         input_size: Usual `(height, width)` of the input in pixels, multiples of 8; other sizes work too.
         existence: Whether to build the existence head.
         channels: Channels at 1/2, 1/4 and 1/8 of the input's resolution.
-        dropout: Probability of dropping a channel in stage 1, and in stages 2 and 3.
-        kernel: Odd width of the messages' kernels; 9 is the published one.
+        dropout: Probabilities of dropping a channel: in stage 1, and in stages 2 and 3.
+        kernel: Odd width of the kernels of the messages. The published width is 9.
 
     Raises:
         LgadError: If `input_size` does not fit, or `in_channels` is not below `channels[0]`.
@@ -71,10 +71,10 @@ class _Encoder(nn.Module):
 
 
 class ResNetSCNN(ResNet):
-    """ResNet with the message passing of SCNN behind its encoder; timm's backbone needs the extra `zoo`.
+    """ResNet with the message passing of SCNN after its encoder. The backbone comes from timm (extra `zoo`).
 
-    `encoder.stage1` to `encoder.stage4` are ResNet's; `encoder.stage5` is the message passing, with 128 channels at an
-    eighth of the input's resolution.
+    `encoder.stage1` to `encoder.stage4` are those of ResNet. `encoder.stage5` is the message passing. It returns 128
+    channels at an eighth of the input's resolution.
 
     Args:
         depth: Number of layers of the backbone.
@@ -82,12 +82,12 @@ class ResNetSCNN(ResNet):
         in_channels: Channels of the input: 3 for an image, K for a one-hot label map.
         input_size: Usual `(height, width)` of the input in pixels, multiples of 8; other sizes work too.
         existence: Whether to build the existence head.
-        pretrained: Whether to start from timm's ImageNet weights, as for `ResNet`; or the path of a file with weights.
+        pretrained: Whether to start from timm's ImageNet weights, as for `ResNet`. Or the path of a file with weights.
         dropout: Probability of dropping a channel before the classifier.
-        kernel: Odd width of the messages' kernels; 9 is the published one.
+        kernel: Odd width of the kernels of the messages. The published width is 9.
 
     Raises:
-        LgadError: If timm is not installed, the weights cannot be had, or `input_size` does not fit.
+        LgadError: If timm is not installed, the weights cannot be loaded, or `input_size` does not fit.
 
     Example:
         >>> network = ResNetSCNN(depth=34, num_classes=7, input_size=(360, 640))  # doctest: +SKIP
@@ -109,10 +109,10 @@ class ResNetSCNN(ResNet):
 
 
 class MessagePassing(nn.Module):
-    """SCNN's messages: every row adds what a convolution makes of the row above it, from the top down.
+    """The messages of SCNN. From the top down, each row is convolved and added to the row below it.
 
-    Then likewise upwards, and with columns to the right and to the left. The messages of each direction share their
-    weights, 4 x C x C x kernel in all, without bias.
+    The same follows upwards, then with columns to the right and to the left. All messages of one direction share their
+    weights. In total, there are 4 x C x C x kernel weights, without bias.
 
     Args:
         channels: Channels C.
@@ -130,12 +130,12 @@ class MessagePassing(nn.Module):
     def _convolution(channels: int, kernel: int, along: Literal["rows", "columns"]) -> nn.Conv2d:
         size = (1, kernel) if along == "rows" else (kernel, 1)
         convolution = nn.Conv2d(channels, channels, size, padding=(size[0] // 2, size[1] // 2), bias=False)
-        bound = math.sqrt(2 / (channels * kernel * 5))  # larger messages grow with every row
+        bound = math.sqrt(2 / (channels * kernel * 5))  # larger weights would let the messages grow with every row
         nn.init.uniform_(convolution.weight, -bound, bound)
         return convolution
 
     def forward(self, x: Tensor) -> Tensor:
-        """Passes messages through features `(B, C, H, W)`; the shape stays."""
+        """Passes messages through features `(B, C, H, W)`. The shape stays the same."""
         for convolution, dim, backward in (
             (self.down, 2, False),
             (self.up, 2, True),

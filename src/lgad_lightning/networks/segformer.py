@@ -15,16 +15,16 @@ SIZES: dict[str, tuple[list[int], list[int], int]] = {
     "b4": (WIDE, [3, 8, 27, 3], 768),
     "b5": (WIDE, [3, 6, 40, 3], 768),
 }
-"""Channels and blocks of each stage, channels of the head."""
+"""For each variant: channels of the stages, blocks of the stages, and channels of the head."""
 MULTIPLE = 32
 
 
 class SegFormer(LaneNetwork):
-    """SegFormer (Xie et al., NeurIPS 2021) of transformers, with a head for lane existence on its deepest features.
+    """SegFormer (Xie et al., NeurIPS 2021) from transformers, with a head for lane existence on its deepest features.
 
-    It needs the extra `transformers`. `encoder.stage1` to `encoder.stage4` return tokens `(B, N, C)` at a quarter, an
-    eighth, a sixteenth and a thirty-second of the input's resolution, before the norm that ends each stage: behind it
-    all cells have the same attention.
+    It needs the extra `transformers`. `encoder.stage1` to `encoder.stage4` return tokens `(B, N, C)` at 1/4, 1/8, 1/16
+    and 1/32 of the input's resolution. The tokens are taken before the norm at the end of each stage, because all cells
+    have the same attention after it.
 
     Args:
         variant: The published size.
@@ -32,12 +32,12 @@ class SegFormer(LaneNetwork):
         in_channels: Channels of the input: 3 for an image, K for a one-hot label map.
         input_size: Usual `(height, width)` of the input in pixels, multiples of 32; other sizes work too.
         existence: Whether to build the existence head.
-        pretrained: Whether the encoder starts from the ImageNet weights `nvidia/mit-...`, which the hub's cache keeps;
-            or the path of a folder that `save_pretrained` of such an encoder has written.
+        pretrained: Whether the encoder starts from the ImageNet weights `nvidia/mit-...` (the hub's cache keeps them).
+            Or the path of a folder that `save_pretrained` of such an encoder wrote.
         dropout: Probability of dropping a channel before the classifier.
 
     Raises:
-        LgadError: If transformers is not installed, the weights cannot be had, or `input_size` does not fit.
+        LgadError: If transformers is not installed, the weights cannot be loaded, or `input_size` does not fit.
 
     Example:
         >>> network = SegFormer("b1", num_classes=7, input_size=(352, 640))  # doctest: +SKIP
@@ -86,7 +86,7 @@ class SegFormer(LaneNetwork):
 
 
 class _Encoder(nn.Module):
-    """The stages of transformers, each with a name for hooks between its last block and its norm."""
+    """The stages of transformers. Each has a submodule for hooks between its last block and its norm."""
 
     def __init__(self, stages: nn.ModuleList) -> None:
         super().__init__()

@@ -19,23 +19,23 @@ from lgad_lightning.networks.library import (
 class SmpNet(LaneNetwork):
     """A network of segmentation_models_pytorch, with a head for lane existence on its deepest features.
 
-    It needs the extra `zoo`. `encoder.stage1` returns features at a quarter of the input's resolution, each further
-    stage at half of it, as far as architecture and encoder go down; those of `DPT` are all of one resolution.
+    It needs the extra `zoo`. `encoder.stage1` returns features at a quarter of the input's resolution. Each further
+    stage halves the resolution, as far as architecture and encoder go down. All stages of `DPT` have one resolution.
 
     Args:
-        architecture: `Unet`, `FPN`, `DeepLabV3Plus`, `Linknet`, ...: what `smp.create_model` takes.
-        encoder: `resnet18`, `mobilenet_v2`, ..., or `tu-NAME` for timm's.
+        architecture: `Unet`, `FPN`, `DeepLabV3Plus`, `Linknet`, ...: a name that `smp.create_model` takes.
+        encoder: `resnet18`, `mobilenet_v2`, ..., or `tu-NAME` for an encoder of timm.
         num_classes: Classes K: the background and the lane slots (CULane 5, TuSimple 7).
         in_channels: Channels of the input: 3 for an image, K for a one-hot label map.
         input_size: Usual `(height, width)` of the input in pixels, multiples of the coarsest stride (32); other sizes
             work too.
         existence: Whether to build the existence head.
-        pretrained: Whether the encoder starts from its ImageNet weights, which the hub's cache keeps; or the path of a
-            file that holds weights of such an encoder for three channels (safetensors or `torch.save`).
+        pretrained: Whether the encoder starts from its ImageNet weights (the hub's cache keeps them). Or the path of a
+            file with weights of such an encoder for three channels (safetensors or `torch.save`).
         options: Further arguments of the architecture, such as `{"decoder_channels": [128, 64, 32, 16, 8]}`.
 
     Raises:
-        LgadError: If the library is not installed, a name or option is unknown, the weights cannot be had, or
+        LgadError: If the library is not installed, a name or option is unknown, the weights cannot be loaded, or
             `input_size` does not fit.
 
     Example:
@@ -87,7 +87,7 @@ def _create(
     kinds = smp.MODEL_ARCHITECTURES_MAPPING
     check_name("architecture", architecture.lower(), kinds)
     timms = encoder.startswith("tu-")
-    if not timms:  # what the architecture does not know goes to timm there, and is lost here
+    if not timms:  # unknown options go to timm's encoders, but other encoders lose them
         check_name("encoder", encoder, smp.encoders.get_encoder_names())
         for option in options:
             check_name("option", option, inspect.signature(kinds[architecture.lower()].__init__).parameters)
@@ -105,5 +105,5 @@ def _create(
 
 
 def _strides(encoder: Any) -> list[int]:
-    """Of the input, which the library counts as a map, and of each map after it."""
+    """The stride of the input (the library counts it as a map), then the stride of each map."""
     return [min(2**number, encoder.output_stride) for number in range(len(encoder.out_channels))]

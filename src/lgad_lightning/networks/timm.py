@@ -18,29 +18,30 @@ from lgad_lightning.networks.library import (
 
 
 class TimmNet(LaneNetwork):
-    """A feature extractor of timm under a light head, with a head for lane existence on its deepest features.
+    """A feature extractor of timm with a light head, and a head for lane existence on its deepest features.
 
-    The head brings the features of all stages to the same number of channels at an eighth of the input's resolution,
-    adds them up and classifies each cell. It needs the extra `zoo`. `encoder.stage1` returns features at a quarter of
-    the input's resolution, each further stage at half of it; those of a plain vision transformer are all of one
-    resolution.
+    The light head brings the features of all stages to the same number of channels at an eighth of the input's
+    resolution. It adds them up and classifies each cell. The network needs the extra `zoo`. `encoder.stage1` returns
+    features at a quarter of the input's resolution. Each further stage halves the resolution. All stages of a plain
+    vision transformer have one resolution.
 
     Args:
-        backbone: `mobilenetv4_conv_small`, `convnext_atto`, ...: what `timm.create_model` takes with `features_only`.
+        backbone: `mobilenetv4_conv_small`, `convnext_atto`, ...: a name that `timm.create_model` takes with
+            `features_only`.
         num_classes: Classes K: the background and the lane slots (CULane 5, TuSimple 7).
         in_channels: Channels of the input: 3 for an image, K for a one-hot label map.
         input_size: Usual `(height, width)` of the input in pixels, multiples of the coarsest stride (32); other sizes
             work too.
         existence: Whether to build the existence head.
-        pretrained: Whether the backbone starts from timm's weights, which the hub's cache keeps; or the path of a file
-            that holds weights of it (safetensors or `torch.save`).
-        channels: Channels that the head adds up.
+        pretrained: Whether the backbone starts from timm's weights (the hub's cache keeps them). Or the path of a file
+            with its weights (safetensors or `torch.save`).
+        channels: Number of channels of the maps that the head adds up.
         dropout: Probability of dropping a channel before the classifier.
         options: Further arguments of `timm.create_model`, such as `{"drop_path_rate": 0.1}`, or
             `{"dynamic_img_size": True}` for a vision transformer.
 
     Raises:
-        LgadError: If timm is not installed, a name or option is unknown, the weights cannot be had, or `input_size`
+        LgadError: If timm is not installed, a name or option is unknown, the weights cannot be loaded, or `input_size`
             does not fit.
 
     Example:
@@ -79,16 +80,16 @@ class TimmNet(LaneNetwork):
 
 
 def create(network: str, backbone: str, pretrained: bool | str, settings: dict[str, Any]) -> Any:
-    """A model of timm.
+    """Creates a model of timm.
 
     Args:
-        network: What to call it in errors.
-        backbone: Its name, with or without the tag of its weights.
-        pretrained: Whether with the weights of the hub, or with those of a file.
+        network: The name of the network, for messages.
+        backbone: The name of the model, with or without the tag of its weights.
+        pretrained: Whether to load the weights of the hub. Or the path of a file with weights.
         settings: Further arguments of `timm.create_model`.
 
     Raises:
-        LgadError: If timm is not installed, the name or a setting is unknown, or the weights cannot be had.
+        LgadError: If timm is not installed, the name or a setting is unknown, or the weights cannot be loaded.
     """
     timm = import_library("timm", network)
     check_name("backbone", backbone.split(".")[0], timm.list_models())
@@ -108,7 +109,7 @@ class _ChannelsFirst(nn.Module):
 
 
 class _LightHead(nn.Module):
-    """Classifies the cells at an eighth of the input's resolution by the sum of all maps from the `first` on."""
+    """Adds up all maps from number `first` on, at an eighth of the input's resolution, and classifies the cells."""
 
     def __init__(
         self, strides: Sequence[int], widths: Sequence[int], first: int, channels: int, num_classes: int, dropout: float

@@ -1,4 +1,4 @@
-"""Runs that differ in their seed alone are repetitions of one arm."""
+"""Groups runs into arms. Runs of one arm differ only in their seeds."""
 
 import json
 import math
@@ -21,7 +21,7 @@ CHANGES_NOTHING = (
     "data.label_cache",
     "data.seed",
 )
-"""Keys in which repetitions may differ; so may the loggers and where a teacher is kept."""
+"""Keys in which repetitions may differ. They may also differ in the loggers and in where a teacher is kept."""
 
 _OF_THE_TEST = re.compile(
     r"(student\.module\.)?(decoder|metric)(\..+)?"
@@ -32,7 +32,7 @@ _OF_THE_TEST = re.compile(
 """Keys that change what a figure of the test means. Arms may differ in all others."""
 
 _OF_A_TEST_OF_PIXELS = ("data.input_size", "data.crop_top", "data.stroke")
-"""Such keys of runs that are scored by their pixels at the size of the network's input."""
+"""More such keys, for runs that are scored by their pixels at the size of the network's input."""
 
 _BESIDE_THE_PROTOCOL = ("iou", "existence_accuracy")
 
@@ -42,9 +42,9 @@ class Arm:
     """Runs of one configuration.
 
     Args:
-        name: In what it differs from the others: overrides, or `default`.
+        name: The overrides in which it differs from the others, or `default`.
         runs: Its complete runs, by seed.
-        others: Those that are not complete.
+        others: Its runs that are not complete.
     """
 
     name: str
@@ -66,13 +66,14 @@ class Arm:
 
 
 def group_runs(runs: Sequence[Run]) -> list[Arm]:
-    """The arms of a set of runs.
+    """Groups runs into arms.
 
     Args:
-        runs: The runs, in the order in which arms are wanted.
+        runs: The runs. The arms are in the same order.
 
     Raises:
-        LgadError: If complete runs cannot be compared (see `check_comparable`), or two are the same seed of an arm.
+        LgadError: If complete runs cannot be compared (see `check_comparable`), or if two have the same seed in one
+            arm.
     """
     check_comparable([run for run in runs if not run.state])
     groups: dict[str, list[Run]] = {}
@@ -100,7 +101,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
         runs: Complete runs.
 
     Raises:
-        LgadError: If their data, their protocols or the settings of their tests differ; says in what.
+        LgadError: If their data, their protocols or the settings of their tests differ. The message says in what.
     """
     for run in runs[1:]:
         if reason := _difference(runs[0], run):
@@ -108,7 +109,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
 
 
 def _difference(first: Run, run: Run) -> str:
-    """In what two runs differ so that their figures cannot be compared; empty if in nothing."""
+    """Says why the figures of two runs cannot be compared. Empty if they can."""
     if first.data.get("identity") != run.data.get("identity"):
         for key in ("module", "root"):
             if first.data.get(key) != run.data.get(key):
@@ -152,7 +153,7 @@ def _identity(run: Run) -> str:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """What distinguishes each run: the overrides that not all have."""
+    """Names each run by the overrides that not all runs have."""
     told = [[text for text in run.overrides if not _is_of_no_interest(text)] for run in runs]
     common = set.intersection(*(set(texts) for texts in told)) if len(runs) > 1 else set()
     names = [" ".join(text for text in texts if text not in common) or "default" for texts in told]

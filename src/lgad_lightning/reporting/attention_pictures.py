@@ -1,4 +1,4 @@
-"""Attention maps as a page shows them, from what the pictures of a run have kept."""
+"""Makes the attention maps of a page from the stored pictures of a run."""
 
 import base64
 from pathlib import Path
@@ -15,14 +15,14 @@ from lgad_lightning.reporting.frame_pictures import jpeg
 
 
 def attention_of(pictures: Path) -> dict[str, Any] | None:
-    """The maps of the test picture, or those of the last picture of the training.
+    """Reads the maps of the test picture, or those of the last picture of the training.
 
     Args:
         pictures: The run's folder of pictures.
 
     Returns:
-        `images`, a data URI of each sample; `stages`, by name the data URIs of each sample's two maps; `file`, the name
-        of the picture. Or `gap`, why they cannot be read. None if there are none.
+        `images`: a data URI of each sample. `stages`: by name, the data URIs of each sample's two maps. `file`: the
+        name of the picture. `gap`: the reason if they cannot be read. None if there are no maps.
     """
     found = [pictures / "test.npz", *sorted(pictures.glob("step-*.npz"), reverse=True)]
     path = next((path for path in found if path.is_file()), None)
@@ -41,6 +41,6 @@ def attention_of(pictures: Path) -> dict[str, Any] | None:
 
 
 def _png(values: NDArray[Any]) -> str:
-    """A data URI of a map, a pixel for each cell, by the square root as in the run's own pictures."""
+    """Makes a data URI of a map with a pixel for each cell. It shows the square root, as the run's own pictures do."""
     picture = np.ascontiguousarray(colour_attention(np.sqrt(values))[..., ::-1])
     return f"data:image/png;base64,{base64.b64encode(cv2.imencode('.png', picture)[1].tobytes()).decode()}"

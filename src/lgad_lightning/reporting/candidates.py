@@ -1,4 +1,4 @@
-"""Lanes before any is dropped for its existence: what other limits of it would have come to."""
+"""Lanes before any is dropped for its existence. They show what other limits of the existence would give."""
 
 import json
 import math
@@ -17,15 +17,15 @@ from lgad_lightning.reporting.charts import Chart, Series, finite
 from lgad_lightning.reporting.judging import Rule
 
 CANDIDATES = "candidates.json"
-"""Where they lie, in a run's folder."""
+"""Their file in a run's folder."""
 LIMITS = [round(0.05 * step, 2) for step in range(20)]
 
 
 class Candidate(NamedTuple):
-    """A lane that was seen in a test frame.
+    """A lane that was found in a test frame.
 
     Attributes:
-        existence: Its probability.
+        existence: The probability that it exists.
         points: `(x, y)` in pixels of the original image.
     """
 
@@ -38,14 +38,14 @@ def write_candidates(path: Path, frames: Mapping[str, Sequence[Candidate]]) -> N
 
     Args:
         path: The file.
-        frames: Those of each frame, by its name.
+        frames: The candidates of each frame, by its name.
     """
     with whole_file(path) as part:
         part.write_text(json.dumps(frames), encoding="utf-8")
 
 
 def read_candidates(path: Path) -> dict[str, list[Candidate]]:
-    """The candidates of test frames, by their names; none where there is no file.
+    """Reads the candidates of test frames, by the names of the frames. Empty if there is no file.
 
     Args:
         path: The file.
@@ -70,7 +70,7 @@ def read_candidates(path: Path) -> dict[str, list[Candidate]]:
 def precision_recall(
     source: LaneSource, frames: Mapping[str, Sequence[Candidate]], rule: Rule
 ) -> dict[float, tuple[float, float]]:
-    """Precision and recall of the lanes whose existence is above a limit.
+    """Computes precision and recall of the lanes with an existence above a limit, for each of `LIMITS`.
 
     Args:
         source: The test split.
@@ -78,7 +78,7 @@ def precision_recall(
         rule: When a lane is found.
 
     Returns:
-        Both by the limit; NaN where there is nothing to take a share of.
+        Precision and recall by the limit. NaN if there are no lanes to take a share of.
     """
     hits, predicted, annotated = np.zeros(len(LIMITS), int), np.zeros(len(LIMITS), int), 0
     for index, name in enumerate(source.names):
@@ -104,10 +104,10 @@ def _share(part: int, whole: int) -> float:
 
 
 def existence_charts(scores: Mapping[float, tuple[float, float]]) -> list[Chart]:
-    """Precision and recall over the limit, and over one another; the latter only if both are defined anywhere.
+    """Charts precision and recall over the limit. If both are defined anywhere, also charts precision over recall.
 
     Args:
-        scores: What `precision_recall` gives.
+        scores: What `precision_recall` returned.
     """
     precision, recall = ([finite(score[place]) for score in scores.values()] for place in (0, 1))
     pairs = [(r, p) for p, r in zip(precision, recall, strict=True) if p is not None and r is not None]

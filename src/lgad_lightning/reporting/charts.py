@@ -1,4 +1,4 @@
-"""The charts of a page as plain values, which `templates/report.js` hands to plotly."""
+"""The charts of a page as plain values. `templates/report.js` passes them to plotly."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -9,10 +9,10 @@ from typing import Any
 from lgad_lightning.reporting.run import Curve
 
 MOST_POINTS = 1000
-"""Of a curve; longer ones are thinned, and keep their highest and lowest points."""
+"""Largest number of points of a curve. Longer curves are thinned, but keep their highest and lowest points."""
 
 Value = float | None
-"""None where a figure was not finite: there the line is interrupted."""
+"""None if a figure was not finite. The line is interrupted there."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Series:
     """A line, or a row of bars.
 
     Args:
-        name: What its legend says.
+        name: Its name in the legend.
         x: Steps, or names of bars.
         y: A value for each.
-        low: Lower edge of its band, or end of its intervals; empty for none.
-        high: The upper one.
+        low: Lower edge of its band, or lower ends of its intervals. Empty: none.
+        high: The upper edge or ends.
     """
 
     name: str
@@ -39,14 +39,14 @@ class Chart:
     """A chart.
 
     Args:
-        title: What is above it.
-        series: What is in it.
-        kind: `lines`, `bars`, or `intervals`: points with what is from `low` to `high` around them.
-        x_title: What lies on the horizontal axis.
+        title: The text above it.
+        series: The lines or bars in it.
+        kind: `lines`, `bars`, or `intervals` (points with intervals from `low` to `high`).
+        x_title: The text at the horizontal axis.
         logarithmic: Whether the vertical axis is logarithmic.
-        gaps: First and last step of each stretch without a value: not finite, or not defined.
-        note: What to say below it.
-        from_zero: Whether the axis of the values begins at 0; that of bars ends at 1.
+        gaps: First and last step of each stretch where the value is not finite or not defined.
+        note: The text below it.
+        from_zero: Whether the axis of the values begins at 0. For bars, it also ends at 1.
     """
 
     title: str
@@ -59,15 +59,15 @@ class Chart:
     from_zero: bool = False
 
     def values(self) -> dict[str, Any]:
-        """The chart as JSON takes it."""
+        """The chart as values for JSON."""
         return asdict(self)
 
 
 def training_charts(curves: Mapping[str, Curve]) -> list[Chart]:
-    """Charts of what a training has logged; figures that are not there have none.
+    """Makes charts of the figures that a training logged. Figures that were not logged have no chart.
 
     Args:
-        curves: By name, as `read_curves` gives them.
+        curves: The curves by name, as `read_curves` returns them.
     """
     groups: tuple[tuple[str, Callable[[str], bool], dict[str, Any]], ...] = (
         ("Task loss", _is_task_loss, {}),
@@ -104,10 +104,10 @@ _TERMS = ("loss", "segmentation", "iou", "existence")
 
 
 def defined(name: str, curve: Curve) -> Curve:
-    """A curve as it is drawn: -1, which the protocols have for undefined, becomes NaN.
+    """Prepares a curve for drawing: -1, which means undefined in the protocols, becomes NaN.
 
     Args:
-        name: The name of the figure; only those of the validation can be undefined.
+        name: The name of the figure. Only figures of the validation can be undefined.
         curve: Its curve.
     """
     return [(step, math.nan if name.startswith("val/") and value == -1 else value) for step, value in curve]
@@ -140,7 +140,7 @@ _MOST_GAPS = 50
 
 
 def _short(name: str) -> str:
-    """What a legend calls a figure: `f1`, `stage1` for the layer `network.encoder.stage1`, but `train/loss`.
+    """Names a figure for a legend: `f1`, `stage1` for the layer `network.encoder.stage1`, but `train/loss`.
 
     Example:
         >>> [_short(name) for name in ("val/f1", "lgad/loss", "lgad/loss/network.stage1", "lgad/loss/net.x<net.y")]
@@ -168,7 +168,7 @@ def _stretches(curve: Curve) -> list[tuple[int, int]]:
 
 
 def _thinned(curve: Curve) -> tuple[list[int], list[Value]]:
-    """At most about `MOST_POINTS` of the points: of each part of the curve the lowest, the highest and a gap."""
+    """Keeps at most about `MOST_POINTS` points: the lowest, the highest and a gap of each part of the curve."""
     size = math.ceil(3 * len(curve) / MOST_POINTS) if len(curve) > MOST_POINTS else 1
     kept: set[int] = set()
     for start in range(0, len(curve), size):
@@ -181,12 +181,12 @@ def _thinned(curve: Curve) -> tuple[list[int], list[Value]]:
 
 
 def band_chart(title: str, curves: Mapping[str, Sequence[Curve]]) -> Chart:
-    """Curves of several arms: the mean over the seeds, and a band from the lowest to the highest.
+    """Charts the curves of several arms: the mean over the seeds, and a band from the lowest to the highest.
 
     Args:
         title: See `Chart`.
-        curves: Those of each arm's seeds. Steps count that all seeds of an arm have; where one of them has no finite
-            value, the arm has a gap.
+        curves: The curves of the seeds of each arm. Only steps that all seeds of an arm have are used. If a seed has no
+            finite value at a step, the arm has a gap there.
     """
     series, gaps = [], set()
     for name, seeds in curves.items():
@@ -205,16 +205,16 @@ def band_chart(title: str, curves: Mapping[str, Sequence[Curve]]) -> Chart:
 
 
 def finite(value: float) -> Value:
-    """A value as JSON takes it."""
+    """A value for JSON: None if it is not finite."""
     return value if math.isfinite(value) else None
 
 
 def bars(title: str, values: Mapping[str, float]) -> Chart:
-    """A bar from 0 to 1 for each value.
+    """Charts a bar from 0 to 1 for each value.
 
     Args:
         title: See `Chart`.
-        values: By the bars' names.
+        values: The values by the names of the bars.
     """
     series = Series(title, list(values), [finite(value) for value in values.values()])
     return Chart(title, [series], "bars", from_zero=True)

@@ -1,4 +1,4 @@
-"""Arms compared by a figure of the test, seed by seed."""
+"""Compares arms by a figure of the test, seed by seed."""
 
 import math
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ class ArmResult:
 
     Args:
         arm: The arm.
-        summary: Of the figure over its seeds; None if it has none.
-        difference: To the baseline, seed by seed; None for the baseline, or without a seed in common.
+        summary: Summary of the figure over its seeds. None if it has none.
+        difference: Difference to the baseline, seed by seed. None for the baseline, or without a seed in common.
         scenarios: The mean difference to the baseline in each scenario.
-        steps: The median of the steps after which it first reaches the baseline's best validation figure; None if most
-            of its seeds never do.
+        steps: The median of the steps after which it first reaches the baseline's best validation figure. None if most
+            of its seeds never reach it.
     """
 
     arm: Arm
@@ -31,7 +31,7 @@ class ArmResult:
 
     @property
     def seeds(self) -> str:
-        """How many of its runs count, for people: `3`, or `2 of 3`."""
+        """The number of its runs that count, as text: `3`, or `2 of 3`."""
         counted, runs = self.summary.seeds if self.summary else 0, len(self.arm.runs) + len(self.arm.others)
         return f"{counted}" if counted == runs else f"{counted} of {runs}"
 
@@ -57,10 +57,12 @@ def compare_arms(arms: Sequence[Arm], figure: str, baseline: str | None = None) 
     Args:
         arms: The arms.
         figure: `f1`, `iou`, `night/f1`, ...
-        baseline: The arm that the others are compared with, by its name or a part of it; the first if None.
+        baseline: The arm that the others are compared with, by its name or a part of it. None: the first arm that has
+            the figure.
 
     Raises:
-        LgadError: If the figure is known, or defined, for no run, or no single arm is called so.
+        LgadError: If no run has the figure, if it is not defined for any run, or if `baseline` does not name a single
+            arm.
     """
     known = dict.fromkeys(name for arm in arms for run in arm.runs.values() for name in run.figures)
     if not known:

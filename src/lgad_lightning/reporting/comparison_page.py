@@ -19,7 +19,7 @@ _TITLES = {
 
 
 def comparison_page(comparison: Comparison) -> bytes:
-    """The page of a comparison.
+    """Makes the page of a comparison.
 
     Args:
         comparison: The arms, compared by a figure.
@@ -71,7 +71,7 @@ def _row(result: ArmResult) -> dict[str, str]:
 
 
 def _verdicts(others: list[ArmResult], baseline: str, name: str) -> list[str]:
-    """A sentence for each difference whose interval excludes zero; nothing is said of the others."""
+    """Writes a sentence for each difference whose interval excludes zero, and nothing about the others."""
     verdicts = []
     for result in others:
         difference = result.difference
@@ -104,7 +104,7 @@ def _scenario_differences(others: list[ArmResult], name: str) -> list[Chart]:
 
 
 def _scenario_rows(comparison: Comparison, others: list[ArmResult]) -> list[tuple[str, list[str]]]:
-    """For each scenario the mean of the baseline, and the others' mean differences to it."""
+    """For each scenario: the mean of the baseline, and the mean differences of the other arms to it."""
     names = dict.fromkeys(name for result in others for name in result.scenarios)
     rows = []
     for scenario in names:

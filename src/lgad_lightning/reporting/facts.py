@@ -21,11 +21,12 @@ class Told(NamedTuple):
     """What the log of a run tells.
 
     Attributes:
-        seconds: How long the run was at work, without the time between an interruption and going on; None if unknown.
+        seconds: How long the run worked, without the time between an interruption and its continuation. None if
+            unknown.
         ended: When its last line was written.
         images: Counts of images by split, as text.
         networks: Each network with its size, as text, by `teacher` and `student`.
-        test_seconds: How long the test took; None if unknown.
+        test_seconds: How long the test took. None if unknown.
     """
 
     seconds: float | None
@@ -36,10 +37,10 @@ class Told(NamedTuple):
 
 
 def read_log(path: Path) -> Told:
-    """Reads a run's log; what it does not tell is left out.
+    """Reads a run's log. Facts that it does not contain are left out.
 
     Args:
-        path: The log; it may be missing, or hold anything.
+        path: The log. It may be missing, or hold anything.
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -57,7 +58,7 @@ def read_log(path: Path) -> Told:
 
 
 def _test_seconds(text: str) -> float | None:
-    """The time from the line that begins the last test to the one behind it."""
+    """The time from the line at the beginning of the last test to the line at its end."""
     start = text.rfind(" - Test: ")
     end = text.find(" - Figures, predictions", max(start, 0))
     if start < 0 or end < 0:
@@ -75,7 +76,7 @@ def _times(text: str) -> Iterator[datetime]:
 
 
 def command(run: Run) -> str:
-    """The command that trains the same once more, for a shell."""
+    """The shell command that repeats the training."""
     return shlex.join(["lgad-fit", *(text for text in run.overrides if not text.startswith("run_dir="))])
 
 
@@ -102,7 +103,7 @@ def spoken(name: str) -> str:
 
 
 def facts(run: Run) -> dict[str, str]:
-    """What to print at the top of a run's page: name and value; what is not known is left out."""
+    """Collects the facts at the top of a run's page, by name. Unknown facts are left out."""
     told, config = read_log(run.folder / LOG), run.config
     height, width = (config.get("data.input_size") or (None, None))[:2]
     known = {
@@ -126,7 +127,7 @@ def facts(run: Run) -> dict[str, str]:
 
 
 def _of_trackers(folder: Path) -> dict[str, str]:
-    """The commands that show, or upload, what trackers have kept in a run's folder."""
+    """The commands that show or upload the data of trackers in a run's folder."""
     commands = {}
     if (folder / "tensorboard").is_dir():
         commands["TensorBoard"] = shlex.join(["tensorboard", "--logdir", str(folder / "tensorboard")])
@@ -136,7 +137,7 @@ def _of_trackers(folder: Path) -> dict[str, str]:
 
 
 def duration(seconds: float) -> str:
-    """A time for people.
+    """Formats a time.
 
     Example:
         >>> duration(4000), duration(75), duration(200000)

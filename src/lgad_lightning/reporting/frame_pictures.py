@@ -1,4 +1,4 @@
-"""Test frames as a page shows them: a small photograph, and the lanes as lines over it."""
+"""Makes the pictures of test frames for a page: a small photograph, and the lanes as lines over it."""
 
 import base64
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from lgad_lightning.reporting.judging import Judged
 
 _WIDTH = 820  # pixels; larger images are scaled down
 _QUALITY = 78
-_POINTS = 40  # of a line
+_POINTS = 40  # largest number of points of a line
 
 
 def picture_of(frame: Judged, source: LaneSource) -> dict[str, Any]:
-    """A frame for the template.
+    """Prepares a frame for the template.
 
     Args:
         frame: The frame.
-        source: Where its image is.
+        source: The source of its image.
 
     Returns:
         `image` (a data URI), `width` and `height` of the original, `lines` (class and points of each lane), `name`,
@@ -48,7 +48,7 @@ def picture_of(frame: Judged, source: LaneSource) -> dict[str, Any]:
 
 
 def jpeg(image: NDArray[Any]) -> str:
-    """A data URI of an image, scaled down to what a page needs.
+    """Makes a data URI of an image that is scaled down for a page.
 
     Args:
         image: `(H, W, 3)`, uint8, blue-green-red.

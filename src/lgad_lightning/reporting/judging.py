@@ -1,4 +1,4 @@
-"""Which lanes of the test frames a run has found, by its stored predictions."""
+"""Decides from the stored predictions of a run which lanes of the test frames it found."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from lgad_lightning.metrics.functional import (
 )
 
 MOST_FRAMES = 200
-"""So many test frames are looked at, evenly spread; a page is made in seconds."""
+"""Largest number of test frames that are judged, evenly spread. So a page is made in seconds."""
 
 _NEAREST = 0.85  # of TuSimple's rows: a lane with fewer is not found
 
@@ -42,10 +42,10 @@ class Rule:
     """When a lane is found.
 
     Args:
-        text: For people.
-        overlap: Of `M` annotated and `N` predicted lanes the `(M, N)` overlaps from 0 to 1.
-        threshold: A lane is found if its overlap is above.
-        settings: The arguments of `culane_rule` that give it; None for `tusimple_rule`.
+        text: The rule in words.
+        overlap: Computes the `(M, N)` overlaps, from 0 to 1, of `M` annotated and `N` predicted lanes.
+        threshold: A lane is found if its overlap is above it.
+        settings: The arguments of `culane_rule` that make this rule. None for `tusimple_rule`.
     """
 
     text: str
@@ -55,12 +55,12 @@ class Rule:
 
     @property
     def of_iou(self) -> bool:
-        """Whether overlaps are IoU, for which other thresholds are of interest, too."""
+        """Whether overlaps are IoU. For IoU, other thresholds are of interest, too."""
         return self.settings is not None
 
 
 def culane_rule(threshold: float = 0.5, image_size: tuple[int, int] = CULANE_SIZE, width: int = 30) -> Rule:
-    """CULane's rule; arguments as `CULaneF1` has them."""
+    """CULane's rule. The arguments are those of `CULaneF1`."""
     text = f"A lane is found if a prediction overlaps it, both {width} px wide, by an IoU above {threshold:g}."
     settings = {"threshold": threshold, "image_size": image_size, "width": width}
     return Rule(text, lambda target, preds: culane_iou(preds, target, image_size, width), threshold, settings)
@@ -91,9 +91,9 @@ class Judged:
         size: Height and width in pixels.
         target: The annotated lanes.
         preds: The predicted lanes.
-        found: For each annotated lane whether it is found.
-        right: For each predicted lane whether it finds one.
-        overlaps: Of the matched pairs.
+        found: For each annotated lane, whether it is found.
+        right: For each predicted lane, whether it finds an annotated lane.
+        overlaps: The overlaps of the matched pairs.
     """
 
     index: int
@@ -107,7 +107,7 @@ class Judged:
 
     @property
     def f1(self) -> float:
-        """Of this frame alone; 1 where there is nothing and nothing was predicted."""
+        """F1 of this frame alone. 1 if there are no lanes and no predictions."""
         lanes = len(self.target) + len(self.preds)
         return 2 * sum(self.found) / lanes if lanes else 1.0
 
@@ -121,7 +121,7 @@ def judge_frames(source: LaneSource, predictions: Path, rule: Rule) -> list[Judg
         rule: When a lane is found.
 
     Returns:
-        At most `MOST_FRAMES`; those without a prediction are left out.
+        At most `MOST_FRAMES`. Frames without a prediction are left out.
 
     Raises:
         LgadError: If an image, an annotation or a prediction cannot be read.
@@ -131,26 +131,27 @@ def judge_frames(source: LaneSource, predictions: Path, rule: Rule) -> list[Judg
 
 
 def spread(frames: int, most: int = MOST_FRAMES) -> list[int]:
-    """Which of many frames are looked at.
+    """Chooses frames to judge.
 
     Args:
-        frames: How many there are.
-        most: How many are looked at at most.
+        frames: The number of all frames.
+        most: The largest number of chosen frames.
 
     Returns:
-        Their numbers, evenly spread.
+        The numbers of the chosen frames, evenly spread.
     """
     return [int(place) for place in np.linspace(0, frames - 1, min(frames, most)).round()]
 
 
 def read_predictions(folder: Path) -> Callable[[str, tuple[int, int]], list[Lane] | None]:
-    """What a `LanePredictionWriter` has written.
+    """Reads what a `LanePredictionWriter` wrote.
 
     Args:
         folder: Its folder.
 
     Returns:
-        A function of an image's name and its height and width: the lanes, None if there is no prediction.
+        A function of an image's name and its size (height and width). It returns the lanes, None if there is no
+        prediction.
     """
     if (folder / "predictions.json").is_file():
         frames = {frame.raw_file: frame.lanes for frame in read_tusimple(folder / "predictions.json")}
@@ -206,7 +207,7 @@ def recall_by_place(frames: Sequence[Judged], num_slots: int) -> dict[str, dict[
 
     Args:
         frames: At least one.
-        num_slots: Slots of the data; slots are left out where they are no even number.
+        num_slots: Number of slots of the data. The recall by slot is left out if it is not even.
     """
     even = num_slots % 2 == 0
     slots = num_slots if even else CULANE_SLOTS
@@ -216,14 +217,14 @@ def recall_by_place(frames: Sequence[Judged], num_slots: int) -> dict[str, dict[
 
 
 def choose_frames(frames: Sequence[Judged], count: int = 3) -> dict[str, list[Judged]]:
-    """The best, the typical and the worst of the frames with lanes.
+    """Chooses the best, the typical and the worst of the frames with lanes.
 
     Args:
         frames: The frames.
-        count: How many of each; fewer where there are not enough.
+        count: Number of frames of each kind. Fewer if there are not enough.
 
     Returns:
-        By what they are. No frame is there twice.
+        The frames by their kind. No frame is there twice.
     """
     ranked = sorted((frame for frame in frames if frame.target or frame.preds), key=_merit, reverse=True)
     count = min(count, len(ranked) // 3) if len(ranked) >= 3 else 0

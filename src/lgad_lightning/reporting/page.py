@@ -1,4 +1,4 @@
-"""A page of one file: a template filled with plain values, and the library that draws its charts."""
+"""Makes a page in one file: a template filled with plain values, and the library that draws its charts."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ _COUNTS = ("tp", "fp", "fn")
 
 
 def missing_packages() -> list[str]:
-    """What a page needs and is not installed."""
+    """The packages that a page needs and that are not installed."""
     return [name for name in _NEEDED if find_spec(name) is None]
 
 
 def check_packages() -> None:
-    """Looks whether a page can be made.
+    """Checks whether a page can be made.
 
     Raises:
         LgadError: If a package is missing.
@@ -34,17 +34,17 @@ def check_packages() -> None:
 
 
 def is_page(content: bytes) -> bool:
-    """Whether a file is a page that `render` has made."""
+    """Whether the content of a file is a page that `render` made."""
     return _MARK in content[:500]
 
 
 def render(template: str, charts: Sequence[Chart], **values: Any) -> bytes:
-    """The page.
+    """Renders a page.
 
     Args:
-        template: Name of the template, which lies in `templates/`.
-        charts: Its charts; the template names them by their numbers.
-        values: What else the template shows. Texts are escaped, whoever has written them.
+        template: Name of the template in `templates/`.
+        charts: Its charts. The template refers to them by their numbers.
+        values: The other values that the template shows. All texts are escaped.
 
     Returns:
         HTML in UTF-8.
@@ -71,12 +71,12 @@ def render(template: str, charts: Sequence[Chart], **values: Any) -> bytes:
 
 
 def shown(value: float | None, count: bool = False, digits: int = 4) -> str:
-    """A figure for people.
+    """Formats a figure.
 
     Args:
-        value: The figure; -1 is undefined by the protocols, None is not known.
+        value: The figure. -1: undefined in the protocols. None: not known.
         count: Whether it is a number of lanes.
-        digits: Decimals of what is no count.
+        digits: Number of decimals if it is not a count.
 
     Example:
         >>> shown(0.75), shown(1200.0, count=True), shown(-1.0), shown(float("nan"))
@@ -90,13 +90,13 @@ def shown(value: float | None, count: bool = False, digits: int = 4) -> str:
 
 
 def scenario_rows(figures: Mapping[str, float]) -> tuple[list[str], dict[str, list[str]]]:
-    """The table of a test.
+    """Makes the table of a test.
 
     Args:
-        figures: Of a run, by name: `f1`, and `night/f1` for a scenario.
+        figures: The figures of a run by name: `f1`, and `night/f1` for a scenario.
 
     Returns:
-        The names of the columns, and the cells of each row, the last of which is `total`.
+        The names of the columns, and the cells of each row. The last row is `total`.
     """
     scenarios = list(dict.fromkeys(name.rpartition("/")[0] for name in figures if "/" in name))
     first = scenarios[0] if scenarios else ""

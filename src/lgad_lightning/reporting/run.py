@@ -1,4 +1,4 @@
-"""A run of `lgad-fit`, read from its folder."""
+"""Reads runs of `lgad-fit` from their folders."""
 
 import csv
 import json
@@ -13,20 +13,20 @@ import yaml
 from lgad_lightning.errors import LgadError
 
 Curve = list[tuple[int, float]]
-"""Optimiser steps and a figure; the figure is NaN where it was logged as not finite."""
+"""Optimiser steps and a figure. The figure is NaN if the logged value was not finite."""
 
 MARK = ".lgad-fit.lock"
-"""What each folder of a run holds."""
+"""The file that each folder of a run holds."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run has left.
+    """The results of a run.
 
     Args:
         folder: Its folder.
-        state: Empty for a complete run, else why it has no figures.
-        overrides: What it was started with.
+        state: Empty for a complete run, otherwise the reason why it has no figures.
+        overrides: The overrides that it was started with.
         config: Its configuration, by the full name of each key.
         figures: The test's figures by name: `f1`, `iou`, and `night/f1` for a scenario.
         data: What it was trained on: `module`, `root` and `identity`.
@@ -47,18 +47,18 @@ class Run:
         return int(self.config["seed"])
 
     def curves(self) -> dict[str, Curve]:
-        """What the student's training has logged, by name."""
+        """Reads the curves that the student's training logged, by name."""
         return read_curves(self.folder / "student" / "version_0" / "metrics.csv")
 
 
 def find_runs(paths: list[Path]) -> list[Run]:
-    """The runs of folders, which are a run's or hold those of a sweep.
+    """Finds the runs in folders. A folder is that of a run, or holds those of a sweep.
 
     Args:
         paths: The folders.
 
     Raises:
-        LgadError: If one is neither.
+        LgadError: If a folder is neither.
     """
     folders: dict[Path, None] = {}
     for path in paths:
@@ -79,7 +79,7 @@ def read_run(folder: Path) -> Run:
     """Reads the folder of a run.
 
     Args:
-        folder: The folder; the run may be interrupted, or have failed.
+        folder: The folder. The run may be interrupted, or have failed.
 
     Raises:
         LgadError: If a file in it is damaged.
@@ -115,16 +115,16 @@ def _state(failed: Mapping[str, Any], begun: bool) -> str:
 
 
 def read_curves(log: Path) -> dict[str, Curve]:
-    """What a training has logged.
+    """Reads what a training logged.
 
     Args:
-        log: Lightning's `metrics.csv`; it may be missing, or cut off in the middle of a line.
+        log: Lightning's `metrics.csv`. It may be missing, or cut off in the middle of a line.
 
     Returns:
         A curve for each figure.
 
     Raises:
-        LgadError: If it is no table.
+        LgadError: If it is not a table.
     """
     curves: dict[str, Curve] = {}
     if not log.is_file():
@@ -140,7 +140,7 @@ def read_curves(log: Path) -> dict[str, Curve]:
 
 
 def _cells(file: TextIO) -> Iterator[tuple[int, str, str]]:
-    """Step, column and text of each cell of a log that holds a figure."""
+    """Yields step, column and text of each cell of a log that holds a figure."""
     reader = csv.reader(file)
     columns = next(reader, [])
     if "step" not in columns:
@@ -148,7 +148,7 @@ def _cells(file: TextIO) -> Iterator[tuple[int, str, str]]:
     place = columns.index("step")
     for row in reader:
         if len(row) != len(columns) or not row[place].isdecimal():
-            continue  # of a line that was not written to its end
+            continue  # the line was not written to its end
         step = int(row[place])
         for name, text in zip(columns, row, strict=True):
             if text and name not in ("step", "epoch"):

@@ -36,11 +36,11 @@ _TILES = {
 
 
 def run_page(run: Run, data: Tested | str) -> bytes:
-    """The page of a run, also of one that was interrupted or has failed: it shows what there is.
+    """Makes the page of a run. If the run was interrupted or failed, the page shows what there is.
 
     Args:
         run: The run.
-        data: What it was tested on; or why that is not known, which the page then says.
+        data: What it was tested on. Or the reason why this is not known, which the page then shows.
 
     Returns:
         HTML.
@@ -65,7 +65,7 @@ def run_page(run: Run, data: Tested | str) -> bytes:
 
 
 def tiles(figures: Mapping[str, float]) -> dict[str, str]:
-    """The most important figures of a test, by what they are called for people."""
+    """The most important figures of a test, by their titles."""
     counts = ("fp", "fn") if "tp" in figures else ()
     known = {name: title for name, title in _TILES.items() if name in figures and name not in counts}
     return {title: shown(figures[name], digits=3) for name, title in known.items()}
@@ -93,7 +93,7 @@ def _training(run: Run, charts: list[Chart]) -> list[int]:
 
 
 def _lanes(run: Run, data: Tested | str, charts: list[Chart]) -> dict[str, Any] | None:
-    """Where lanes are missed, and frames; or why there is nothing to see of them."""
+    """Shows where lanes are missed, and some frames. Otherwise, says why they cannot be shown."""
     if run.state:
         return None
     if isinstance(data, str):

@@ -1,4 +1,4 @@
-"""The test frames that the page of a run shows, kept in the run's folder: so a page needs no data module."""
+"""Keeps the test frames that the page of a run shows in the run's folder, so that a page needs no data module."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from lgad_lightning.longwork.whole_file import whole_file
 from lgad_lightning.reporting.judging import Rule, culane_rule, spread, tusimple_rule
 
 TESTED = "tested.json"
-"""Where it is kept, in a run's folder."""
+"""The file in a run's folder that keeps them."""
 
 _DECIMALS = 3  # of a pixel
 
@@ -27,7 +27,7 @@ class Tested:
     """What a run was tested on.
 
     Args:
-        source: The test split, or those of its frames that were kept.
+        source: The test split, or its frames that were kept.
         rule: When a lane is found.
         total: How many frames the test split has.
     """
@@ -38,15 +38,15 @@ class Tested:
 
 
 class KeptFrames(LaneSource):
-    """Test frames whose lanes were kept in the folder of a run; see `read_tested`.
+    """Test frames whose lanes were kept in the folder of a run, see `read_tested`.
 
     Args:
         root: Folder of the data.
-        names: Path of each image below it.
+        names: Path of each image, relative to `root`.
         num_slots: Slots of the data.
         sizes: Height and width of each image.
         targets: The annotated lanes of each image.
-        scenarios: The scenario of each image, None for none.
+        scenarios: The scenario of each image. None if it has none.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class KeptFrames(LaneSource):
 
 
 def write_tested(path: Path, tested: Tested) -> None:
-    """Keeps the frames that a page looks at, with their annotated lanes.
+    """Writes the frames that a page uses, with their annotated lanes.
 
     Args:
         path: The file.
@@ -108,13 +108,13 @@ def write_tested(path: Path, tested: Tested) -> None:
 
 
 def read_tested(path: Path) -> Tested | str:
-    """What `write_tested` has kept.
+    """Reads what `write_tested` wrote.
 
     Args:
         path: The file.
 
     Returns:
-        The reason, if it cannot be read.
+        The frames, or the reason if they cannot be read.
     """
     if not path.is_file():
         return f"there is no {path}, in which lgad-fit keeps the test frames at its end."
