@@ -27,7 +27,10 @@ def run_module(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[st
 def test_every_command_says_its_version(command: str, tmp_path: Path) -> None:
     told = run(f"lgad-{command}", "--version", folder=tmp_path, warm=False).stdout
     assert told == f"lgad-{command} {__version__}\n"
-    assert run_module(command, "--version", folder=tmp_path).stdout == told
+
+
+def test_a_command_of_the_module_says_the_same_version(tmp_path: Path) -> None:
+    assert run_module("data", "--version", folder=tmp_path).stdout == f"lgad-data {__version__}\n"
 
 
 def test_runs_commands_and_knows_no_others(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from lgad_lightning.commands.data import main
 from lgad_lightning.curation.check import _compare
 from lgad_lightning.data import CULaneDataModule
+from lgad_lightning.data.synthetic import SyntheticData, generate
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, write_lines
 from tests.helpers.commands import SCRIPTS, heed_interrupts
@@ -220,14 +221,18 @@ def test_a_list_that_is_no_utf8_is_checked(copy: Path) -> None:
     assert "no UTF-8" in result["findings"]["split"]["examples"][0]
 
 
+@pytest.fixture(scope="module")
+def many_roads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    roads = tmp_path_factory.mktemp("many") / "roads"
+    return generate(SyntheticData(train=200, val=1, test=9, image_size=(148, 410)), roads, workers=0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_check_goes_on(tmp_path: Path, number: signal.Signals) -> None:
-    roads = tmp_path / "roads"
-    assert run("synth", roads, "--train", 400, "--val", 1, "--test", 9, "--size", "820x295", "--workers", 2) == 0
+def test_an_interrupted_check_goes_on(many_roads: Path, tmp_path: Path, number: signal.Signals) -> None:
     environment = os.environ | {"LGAD_CACHE": str(tmp_path / "cache")}
     out = tmp_path / "check.json"
-    command = [str(SCRIPTS / "lgad-data"), "check", str(roads), "--json", str(out), "--workers", "1"]
+    command = [str(SCRIPTS / "lgad-data"), "check", str(many_roads), "--json", str(out), "--workers", "1"]
     script = f"from lgad_lightning.longwork import resumable; resumable._SECONDS = 0.1; {MAIN}"
     first_run = [sys.executable, "-c", script, *command[1:]]
     with subprocess.Popen(first_run, stderr=subprocess.PIPE, env=environment, preexec_fn=heed_interrupts) as process:
@@ -241,8 +246,8 @@ def test_an_interrupted_check_goes_on(tmp_path: Path, number: signal.Signals) ->
     if number == signal.SIGINT:
         assert "the same command goes on from here" in message
     rest = subprocess.run(command, capture_output=True, env=environment, text=True, check=True)
-    assert re.search(r"continuing after \d+ of 410", rest.stderr)
-    assert json.loads(out.read_text())["splits"]["train"]["images"] == 400
+    assert re.search(r"continuing after \d+ of 210", rest.stderr)
+    assert json.loads(out.read_text())["splits"]["train"]["images"] == 200
     assert not list(tmp_path.glob("cache/unfinished/*.pt"))
 
 
