@@ -80,7 +80,7 @@ class LaneDataModule(L.LightningDataModule, ABC):
     """The allowed numbers of slots. If it is empty, any number is allowed."""
 
     official: ClassVar[Mapping[str, OfficialCounts]] = {}
-    """The contents of the official release by split, and by scenario with keys like `test: night`."""
+    """What the official release holds: by split, and by scenario (keys such as `test: night`)."""
 
     def __init__(
         self,
