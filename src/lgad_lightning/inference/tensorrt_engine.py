@@ -77,8 +77,8 @@ class TensorRtEngine(ExportedEngine):
         if not can_build_engines():
             raise LgadError(f"{path} is run by TensorRT on a CUDA GPU: install tensorrt on a machine that has one.")
         self.tensorrt = _import_tensorrt()
-        runtime = self.tensorrt.Runtime(self.tensorrt.Logger(self.tensorrt.Logger.ERROR))
-        self.engine = runtime.deserialize_cuda_engine(path.read_bytes())
+        self.runtime = self.tensorrt.Runtime(self.tensorrt.Logger(self.tensorrt.Logger.ERROR))  # outlives the engine
+        self.engine = self.runtime.deserialize_cuda_engine(path.read_bytes())
         if self.engine is None:
             raise LgadError(
                 f"{path} cannot be run by TensorRT {self.tensorrt.__version__} on this GPU. An engine is built where "
