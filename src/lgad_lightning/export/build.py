@@ -87,19 +87,21 @@ def build_onnx(
     frame = Frame(*size, info.preprocessing_for(size).crop_top)
     if frame.height <= frame.crop_top:
         raise LgadError(f"Frames of {size[1]}x{size[0]} pixels are cropped to nothing: give another --frame-size.")
-    if "decoding" in plan.parts and isinstance(info.decoder, MaskDecoder):
-        raise LgadError(
-            "This student's decoder traces connected parts, which no graph can: leave out decoding. lgad-predict "
-            "decodes what such a file puts out."
-        )
+    decoding = None
+    if "decoding" in plan.parts:
+        if isinstance(info.decoder, MaskDecoder):
+            raise LgadError(
+                "This student's decoder traces connected parts, which no graph can: leave out decoding. lgad-predict "
+                "decodes what such a file puts out."
+            )
+        decoding = GridDecoding(info.decoder, frame, info.preprocessing.input_size)
     core = network_graph(student, plan.opset, plan.precision == "fp16", plan.dynamic)
     has_existence = len(core.graph.output) > 1
     if plan.precision == "int8":
         core = quantised(core, calibration, plan.symmetric)
     model, rows = core, []
     with torch.no_grad():
-        if "decoding" in plan.parts and not isinstance(info.decoder, MaskDecoder):
-            decoding = GridDecoding(info.decoder, frame, info.preprocessing.input_size)
+        if decoding is not None:
             model, rows = with_decoding(model, decoding, student, plan.opset, plan.dynamic), decoding.rows
         if "preprocessing" in plan.parts:
             model = with_preprocessing(model, student, frame, plan.opset)
