@@ -38,15 +38,29 @@ def test_the_help_imports_nothing_heavy(command: str) -> None:
     assert not imported_by(code) & HEAVY
 
 
-@pytest.mark.parametrize("package", ["lanes", "metrics", "networks"])
-def test_lanes_metrics_and_networks_know_nothing_of_lightning(package: str) -> None:
-    everything = f"import lgad_lightning.{package} as p\nfor name in p.__all__: getattr(p, name)"
-    assert not imported_by(everything) & LIGHTNING
+CORE = ("attention", "feature_layout", "features", "internals", "losses", "pairing")
+PACKAGES = ("lanes", "metrics", "networks")
+
+IN_FORKS = """
+import os, sys
+import torch
+for code in sys.argv[1:]:
+    if os.fork() == 0:
+        exec(code)
+        print(*sys.modules, flush=True)
+        os._exit(0)
+    os.wait()
+"""
 
 
-@pytest.mark.parametrize("module", ["attention", "feature_layout", "features", "internals", "losses", "pairing"])
-def test_the_functional_core_knows_nothing_of_lightning(module: str) -> None:
-    assert not imported_by(f"import lgad_lightning.{module}") & LIGHTNING
+def test_the_functional_core_and_lanes_metrics_and_networks_know_nothing_of_lightning() -> None:
+    codes = [f"import lgad_lightning.{module}" for module in CORE]
+    codes += [f"import lgad_lightning.{name} as p\nfor name in p.__all__: getattr(p, name)" for name in PACKAGES]
+    command = [sys.executable, "-c", IN_FORKS, *codes]
+    ends = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    for name, modules in zip(CORE + PACKAGES, ends, strict=True):
+        assert f"lgad_lightning.{name}" in modules.split()
+        assert not set(modules.split()) & LIGHTNING, name
 
 
 def test_every_public_name_can_be_imported() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.endings import checksum, told
-from tests.faults.hostile_files import CONTENTS
+from tests.faults.hostile_files import CONTENTS, contents_of
 from tests.helpers.commands import TINY, TINY_CLI
 from tests.helpers.in_one_process import run_each
 
@@ -15,11 +15,13 @@ Call = list[str]
 
 
 def write_all(folder: Path, make: Callable[[Path], Path]) -> dict[str, Path]:
-    """A folder for each of the contents, and the content in the file that `make` names in it."""
+    """A folder for each content that the file may hold which `make` names in it."""
     folders = {}
     for number, (name, content) in enumerate(CONTENTS.items()):
-        folders[name] = folder / str(number)
-        make(folders[name]).write_bytes(content)
+        file = make(folder / str(number))
+        if name in contents_of(file):
+            file.write_bytes(content)
+            folders[name] = folder / str(number)
     return folders
 
 
@@ -55,7 +57,7 @@ def alone(name: str) -> Callable[[Path], Path]:
 def try_all(module: str, folder: Path, make: Callable[[Path], Path], call: Callable[[Path], Sequence[str]]) -> None:
     """Calls a command once for each of the contents."""
     folders = write_all(folder / "files", make)
-    assert len(folders) >= 20
+    assert len(folders) > 10
     before = checksum(folder / "files")
     (folder / "work").mkdir()
     ends = run_each(f"lgad_lightning.commands.{module}", [call(place) for place in folders.values()], folder / "work")

@@ -84,11 +84,11 @@ def start(
         new_group: In a group of processes of its own, to be interrupted as one.
         most_bytes: The largest file that it can write.
         warm: For the package's scripts: by forking a process that has imported everything, which saves seconds.
-        variables: Environment variables beside the usual ones. Libraries may read them when they are imported, so that
-            the process is a new one then.
+        variables: Environment variables beside the usual ones. A warm process has imported its libraries without them.
     """
-    if warm and not variables and name.startswith("lgad-"):
-        return Warm(SCRIPTS / name, arguments, folder, environment(folder), new_group, most_bytes)
+    env = environment(folder) | dict(variables)
+    if warm and name.startswith("lgad-"):
+        return Warm(SCRIPTS / name, arguments, folder, env, new_group, most_bytes)
 
     def prepare() -> None:
         heed_interrupts()
@@ -98,7 +98,7 @@ def start(
     return subprocess.Popen(
         [str(SCRIPTS / name), *arguments],
         cwd=folder,
-        env=environment(folder) | dict(variables),
+        env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

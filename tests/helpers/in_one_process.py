@@ -1,18 +1,16 @@
-"""Runs a command many times in one process, which is started once: for mistakes that end it early."""
+"""Runs a command many times in one process: for mistakes that end it early."""
 
 import contextlib
 import importlib
 import io
 import json
-import os
-import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.conftest import CHECKOUT
-from tests.helpers.commands import Ended, environment
+from tests.helpers.commands import Ended, environment, finish
+from tests.helpers.warm import Warm
 
 
 def run_each(module: str, calls: Sequence[Sequence[str]], folder: Path) -> list[Ended]:
@@ -23,17 +21,17 @@ def run_each(module: str, calls: Sequence[Sequence[str]], folder: Path) -> list[
         calls: The arguments of each call.
         folder: Where to work.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.helpers.in_one_process", module],
-        input=json.dumps([list(call) for call in calls]),
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=environment(folder) | {"PYTHONPATH": os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])},
-        timeout=300,
-    )
-    assert done.returncode == 0, f"exit code {done.returncode}: {done.stderr}"
+    arguments = (module, json.dumps([list(call) for call in calls]))
+    done = finish(Warm(Path(__file__), arguments, folder, environment(folder), main=call_each))
+    assert done.code == 0, f"exit code {done.code}: {done.stderr}"
     return [Ended(*ended) for ended in json.loads(done.stdout.splitlines()[-1])]
+
+
+def call_each() -> None:
+    """Calls the command that the command line names, and prints how each call ended."""
+    _, module, calls = sys.argv
+    main = importlib.import_module(module).main
+    print(json.dumps([call(main, arguments) for arguments in json.loads(calls)]))
 
 
 def call(main: object, arguments: list[str]) -> Ended:
@@ -42,7 +40,7 @@ def call(main: object, arguments: list[str]) -> Ended:
 
     GlobalHydra.instance().clear()
     out, err = io.StringIO(), io.StringIO()
-    sys.argv[1:] = arguments
+    sys.argv = ["lgad", *arguments]
     code = 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -55,8 +53,3 @@ def call(main: object, arguments: list[str]) -> Ended:
             traceback.print_exc()
             code = 1
     return Ended(code, out.getvalue(), err.getvalue())
-
-
-if __name__ == "__main__":
-    command = importlib.import_module(sys.argv[1]).main
-    print(json.dumps([call(command, arguments) for arguments in json.load(sys.stdin)]))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import types
+from collections.abc import Callable
 from functools import cache
 from multiprocessing.forkserver import _forkserver
 from pathlib import Path
@@ -25,15 +26,21 @@ def forkserver() -> multiprocessing.context.ForkServerContext:
     return context
 
 
+def console_script() -> None:
+    """What a console script does."""
+    start(Path(sys.argv[0]).name.removeprefix("lgad-"))
+
+
 class Warm:
-    """A running console script; the part of `subprocess.Popen` that tests use."""
+    """A running console script, or another function; the part of `subprocess.Popen` that tests use."""
 
     def __init__(
-        self, script: Path, arguments: tuple[str, ...], folder: Path, env: dict[str, str], group: bool, most: int | None
-    ) -> None:
+        self, script: Path, arguments: tuple[str, ...], folder: Path, env: dict[str, str], group: bool = False,
+        most: int | None = None, main: Callable[[], None] = console_script,
+    ) -> None:  # fmt: skip
         self._outputs = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115, read at the end
         names = [f"/proc/{os.getpid()}/fd/{file.fileno()}" for file in self._outputs]
-        what = (str(script), arguments, str(folder), env, names, group, most)
+        what = (str(script), arguments, str(folder), env, names, group, most, main)
         self._process = forkserver().Process(target=work, args=what)
         self._process.start()
         assert self._process.pid is not None
@@ -64,7 +71,7 @@ class Warm:
 
 def work(
     script: str, arguments: tuple[str, ...], folder: str, env: dict[str, str], outputs: list[str], group: bool,
-    most: int | None,
+    most: int | None, main: Callable[[], None],
 ) -> None:  # fmt: skip
     """Does in the forked process what a new one would do."""
     if group:
@@ -79,11 +86,11 @@ def work(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if most is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-    main = types.ModuleType("__main__")  # what processes of its own are started by
-    main.__file__, main.__spec__ = script, None
-    sys.modules["__main__"] = main
+    module = types.ModuleType("__main__")  # what processes of its own are started by
+    module.__file__, module.__spec__ = script, None
+    sys.modules["__main__"] = module
     sys.argv = [script, *arguments]
     try:
-        start(Path(script).name.removeprefix("lgad-"))
+        main()
     finally:
         atexit._run_exitfuncs()
