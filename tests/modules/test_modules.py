@@ -217,6 +217,8 @@ def test_load_teacher_gives_back_the_trained_teacher(tmp_path: Path) -> None:
     [
         ("missing.ckpt", None, "does not exist"),
         ("text.ckpt", b"no checkpoint", "is not a checkpoint"),
+        ("cut.ckpt", b"J\x01", "it is damaged"),  # read as an instruction whose number is missing
+        ("unhashable.ckpt", b"}}Nsd.", "it is damaged"),
         ("other.ckpt", {"weights": {}}, "is not a checkpoint"),
         ("list.ckpt", [1, 2], "is not a checkpoint"),
         ("names.ckpt", {"state_dict": {"network": 1}}, "is not a checkpoint"),

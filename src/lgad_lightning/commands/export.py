@@ -168,7 +168,8 @@ def _compare(draft: Any, torch_engine: Any, precision: str, data: Any) -> None:
     lanes = lane_parity(torch_engine, engine, frames)
     print(f"Logits differ by {difference:.1e} of the largest; {lanes.differing} of {lanes.points} lane points differ.")
     if not lanes.points:
-        print("There are no lanes in the frames that were tried, so no lanes were compared: give --check DATA.")
+        hint = ": give --check DATA" if data is None else ""
+        print(f"There are no lanes in the frames that were tried, so no lanes were compared{hint}.")
     draft.note(logits_difference=difference)
     if precision == "fp32" and not difference <= LARGEST:
         raise LgadError(

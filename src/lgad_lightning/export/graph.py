@@ -101,9 +101,10 @@ def _graph(
     dynamic_shapes: Any = None,
 ) -> Any:
     import_onnx()
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = {logging.getLogger("torch.onnx"): logging.ERROR, logging.getLogger("onnxscript"): logging.CRITICAL}
+    levels = {logger: logger.level for logger in loggers}
+    for logger, level in loggers.items():
+        logger.setLevel(level)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -120,7 +121,8 @@ def _graph(
     except Exception as error:  # errors of many types, with long texts
         raise LgadError(f"The network cannot be exported to ONNX: {first_line(error)}") from error
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
     assert program is not None
     model = program.model_proto
     # torch writes another opset if it cannot convert the graph.
