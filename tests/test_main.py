@@ -48,6 +48,7 @@ def test_says_its_own_version(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_trains_on_two_processes(tiny_root: Path, tmp_path: Path) -> None:
     arguments = (*TINY, "trainer.devices=2", "trainer.strategy=ddp", "data.batch_size=2", "distillation=none")
+    arguments += ("trainer.max_epochs=1",)
     result = run_module("fit", *arguments, f"data.root={tiny_root}", "hydra.run.dir=run", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "f1" in json.loads((tmp_path / "run" / "metrics.json").read_text())["total"]

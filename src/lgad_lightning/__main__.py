@@ -35,6 +35,9 @@ def main() -> None:
 
 def start(name: str) -> None:
     """Imports a command, which takes seconds, and runs it. Ctrl-C ends the import at once, without a traceback."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"lgad-{name} {__version__}")
+        return
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

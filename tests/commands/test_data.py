@@ -1,10 +1,7 @@
 import json
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,7 +15,9 @@ from lgad_lightning.data import CULaneDataModule
 from lgad_lightning.data.synthetic import SyntheticData, generate
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane, write_lines
-from tests.helpers.commands import SCRIPTS, heed_interrupts
+from lgad_lightning.longwork import resumable
+from tests.helpers.commands import environment, finish, start
+from tests.helpers.warm import Warm, console_script
 
 
 def run(*arguments: object) -> object:
@@ -224,34 +223,31 @@ def test_a_list_that_is_no_utf8_is_checked(copy: Path) -> None:
 @pytest.fixture(scope="module")
 def many_roads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     roads = tmp_path_factory.mktemp("many") / "roads"
-    return generate(SyntheticData(train=200, val=1, test=9, image_size=(148, 410)), roads, workers=0)
+    return generate(SyntheticData(train=100, val=1, test=9, image_size=(148, 410)), roads, workers=0)
+
+
+def check_saving_often() -> None:
+    resumable._SECONDS = 0.1
+    console_script()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_check_goes_on(many_roads: Path, tmp_path: Path, number: signal.Signals) -> None:
-    environment = os.environ | {"LGAD_CACHE": str(tmp_path / "cache")}
+def test_an_interrupted_check_goes_on(many_roads: Path, tmp_path: Path) -> None:
     out = tmp_path / "check.json"
-    command = [str(SCRIPTS / "lgad-data"), "check", str(many_roads), "--json", str(out), "--workers", "1"]
-    script = f"from lgad_lightning.longwork import resumable; resumable._SECONDS = 0.1; {MAIN}"
-    first_run = [sys.executable, "-c", script, *command[1:]]
-    with subprocess.Popen(first_run, stderr=subprocess.PIPE, env=environment, preexec_fn=heed_interrupts) as process:
-        while not list(tmp_path.glob("cache/unfinished/*.pt")):
-            assert process.poll() is None
-            time.sleep(0.02)
-        process.send_signal(number)
-        message = process.communicate(timeout=30)[1].decode()
-    assert process.returncode not in (None, 0)
+    command = ("check", str(many_roads), "--json", str(out), "--workers", "1")
+    process = Warm(Path("lgad-data"), command, tmp_path, environment(tmp_path), main=check_saving_often)
+    while not list(tmp_path.glob("cache/unfinished/*.pt")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    ended = finish(process)
+    assert ended.code not in (None, 0)
     assert not out.exists()
-    if number == signal.SIGINT:
-        assert "the same command goes on from here" in message
-    rest = subprocess.run(command, capture_output=True, env=environment, text=True, check=True)
-    assert re.search(r"continuing after \d+ of 210", rest.stderr)
-    assert json.loads(out.read_text())["splits"]["train"]["images"] == 200
+    assert "the same command goes on from here" in ended.stderr
+    rest = finish(start("lgad-data", *command, folder=tmp_path))
+    assert re.search(r"continuing after \d+ of 110", rest.stderr)
+    assert json.loads(out.read_text())["splits"]["train"]["images"] == 100
     assert not list(tmp_path.glob("cache/unfinished/*.pt"))
-
-
-MAIN = "from lgad_lightning.commands.data import main; main()"
 
 
 def test_other_layouts_are_recognised(tmp_path: Path) -> None:

@@ -247,7 +247,7 @@ def test_a_mistake_inside_a_node_is_told_without_a_traceback(tiny_root: Path, tm
     assert "missing.ckpt" in failed.stderr
 
 
-@pytest.mark.parametrize("distillation", ["joint", "sad", "label_attention"])
+@pytest.mark.parametrize("distillation", ["joint", "sad"])
 def test_every_distillation_trains(tiny_root: Path, tmp_path: Path, distillation: str) -> None:
     arguments = (
         *TINY,

@@ -13,7 +13,7 @@ from lgad_lightning import LanePredictor, LgadError
 from lgad_lightning.commands.predict import main
 from lgad_lightning.inference.engine import TorchEngine
 from lgad_lightning.lanes import read_lines, read_tusimple
-from tests.helpers.commands import environment
+from tests.helpers.commands import finish, start
 from tests.helpers.students import IMAGE_SIZE, make_student, save_checkpoint, write_roads, write_video
 
 
@@ -316,25 +316,13 @@ def test_a_folder_that_cannot_be_written(model: Path, tmp_path: Path) -> None:
     assert "cannot be written" in fails(model, "frames", "--out", "/proc/predictions")
 
 
-FULL_DISK = """
-import resource, signal, sys
-from lgad_lightning.commands.predict import main
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing fails, as on a full disk
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
-main(sys.argv[2:])
-"""
-
-
 @pytest.mark.parametrize(("source", "limit"), [("frames", 6000), ("clip.avi", 14000)])
 def test_a_full_disk_leaves_nothing_half_written(model: Path, tmp_path: Path, source: str, limit: int) -> None:
     write_roads(tmp_path / "frames", 30)
     write_video(tmp_path / "clip.avi", 30)
     arguments = [str(model), source, "--write", "overlay", "--device", "cpu"]
-    result = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(limit), *arguments],
-        env=environment(tmp_path), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert result.returncode == 1
+    result = finish(start("lgad-predict", *arguments, folder=tmp_path, most_bytes=limit))
+    assert result.code == 1
     assert "Traceback" not in result.stderr
     assert "cannot be written" in result.stderr.splitlines()[-1]
     assert not [path for path in Path("predictions").rglob("*") if ".part" in path.name]

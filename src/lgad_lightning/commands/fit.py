@@ -16,7 +16,6 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from lgad_lightning import __version__
 from lgad_lightning.commands.build import build_module, build_trainer, check_monitor, resolve
 from lgad_lightning.commands.cluster import cluster_arguments
 from lgad_lightning.commands.command_line import check_added, explain, resume_arguments
@@ -45,9 +44,6 @@ def main() -> None:
 
     The environment variable `HYDRA_FULL_ERROR=1` shows errors with their traceback, as it does for Hydra.
     """
-    if "--version" in sys.argv[1:]:  # Hydra would print its own version
-        print(f"lgad-fit {__version__}")
-        return
     logging.raiseExceptions = False  # on a full disk, only the line of the log is lost
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
