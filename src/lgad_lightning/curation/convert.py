@@ -20,7 +20,7 @@ from lgad_lightning.lanes import CULANE_SLOTS, Lane, tusimple_row, write_lines
 from lgad_lightning.lanes.lists import MASKS
 from lgad_lightning.longwork.locked import locked
 from lgad_lightning.longwork.new_folder import check_new_folder
-from lgad_lightning.longwork.parallel import iterate_parallel
+from lgad_lightning.longwork.parallel import map_parallel
 from lgad_lightning.longwork.whole_file import whole_file
 
 Target = Literal["culane", "tusimple", "folder"]
@@ -73,8 +73,7 @@ def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | Non
             _check_names(sources, to)
             for split, source in sources.items():
                 work = partial(_write, source, partly, split, to)
-                written = iterate_parallel(work, range(len(source)), f"Converting {split}", workers)
-                _LISTS[to](partly, split, list(written))
+                _LISTS[to](partly, split, map_parallel(work, range(len(source)), f"Converting {split}", workers))
             partly.replace(folder)
     except OSError as error:
         raise LgadError(f"The data set cannot be written to {folder}: {error}. What is written is kept.") from error

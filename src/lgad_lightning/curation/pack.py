@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -85,14 +86,15 @@ def _pack_split(
             return
         shutil.rmtree(folder)  # it is complete, but the files have changed since then
         done = 0
-    items = iterate_parallel(partial(_item, source, facts), range(len(source)), description, workers, done * _PART)
-    for number in range(done, len(parts)):
-        states[number].unlink(missing_ok=True)
-        with litdata_writer(litdata, folder, number, chunk_bytes) as writer:
-            for index, item in enumerate(islice(items, len(parts[number]))):
-                writer[index] = item
-        with whole_file(states[number]) as part:
-            part.write_text(_state(source, parts[number]))
+    work = partial(_item, source, facts)
+    with closing(iterate_parallel(work, range(len(source)), description, workers, done * _PART)) as items:
+        for number in range(done, len(parts)):
+            states[number].unlink(missing_ok=True)
+            with litdata_writer(litdata, folder, number, chunk_bytes) as writer:
+                for index, item in enumerate(islice(items, len(parts[number]))):
+                    writer[index] = item
+            with whole_file(states[number]) as part:
+                part.write_text(_state(source, parts[number]))
     merge_litdata(litdata, folder, len(parts), chunk_bytes)
 
 

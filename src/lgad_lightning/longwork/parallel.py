@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -53,8 +53,10 @@ def iterate_parallel(
     description: str,
     workers: int | None = None,
     start: int = 0,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Like `map_parallel`, but yields the results one by one, in order. So they need not fit into memory together.
+
+    If not all results are taken, the generator must be closed: this ends the workers.
 
     Args:
         function: Called with one item. It must be picklable.
