@@ -23,6 +23,7 @@ FULL = ["lint", "types", "tests", "faults", "export", "browser", "docs", "zoo", 
 STRANGERS = ["segmentation-models-pytorch", "torchgeo", "transformers", "accelerate"]
 INTERNALS = ["tests/test_internals.py", "tests/callbacks/test_gradients.py", "tests/callbacks/test_trainable_parts.py"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # a process: pytest runs two
+TWO_PROCESSES = ("-n", "2", "--dist", "worksteal")
 
 
 def install(session: nox.Session, *arguments: str) -> None:
@@ -50,21 +51,21 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests except faults. Those that need torchvision are skipped."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]")
-    session.run("pytest", "-n", "2", "--ignore", "tests/faults", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", *TWO_PROCESSES, "--ignore", "tests/faults", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
     """Wrong settings, damaged files, kills, full disks: each command must end with a message and keep all files."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]")
-    session.run("pytest", "tests/faults", "-n", "2", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", "tests/faults", *TWO_PROCESSES, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
 def export(session: nox.Session) -> None:
     """The tests of exported students in ONNX Runtime and OpenVINO."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev,export]")
-    session.run("pytest", "tests", "-m", "export", "-n", "2", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", "tests", "-m", "export", *TWO_PROCESSES, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
@@ -73,7 +74,7 @@ def coverage(session: nox.Session) -> None:
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev,export]")
     session.run("coverage", "erase")
     but = ("-k", "not full_disk")  # there coverage itself cannot write
-    session.run("coverage", "run", "-m", "pytest", "-n", "2", *but, *session.posargs, env=ONE_THREAD)
+    session.run("coverage", "run", "-m", "pytest", *TWO_PROCESSES, *but, *session.posargs, env=ONE_THREAD)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
@@ -90,7 +91,7 @@ def docs(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """The tests of report pages in Debian's Chromium. Without it (apt-get install chromium), they are skipped."""
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]", "playwright")
-    session.run("pytest", "tests/browser", "-m", "browser", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", "tests/browser", "-m", "browser", *TWO_PROCESSES, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
@@ -111,7 +112,7 @@ def release(session: nox.Session) -> None:
 def minima(session: nox.Session) -> None:
     """All tests with the oldest releases that pyproject.toml allows. Not in CI, because it needs another torch."""
     session.install("--resolution", "lowest-direct", "-e", ".[dev]")  # pip would try releases for hours
-    session.run("pytest", "-n", "2", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", *TWO_PROCESSES, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
@@ -121,13 +122,13 @@ def zoo(session: nox.Session) -> None:
     These packages need torchvision, and torchvision needs the torch that it was built with.
     """
     install_zoo(session)
-    session.run("pytest", "tests", "-m", "zoo", "-n", "2", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", "tests", "-m", "zoo", *TWO_PROCESSES, *session.posargs, env=ONE_THREAD)
     project = nox.project.load_toml("pyproject.toml")["project"]
     extras = project["optional-dependencies"]
     newest = [*project["dependencies"], *extras["zoo"], *extras["stream"]]
     kept = [pin for pin in ZOO_PINS if pin.startswith(("torch==", "torchvision=="))]  # another one is gigabytes
     install(session, "--upgrade", *kept, *(name for name in newest if not name.startswith("torch>")))
-    session.run("pytest", *INTERNALS, "-n", "2", env=ONE_THREAD)
+    session.run("pytest", *INTERNALS, *TWO_PROCESSES, env=ONE_THREAD)
 
 
 @nox.session(venv_backend="none")
