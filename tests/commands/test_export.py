@@ -1,4 +1,5 @@
 import json
+import logging
 import re
 import resource
 import signal
@@ -383,7 +384,7 @@ def test_plans_that_cannot_be(
     if "20" in word:
         word = "crop" if "crop" in told else word
     assert word in told
-    assert not caplog.records
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert {file.name for file in tmp_path.iterdir()} == {"mine.onnx", "empty"}
     assert (tmp_path / "mine.onnx").read_text() == "mine"
 

@@ -23,10 +23,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The user's data in CULane's layout."""
+    data = tmp_path_factory.mktemp("home") / "data"
+    return generate(SyntheticData(train=16, val=4, test=9, image_size=(148, 410)), data, workers=0)
+
+
+@pytest.fixture(scope="session")
+def home(home_data: Path) -> Path:
     """What a user owns: `data` in CULane's layout, `own` in folders, and `run`, a finished run. Tests see `kept`."""
-    home = tmp_path_factory.mktemp("home")
-    generate(SyntheticData(train=16, val=4, test=9, image_size=(148, 410)), home / "data", workers=0)
+    home = home_data.parent
     for split in ("train", "val", "test"):
         (home / "own" / split).mkdir(parents=True)
         for path in (home / "data").glob(f"driver*/{split}_*/*"):
