@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lgad_lightning import ENet, ERFNet, LanePredictor, LgadError
+from lgad_lightning import ENet, LanePredictor, LgadError
 from lgad_lightning.commands.export import main
 from lgad_lightning.commands.predict import main as predict
 from lgad_lightning.data.synthetic import SyntheticData, generate
@@ -91,6 +91,7 @@ def test_a_frame_in_and_lanes_out(folder: Path) -> None:
         "column": [1, 4, 18], "score": [1, 4, 18], "valid": [1, 4, 18], "existence": [1, 4]
     }  # fmt: skip
     assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert not {node.op_type for node in graph.node} & REFUSED
     assert agreement(folder / "whole.onnx", folder / "tiny.ckpt") > 0.99
     with pytest.raises(LgadError, match="exported for frames of 410x148"):
         LanePredictor(folder / "whole.onnx").predict(road(size=(100, 200)))
@@ -178,13 +179,12 @@ def test_int8_lies_around_zero_for_tensorrt_alone(folder: Path, tmp_path: Path, 
     assert np.isfinite(logits).all()
 
 
-@pytest.mark.parametrize("network", [ENet, ERFNet])
 @pytest.mark.slow
-def test_distilled_and_plain_students_cost_the_same(network: type, tmp_path: Path) -> None:
+def test_distilled_and_plain_students_cost_the_same(tmp_path: Path) -> None:
     """Their graphs are equal, but for the weights; and none holds what other engines refuse."""
     graphs = []
     for seed in (0, 1):
-        checkpoint = save_checkpoint(make_student(network, seed), tmp_path / f"{seed}.ckpt")
+        checkpoint = save_checkpoint(make_student(ENet, seed), tmp_path / f"{seed}.ckpt")
         export(checkpoint, "--out", tmp_path / f"{seed}.onnx", "--with", "decoding")
         nodes = onnx.load(tmp_path / f"{seed}.onnx").graph.node
         graphs.append([(node.op_type, list(node.input), list(node.output)) for node in nodes])
