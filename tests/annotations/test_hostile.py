@@ -219,7 +219,7 @@ values = st.recursive(
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@settings(max_examples=100)
+@settings(max_examples=300)
 @given(value=values.map(json.dumps) | st.text(max_size=30), noise=st.none() | st.binary(max_size=60))
 def test_random_files_are_read_or_refused(
     kind: str, value: str, noise: bytes | None, tmp_path_factory: pytest.TempPathFactory

@@ -14,7 +14,7 @@ from lgad_lightning import ERFNet, FeatureDistillation
 from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.value_types import locate, parameters
 from tests.conftest import CHECKOUT
-from tests.helpers.commands import cli_config
+from tests.helpers.commands import cli_config, environment
 
 EXPERIMENTS = sorted(path.stem for path in (CONFIG_DIR / "experiment").glob("*.yaml"))
 LIBRARIES = {
@@ -139,10 +139,17 @@ def test_the_wheel_holds_the_configurations_and_finds_them(tmp_path: Path) -> No
     shipped = {path.relative_to(installed / "lgad_lightning") for path in installed.rglob("*.yaml")}
     assert shipped == {path.relative_to(CHECKOUT) for path in (CHECKOUT / "conf").rglob("*.yaml")}
 
-    command = "from lgad_lightning.commands.configs import CONFIG_DIR; print(CONFIG_DIR)"
-    path = {"PYTHONPATH": str(installed)}
-    found = subprocess.run([sys.executable, "-c", command], env=path, capture_output=True, text=True, check=True).stdout
-    assert Path(found.strip()) == installed / "lgad_lightning" / "conf"
+    command = "from lgad_lightning.commands.fit import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", command, "+experiment=culane_erfnet", "data.root=/nowhere"],
+        cwd=tmp_path,
+        env=environment(tmp_path) | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "/nowhere" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["culane_erfnet_teacher", "culane_erfnet_student"])

@@ -66,7 +66,7 @@ def test_hostile_masks_are_read_or_refused(table: Any, tmp_path: Path) -> None:
         read_or_refuse(tmp_path / "a.png", table)
 
 
-@settings(max_examples=100)
+@settings(max_examples=300)
 @given(noise=st.binary(max_size=80), place=st.integers(0, len(SOUND)), table=st.sampled_from(TABLES))
 def test_random_masks_are_read_or_refused(
     noise: bytes, place: int, table: Any, tmp_path_factory: pytest.TempPathFactory

@@ -29,6 +29,14 @@ def home_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return generate(SyntheticData(train=16, val=4, test=9, image_size=(148, 410)), data, workers=0)
 
 
+@pytest.fixture
+def kept_data(home_data: Path) -> Iterator[Path]:
+    """The user's data, which must be the same after the test as before it."""
+    before = checksum(home_data)
+    yield home_data
+    assert checksum(home_data) == before
+
+
 @pytest.fixture(scope="session")
 def home(home_data: Path) -> Path:
     """What a user owns: `data` in CULane's layout, `own` in folders, and `run`, a finished run. Tests see `kept`."""

@@ -52,7 +52,7 @@ CONTENTS: dict[str, bytes] = {
 }
 """Contents by what they are: wrong wherever a list, an image, a mask, a configuration or a checkpoint belongs."""
 
-_BINARY = (
+BINARY = (
     "nothing", "NUL", "random bytes", "a number", "deep", "a pickle", "a list of torch", "weights of another",
     "half a checkpoint", "half a JPEG", "900 megapixels",
 )  # fmt: skip
@@ -61,4 +61,4 @@ _BINARY = (
 def contents_of(path: Path) -> dict[str, bytes]:
     """What a file may hold. To a reader of images or checkpoints, all text is the same."""
     binary = path.suffix in (".jpg", ".png", ".ckpt")
-    return {name: content for name, content in CONTENTS.items() if name in _BINARY or not binary}
+    return {name: content for name, content in CONTENTS.items() if name in BINARY or not binary}

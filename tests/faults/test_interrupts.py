@@ -18,14 +18,14 @@ def test_start(command: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def long_list(home_data: Path, tmp_path: Path) -> Path:
+def long_list(kept_data: Path, tmp_path: Path) -> Path:
     """The user's data set, with lists that name its images very often."""
     folder = tmp_path / "long"
     (folder / "list").mkdir(parents=True)
-    for path in home_data.iterdir():
+    for path in kept_data.iterdir():
         if path.is_dir() and path.name != "list":
             (folder / path.name).symlink_to(path)
-    for path in (home_data / "list").glob("*.txt"):
+    for path in (kept_data / "list").glob("*.txt"):
         (folder / "list" / path.name).write_text(path.read_text() * 2000)
     return folder
 

@@ -66,9 +66,9 @@ def test_preview(kept: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.zoo
-def test_pack(home_data: Path, tmp_path: Path) -> None:
+def test_pack(kept_data: Path, tmp_path: Path) -> None:
     pytest.importorskip("litdata", reason="pack needs litdata (the extra stream)")
-    call = ("pack", f"{home_data}", "out", "--workers=1")
+    call = ("pack", f"{kept_data}", "out", "--workers=1")
     for seed in range(3):
         if not (tmp_path / "out").exists():  # which a kill may find finished
             kill("lgad-data", *call, folder=tmp_path, sign=has_workers, seed=seed, within=0.2)
