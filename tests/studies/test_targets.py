@@ -8,7 +8,15 @@ from torch.utils.data import DataLoader
 from lgad_lightning import LaneTeacher
 from lgad_lightning.attention import attention_map, resize_attention
 from lgad_lightning.networks import ERFNet
-from studies.targets import BalancedLGAD, CorrelatedLGAD, DeepSupervision, FloorlessLGAD, MixedLGAD, lane_shares
+from studies.targets import (
+    BalancedLGAD,
+    CorrelatedLGAD,
+    DeepSupervision,
+    FloorlessLGAD,
+    MixedLGAD,
+    RegionalLGAD,
+    lane_shares,
+)
 from studies.teachers import ImageTeacher
 
 SIZE = (32, 64)
@@ -66,6 +74,18 @@ def test_maps_without_a_floor_do_not_see_it() -> None:
     maps = torch.rand(2, 1, 4, 8)
     raised = FloorlessLGAD(teacher(), power=1.0).compute_loss([maps], [maps + 1]).item()
     assert raised == pytest.approx(0, abs=1e-6)
+
+
+def test_the_regional_form_sees_which_lane_is_which() -> None:
+    callback = RegionalLGAD(teacher(), affinity=1.0)
+    callback.teacher_inputs({"image": torch.zeros(2, 3, *SIZE), "label": label()})
+    lanes = torch.nn.functional.one_hot(label(), 3).permute(0, 3, 1, 2).float()
+    alike = lanes[:, :1], lanes[:, 1:].sum(1, keepdim=True)  # both lanes have the same features
+    same_attention = torch.cat([*alike, torch.zeros_like(alike[0])], dim=1)
+    assert callback.compute_loss([lanes], [lanes]).item() == pytest.approx(0, abs=1e-6)
+    assert callback.compute_loss([same_attention], [lanes]).item() > 0.05
+    callback.affinity = 0.0
+    assert callback.compute_loss([same_attention], [lanes]).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_deep_supervision_trains_its_heads_and_the_stages() -> None:
