@@ -54,7 +54,8 @@ def test_both_layouts_are_read(tusimple: Path) -> None:
     assert batch["label"].unique().tolist() == [0, 3, 4]
     assert batch["existence"].tolist() == [[0, 0, 1, 1, 0, 0]]
     assert batch["evaluation"]["h_samples"] == [tuple(ROWS[56])]
-    assert batch["evaluation"]["images"][0].startswith("clips/")
+    assert batch["name"] == batch["evaluation"]["images"]  # so that the official evaluator takes the predictions
+    assert batch["name"][0].startswith("clips/")
 
 
 def test_clips_of_the_same_name_are_not_mixed_up(tusimple: Path) -> None:

@@ -98,7 +98,8 @@ def _check_names(sources: Mapping[Split, LaneSource], to: Target) -> None:
     for split, source in sources.items():
         names = [_name(name, split, to) for name in source.names]
         check_names(names)
-        for name, before in zip(names, source.names, strict=True):
+        before_names = (f"{source.root}/{name}" for name in source.names)
+        for name, before in zip(names, before_names, strict=True):
             if seen.setdefault(name, before) != before:
                 raise LgadError(f"{seen[name]} and {before} would both be called {name}: rename one of them.")
 

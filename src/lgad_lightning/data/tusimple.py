@@ -41,11 +41,11 @@ class TuSimpleSource(LaneSource):
     stroke = 16 / 1280
 
     def __init__(self, root: Path, split: Split, num_slots: int, labels: Sequence[str]) -> None:
-        part = "test_set" if split == "test" else "train_set"
-        folder = f"{part}/" if (root / part).is_dir() else ""
+        part = root / ("test_set" if split == "test" else "train_set")
+        folder = part if part.is_dir() else root
         paths = []
         for name in labels:
-            candidates = [root / f"{folder}{name}", root / name]
+            candidates = [folder / name, root / name]
             found = next((path for path in candidates if path.is_file()), None)
             if found is None:
                 raise LgadError(f"No label file {' or '.join(map(str, dict.fromkeys(candidates)))}.")
@@ -54,7 +54,8 @@ class TuSimpleSource(LaneSource):
         for path, frame in parts:
             check_image_name(frame.raw_file, path)
         frames = [frame for _, frame in parts]
-        super().__init__(root, Strings(folder + frame.raw_file for frame in frames), num_slots)
+        # Names begin below `folder`, so that they are those of the label files, as the official evaluator expects.
+        super().__init__(folder, Strings(frame.raw_file for frame in frames), num_slots)
         self._frames = frames
         self._label_paths = [path for path, _ in parts]
 
@@ -71,7 +72,7 @@ class TuSimpleSource(LaneSource):
         return self._label_paths[index]
 
     def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
-        """Keyword arguments of `TuSimpleAccuracy.update`. The names of images are those in the label files."""
+        """Keyword arguments of `TuSimpleAccuracy.update`."""
         frame = self._frames[index]
         return {
             "target": self.checked_lanes(index, image_size),
