@@ -87,6 +87,7 @@ def test_sources_of_every_kind(model: Path, tmp_path: Path, monkeypatch: pytest.
             (["data/clip/*.jpg"], as_given),
             ([as_given[1], as_given[0], as_given[1]], [as_given[1], as_given[0]]),
             (["data", "data/clip"], as_given),
+            ([tmp_path / "data", "data/clip"], [*(f"{tmp_path}/{name}" for name in as_given), *as_given]),
             (["-"], as_given[:2]),
         ]
     ):
@@ -94,6 +95,13 @@ def test_sources_of_every_kind(model: Path, tmp_path: Path, monkeypatch: pytest.
         predict(model, *arguments, "--out", f"out{number}")
         assert [record["image"] for record in records(f"out{number}")] == expected
         assert len(list(Path(f"out{number}").rglob("*.lines.txt"))) == len(expected)
+
+
+def test_pictures_of_predictions_are_no_frames(model: Path, tmp_path: Path) -> None:
+    names = write_roads(tmp_path, 2)
+    for out in ("predictions", "others"):  # both are within the source
+        predict(model, ".", "--write", "overlay", "--out", out)
+        assert [record["image"] for record in records(out)] == names
 
 
 def test_a_video_gives_a_video_that_browsers_play(model: Path, tmp_path: Path) -> None:
@@ -122,6 +130,10 @@ def test_broken_images_are_told_counted_and_skipped(
     assert sum("Skipped" in message for message in caplog.messages) == 2
     assert "is no image" in fails(model, "frames", "--out", "out", "--on-error", "raise")
     assert not Path("out/lanes.jsonl").exists()
+    predict(model, "frames", "--resume")  # only the broken ones are left
+    summary = json.loads(Path("predictions/summary.json").read_text())
+    assert (summary["frames"], summary["frames_before"]) == (0, 2)
+    assert list(summary["skipped"]) == names[1:3]
     for name in (names[0], names[3]):
         (tmp_path / "frames" / name).unlink()
     assert "None of 2 frames" in fails(model, "frames", "--out", "none")

@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
+from lgad_lightning.data.placement import PREDICTED
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import prediction_name
-
-MARKER = ".lgad-predictions"
 
 
 def prediction_path(folder: Path, name: str) -> Path:
@@ -55,7 +54,7 @@ def check_folder(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise LgadError(f"{folder} is a file: give a folder for the predictions.")
-    if folder.is_dir() and not (folder / MARKER).is_file() and any(folder.iterdir()):
+    if folder.is_dir() and not (folder / PREDICTED).is_file() and any(folder.iterdir()):
         raise LgadError(
             f"{folder} holds files that are not predictions of this package. They are not replaced: give "
             "a new or an empty folder for the predictions."
@@ -74,6 +73,8 @@ def claim_folder(folder: Path) -> None:
     check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / MARKER).write_text("Predicted lanes of lgad-lightning: the next test or prediction replaces them.\n")
+        (folder / PREDICTED).write_text(
+            "Predicted lanes of lgad-lightning: the next test or prediction replaces them.\n"
+        )
     except OSError as error:
         raise LgadError(f"The predictions cannot be written to {folder}: {error}.") from error

@@ -127,9 +127,10 @@ def _run(options: argparse.Namespace) -> None:
 
 def _report(summary: dict[str, Any], folder: Path) -> None:
     phases = ", ".join(f"{name} {rate}" for name, rate in summary["frames_per_second_of_phase"].items())
+    before = f", {summary['frames_before']} before" if summary["frames_before"] else ""
     print(
-        f"{summary['frames']} frames in {summary['seconds']} s, {summary['frames_per_second']} a second (each phase "
-        f"alone: {phases or '-'}), {len(summary['skipped'])} skipped."
+        f"{summary['frames']} frames{before} in {summary['seconds']} s, {summary['frames_per_second']} a second (each "
+        f"phase alone: {phases or '-'}), {len(summary['skipped'])} skipped."
     )
     print(f"Wrote {folder}.")
 

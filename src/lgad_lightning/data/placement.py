@@ -10,6 +10,8 @@ from lgad_lightning.errors import LgadError
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 LINES = (".lines.txt", ".lines.json", ".json")
 MASKS = (".png", ".bmp")
+PREDICTED = ".lgad-predictions"
+"""A file that marks a folder of predictions."""
 
 _SAMPLED = 200  # images that are checked to find the place of the annotations
 
@@ -49,7 +51,8 @@ class Placement(NamedTuple):
 def find_files(root: Path, folder: Path, endings: tuple[str, ...] = IMAGES) -> list[str]:
     """Finds the files in a folder and its subfolders. It reads each folder once, even if several links lead to it.
 
-    Hidden files and folders are left out, because other systems leave files like `._0.jpg` beside `0.jpg`.
+    Hidden files and folders are left out, because other systems leave files like `._0.jpg` beside `0.jpg`. Folders of
+    predictions are left out, too: their pictures are no data.
 
     Args:
         root: The folder where the returned paths begin.
@@ -71,7 +74,9 @@ def find_files(root: Path, folder: Path, endings: tuple[str, ...] = IMAGES) -> l
             place = Path(parent).relative_to(root).as_posix()
             before = "" if place == "." else f"{place}/"
             found += [before + name for name in names if name[0] != "." and name.lower().endswith(endings)]
-            folders[:] = sorted(name for name in folders if name[0] != ".")
+            folders[:] = sorted(
+                name for name in folders if name[0] != "." and not Path(parent, name, PREDICTED).is_file()
+            )
             waiting += [path for name in folders if (path := Path(parent, name)).is_symlink()]
     return sorted(found, key=lambda name: name.split("/"))
 

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lgad_lightning.callbacks.prediction_files import MARKER, check_folder, claim_folder, prediction_path
+from lgad_lightning.callbacks.prediction_files import check_folder, claim_folder, prediction_path
+from lgad_lightning.data.placement import PREDICTED
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.json_lines import iterate_json_lines
 from lgad_lightning.longwork.whole_file import whole_file
@@ -44,7 +45,7 @@ def open_folder(folder: Path, made_by: dict[str, Any], resume: bool, overwrite: 
         if overwrite:
             _forget(folder, records)
             records = []
-        with whole_file(folder / MARKER) as part:
+        with whole_file(folder / PREDICTED) as part:
             part.write_text(f"Predicted lanes of lgad-lightning.\n{json.dumps(made_by)}\n", encoding="utf-8")
         with whole_file(folder / UNFINISHED) as part:  # without a last line that was cut off
             part.write_text("".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8")
@@ -64,7 +65,7 @@ def writing_to(folder: Path) -> Iterator[None]:
 
 
 def _check(folder: Path, made_by: dict[str, Any], before: dict[str, Any] | None, any_there: bool, resume: bool) -> None:
-    if before is None and (folder / MARKER).is_file():
+    if before is None and (folder / PREDICTED).is_file():
         raise LgadError(f"{folder} holds the predictions of a training: give another --out.")
     if before not in (None, made_by) and any_there:
         raise LgadError(
@@ -81,7 +82,7 @@ def _check(folder: Path, made_by: dict[str, Any], before: dict[str, Any] | None,
 def _made_by(folder: Path) -> dict[str, Any] | None:
     """Reads model and settings of the predictions in a folder. None if there are none, or if a training wrote them."""
     try:
-        found = json.loads((folder / MARKER).read_text(encoding="utf-8").splitlines()[1])
+        found = json.loads((folder / PREDICTED).read_text(encoding="utf-8").splitlines()[1])
     except (OSError, ValueError, IndexError):
         return None
     return found if isinstance(found, dict) else None

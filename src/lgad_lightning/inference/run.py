@@ -39,11 +39,12 @@ def predict_sources(
         advance: Called after each frame.
 
     Returns:
-        The summary: numbers of frames, seconds, and frames per second, in total and of each phase alone.
+        The summary: numbers of frames (now, and before an interruption), seconds, and frames per second, in total and
+        of each phase alone.
 
     Raises:
-        LgadError: If no frame can be predicted, if one cannot be predicted and `on_error` is `raise`, or if the outputs
-            cannot be written.
+        LgadError: If no frame could be predicted so far, if one cannot be predicted and `on_error` is `raise`, or if
+            the outputs cannot be written.
     """
     clock, start, frames = Clock(), time.perf_counter(), 0
     warned = False
@@ -71,12 +72,13 @@ def predict_sources(
                         advance()
                         if predicted.error and isinstance(source, VideoShots):
                             break  # all frames of a video have the same size, which the model does not take
-    if not frames and outputs.skipped:
+    if not frames and not outputs.done and outputs.skipped:
         first = next(iter(outputs.skipped.values()))
         raise LgadError(f"None of {len(outputs.skipped)} frames could be predicted; the first: {first}")
     seconds = time.perf_counter() - start
     return {
         "frames": frames,
+        "frames_before": len(outputs.done),
         "skipped": outputs.skipped,
         "seconds": round(seconds, 3),
         "frames_per_second": round(frames / seconds, 2),

@@ -94,11 +94,10 @@ def open_sources(
         if source == "-":
             files |= {line: Path(line) for line in (line.rstrip("\r\n") for line in stdin) if line}
         elif path.is_dir():
-            found = [path / name for name in find_files(path, path)]
+            found = find_files(path, path)
             if not found:
                 raise LgadError(f"{path} holds no images ({', '.join(IMAGES)}), nor do the folders in it.")
-            start = path if len(sources) == 1 else Path()
-            files |= {image.relative_to(start).as_posix(): image for image in found}
+            files |= {name if len(sources) == 1 else (path / name).as_posix(): path / name for name in found}
         elif path.suffix.lower() in _LISTS and path.is_file():
             files |= _listed(path, root)
         elif path.suffix.lower() in IMAGES and path.is_file():
