@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lgad_lightning import ERFNet, LaneStudent, SyntheticLaneDataModule
+from lgad_lightning import ERFNet, LaneStudent, LgadError, SyntheticLaneDataModule
 from lgad_lightning.commands.candidates import find_candidates
+from lgad_lightning.data.pixels import Image
 from lgad_lightning.networks import LaneOutput
 
 
@@ -43,6 +44,21 @@ def test_lanes_that_the_decoder_drops_are_kept_with_their_existence(data: Synthe
         assert [round(lane.existence, 2) for lane in lanes] == [0.98, 0.02, 0.98, 0.02]
         assert all(len(lane.points) >= 2 for lane in lanes)
     assert student.decoder.existence_threshold == 0.5  # type: ignore[attr-defined]
+
+
+def test_a_batch_of_broken_frames_is_left_out(data: SyntheticLaneDataModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = data.datasets["test"]
+    dataset.on_error = "skip"
+    names, read = list(data.open("test").names), dataset.source.image
+
+    def image(index: int, reduce: bool = False) -> Image:
+        if index == 8:  # alone in the last batch
+            raise LgadError("broken")
+        return read(index, reduce)
+
+    monkeypatch.setattr(dataset.source, "image", image)
+    student = LaneStudent(Certain(), data.protocol.decoder(), data.protocol.metric())
+    assert list(find_candidates(student, data)) == names[:8]
 
 
 def test_a_network_without_existence_has_none(data: SyntheticLaneDataModule) -> None:

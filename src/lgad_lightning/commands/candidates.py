@@ -35,6 +35,8 @@ def find_candidates(student: LaneStudent, data: LaneDataModule) -> dict[str, lis
     places = spread(len(data.datasets["test"]))
     for start in range(0, len(places), data.batch_size):
         batch = frames_at(data, places[start : start + data.batch_size], student.device)
+        if batch is None:
+            continue
         output = student(batch["image"])
         if output.existence is None:
             return {}

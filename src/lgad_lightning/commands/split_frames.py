@@ -9,8 +9,8 @@ from lgad_lightning.data import LaneBatch, LaneDataModule
 from lgad_lightning.data.dataset import collate
 
 
-def frames_at(data: LaneDataModule, places: Sequence[int], device: torch.device) -> LaneBatch:
-    """A batch of test frames.
+def frames_at(data: LaneDataModule, places: Sequence[int], device: torch.device) -> LaneBatch | None:
+    """A batch of test frames, without those that cannot be loaded. None if there are no others.
 
     Args:
         data: The data, set up to test.
@@ -18,5 +18,8 @@ def frames_at(data: LaneDataModule, places: Sequence[int], device: torch.device)
         device: The device for the batch.
     """
     dataset = data.datasets["test"]
-    batch = move_data_to_device(collate([dataset[place] for place in places]), device)
+    batch = collate([dataset[place] for place in places])
+    if "image" not in batch:
+        return None
+    batch = move_data_to_device(batch, device)
     return data.on_after_batch_transfer(batch, 0)

@@ -49,7 +49,9 @@ def report(
     write_json(results, run_dir / "metrics.json")
     print_results(results)
     frames = frames_at(data, spread(len(data.datasets["test"]), most=6), student.device)
-    picture = see(student, frames, distillation, count=6).write(run_dir / "pictures" / "test.png")
+    picture = None
+    if frames is not None:  # with on_error=skip, none of them may be readable
+        picture = see(student, frames, distillation, count=6).write(run_dir / "pictures" / "test.png")
     if links := log_test(trainer, results, picture):
         write_json(results | {"trackers": links}, run_dir / "metrics.json")
     if candidates := find_candidates(student, data):

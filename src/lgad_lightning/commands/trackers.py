@@ -16,20 +16,20 @@ from lgad_lightning.drawing import Picture
 log = logging.getLogger(__name__)
 
 
-def log_test(trainer: L.Trainer, results: Mapping[str, Any], picture: Picture) -> dict[str, str]:
+def log_test(trainer: L.Trainer, results: Mapping[str, Any], picture: Picture | None) -> dict[str, str]:
     """Sends a test's table to the trainer's trackers. Their errors become warnings.
 
     Args:
         trainer: The trainer.
         results: `{"total": {...}, "scenarios": {"normal": {...}, ...}}` as a metric's `results()` returns it.
         picture: The picture of the test. The trackers get it if `AttentionPictures(log_images=True)` sent them those of
-            the training.
+            the training. None: no picture.
 
     Returns:
         The addresses at which trackers show the run, by their names.
     """
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    if any(isinstance(callback, AttentionPictures) and callback.log_images for callback in callbacks):
+    if picture and any(isinstance(callback, AttentionPictures) and callback.log_images for callback in callbacks):
         send_picture(trainer.loggers, "test", picture, trainer.global_step)
     links = {}
     for logger in trainer.loggers:
