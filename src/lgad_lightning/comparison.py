@@ -9,6 +9,9 @@ import numpy as np
 
 from lgad_lightning.errors import LgadError
 
+LOWER_IS_BETTER = ("loss", "fp", "fn")
+"""The figures of which a lower value is better."""
+
 
 class Summary(NamedTuple):
     """A summary of the figures of one arm.

@@ -57,6 +57,20 @@ def test_a_baseline_without_the_figure_is_refused(make: Make) -> None:
     assert compare_arms(group_runs(runs), "f1").baseline.name == "distillation=lgad"
 
 
+def test_lower_false_positives_are_better_and_may_be_below_zero(make: Make) -> None:
+    curves = {"none": {9: 0.6, 19: 0.2}, "lgad": {9: 0.7, 19: 0.3, 29: -0.1}}
+    runs = []
+    for name, curve in curves.items():
+        folder = make(name, list(curve.values())[-1], distillation=name, curve=curve)
+        for path in (folder / "metrics.json", folder / "student/version_0/metrics.csv"):
+            path.write_text(path.read_text().replace("f1", "fp"))
+        runs.append(read_run(folder))
+    first, second = compare_arms(group_runs(runs), "fp").results
+    assert second.difference is not None
+    assert second.difference.mean == pytest.approx(-0.3)
+    assert (first.steps, second.steps) == (20, 30)
+
+
 def test_validations_that_are_not_defined_reach_nothing(make: Make) -> None:
     curves = {"none": {4: float("nan"), 9: 0.4, 19: -1.0}, "lgad": {4: 0.3, 9: float("inf"), 19: 0.5}}
     arms = group_runs([read_run(make(name, 0.5, distillation=name, curve=curve)) for name, curve in curves.items()])

@@ -4,9 +4,9 @@ from typing import Any
 from lightning.pytorch.callbacks import ModelCheckpoint
 from typing_extensions import override
 
+from lgad_lightning.comparison import LOWER_IS_BETTER
 from lgad_lightning.errors import LgadError
 
-LOWER = ("loss", "fp", "fn")
 HIGHER = (
     "iou", "existence_accuracy", "f1", "precision", "recall", "tp", "accuracy", "pixel_iou", "image_recall", "image_iou"
 )  # fmt: skip
@@ -72,8 +72,8 @@ def is_better_high(monitor: str) -> bool:
         (True, False)
     """
     split, _, figure = monitor.partition("/")
-    if split != "val" or figure not in LOWER + HIGHER:
-        known = ", ".join(f"val/{name}" for name in HIGHER + LOWER)
+    if split != "val" or figure not in LOWER_IS_BETTER + HIGHER:
+        known = ", ".join(f"val/{name}" for name in HIGHER + LOWER_IS_BETTER)
         raise LgadError(f"monitor={monitor} is not a figure of the validation: choose one of {known}.")
     return figure in HIGHER
 

@@ -34,6 +34,9 @@ _OF_THE_TEST = re.compile(
 _OF_A_TEST_OF_PIXELS = ("data.input_size", "data.crop_top", "data.stroke")
 """More such keys, for runs that are scored by their pixels at the size of the network's input."""
 
+UNDEFINED = -1
+"""The value of a figure that a test does not define, such as F1 without lanes. TuSimple's FP may be below zero, too."""
+
 _BESIDE_THE_PROTOCOL = ("iou", "existence_accuracy")
 
 
@@ -52,9 +55,9 @@ class Arm:
     others: tuple[Run, ...]
 
     def figures(self, name: str) -> dict[int, float]:
-        """A figure of the test by seed, without the seeds for which it is undefined (-1) or not finite."""
+        """A figure of the test by seed, without the seeds for which it is undefined or not finite."""
         known = {seed: run.figures[name] for seed, run in self.runs.items() if name in run.figures}
-        return {seed: value for seed, value in known.items() if math.isfinite(value) and value >= 0}
+        return {seed: value for seed, value in known.items() if math.isfinite(value) and value != UNDEFINED}
 
     def left_out(self, name: str) -> list[tuple[Path, str]]:
         """The folders of the runs that do not count for a figure of the test, and why."""

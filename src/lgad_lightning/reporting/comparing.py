@@ -4,9 +4,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lgad_lightning.comparison import Difference, Summary, compare, median_steps, steps_until, summarise
+from lgad_lightning.comparison import (
+    LOWER_IS_BETTER,
+    Difference,
+    Summary,
+    compare,
+    median_steps,
+    steps_until,
+    summarise,
+)
 from lgad_lightning.errors import LgadError
-from lgad_lightning.reporting.arms import Arm
+from lgad_lightning.reporting.arms import UNDEFINED, Arm
 from lgad_lightning.reporting.run import Run
 
 
@@ -107,11 +115,13 @@ def _baseline(arms: Sequence[Arm], figure: str, name: str | None) -> Arm:
 
 
 def _steps(arm: Arm, base: Arm, figure: str) -> int | None:
+    sign = -1 if figure.rpartition("/")[2] in LOWER_IS_BETTER else 1
     found: list[int | None] = []
     for seed in arm.runs.keys() & base.runs.keys():
         curve, reference = (_validations(one.runs[seed], figure) for one in (arm, base))
         if curve and reference:
-            found.append(steps_until(list(curve), list(curve.values()), max(reference.values())))
+            goal = max(sign * value for value in reference.values())
+            found.append(steps_until(list(curve), [sign * value for value in curve.values()], goal))
     middle = median_steps(found)
     return None if middle is None else middle + 1
 
@@ -119,4 +129,4 @@ def _steps(arm: Arm, base: Arm, figure: str) -> int | None:
 def _validations(run: Run, figure: str) -> dict[int, float]:
     """The figure of each validation by step, where it is defined."""
     curve = run.curves().get(f"val/{figure}", [])
-    return {step: value for step, value in curve if math.isfinite(value) and value >= 0}
+    return {step: value for step, value in curve if math.isfinite(value) and value != UNDEFINED}
