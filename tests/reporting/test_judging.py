@@ -1,11 +1,13 @@
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import TuSimpleFrame, write_tusimple
+from lgad_lightning.lanes import TUSIMPLE_ROWS, Lane, TuSimpleFrame, write_tusimple
+from lgad_lightning.reporting import tested
 from lgad_lightning.reporting.frame_pictures import picture_of
 from lgad_lightning.reporting.judging import (
     MOST_FRAMES,
@@ -16,6 +18,7 @@ from lgad_lightning.reporting.judging import (
     recall_by_place,
     tusimple_rule,
 )
+from lgad_lightning.reporting.tested import read_tested, write_tested
 from tests.helpers.roads import Roads, lane, make_roads, predict
 
 
@@ -84,6 +87,23 @@ def test_tusimple_looks_at_rows(tmp_path: Path) -> None:
     write_tusimple(tmp_path / "predictions" / "predictions.json", [near])
     frame = judge_frames(roads, tmp_path / "predictions", tusimple_rule())[2]
     assert (frame.found, frame.right) == ([True, False], [True, False])
+
+
+def test_tusimple_looks_at_the_rows_of_the_label(tmp_path: Path) -> None:
+    class Labelled(Roads):
+        def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
+            return {"h_samples": tuple(range(160, 501, 10))}
+
+    size = (720, 1280)
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((*size, 3), np.uint8))
+    roads = Labelled(tmp_path, ["a.png"] * 2, 6)
+    far = Lane([(300, 500), (300, 361)], size)  # it does not reach the lowest rows, where the label has no row
+    write_tusimple(tmp_path / "predictions" / "predictions.json", [TuSimpleFrame("a.png", [far], TUSIMPLE_ROWS, 5.0)])
+    write_tested(tmp_path / "tested.json", tested.Tested(roads, tusimple_rule(), 2))
+    kept = read_tested(tmp_path / "tested.json")
+    assert isinstance(kept, tested.Tested)
+    for source in (roads, kept.source):
+        assert judge_frames(source, tmp_path / "predictions", tusimple_rule())[1].found == [True]
 
 
 def test_a_picture_is_small_and_marks_the_lanes(roads: Roads) -> None:

@@ -14,7 +14,7 @@ from lgad_lightning.lanes import Lane
 from lgad_lightning.longwork.whole_file import whole_file
 from lgad_lightning.metrics.functional import match_lanes
 from lgad_lightning.reporting.charts import Chart, Series, finite
-from lgad_lightning.reporting.judging import Rule
+from lgad_lightning.reporting.judging import Rule, compared_rows
 
 CANDIDATES = "candidates.json"
 """Their file in a run's folder."""
@@ -86,7 +86,8 @@ def precision_recall(
             continue
         size = source.image_size(index)
         target = source.checked_lanes(index, size)
-        overlap = rule.overlap(target, [Lane(np.array(lane.points), size) for lane in frames[name]])
+        preds = [Lane(np.array(lane.points), size) for lane in frames[name]]
+        overlap = rule.overlap(target, preds, compared_rows(source, index, size, rule))
         existence = np.array([lane.existence for lane in frames[name]])
         annotated += len(target)
         for number, limit in enumerate(LIMITS):

@@ -43,13 +43,14 @@ class Rule:
 
     Args:
         text: The rule in words.
-        overlap: Computes the `(M, N)` overlaps, from 0 to 1, of `M` annotated and `N` predicted lanes.
+        overlap: Computes the `(M, N)` overlaps, from 0 to 1, of `M` annotated and `N` predicted lanes. It also gets the
+            rows that `compared_rows` returned for their image.
         threshold: A lane is found if its overlap is above it.
         settings: The arguments of `culane_rule` that make this rule. None for `tusimple_rule`.
     """
 
     text: str
-    overlap: Callable[[Sequence[Lane], Sequence[Lane]], NDArray[np.float64]]
+    overlap: Callable[[Sequence[Lane], Sequence[Lane], Sequence[int]], NDArray[np.float64]]
     threshold: float
     settings: Mapping[str, Any] | None = None
 
@@ -63,7 +64,7 @@ def culane_rule(threshold: float = 0.5, image_size: tuple[int, int] = CULANE_SIZ
     """CULane's rule. The arguments are those of `CULaneF1`."""
     text = f"A lane is found if a prediction overlaps it, both {width} px wide, by an IoU above {threshold:g}."
     settings = {"threshold": threshold, "image_size": image_size, "width": width}
-    return Rule(text, lambda target, preds: culane_iou(preds, target, image_size, width), threshold, settings)
+    return Rule(text, lambda target, preds, _: culane_iou(preds, target, image_size, width), threshold, settings)
 
 
 def tusimple_rule() -> Rule:
@@ -72,12 +73,9 @@ def tusimple_rule() -> Rule:
     return Rule(text, _accuracies, np.nextafter(_NEAREST, 0))
 
 
-def _accuracies(target: Sequence[Lane], preds: Sequence[Lane]) -> NDArray[np.float64]:
-    rows = [tusimple_row(lane, TUSIMPLE_ROWS) for lane in preds]
-    values = [
-        [tusimple_scores([row], [tusimple_row(lane, TUSIMPLE_ROWS)], TUSIMPLE_ROWS).accuracy for row in rows]
-        for lane in target
-    ]
+def _accuracies(target: Sequence[Lane], preds: Sequence[Lane], rows: Sequence[int]) -> NDArray[np.float64]:
+    ours, theirs = ([tusimple_row(lane, rows) for lane in lanes] for lanes in (preds, target))
+    values = [[tusimple_scores([pred], [lane], rows).accuracy for pred in ours] for lane in theirs]
     return np.array(values, np.float64).reshape(len(target), len(preds))
 
 
@@ -176,7 +174,7 @@ def _judged(
         if preds is None:
             continue
         target = source.checked_lanes(place, (height, width))
-        overlap = rule.overlap(target, preds)
+        overlap = rule.overlap(target, preds, compared_rows(source, place, (height, width), rule))
         pairs = match_lanes(overlap)
         hits = [pair for pair in pairs if overlap[pair] > rule.threshold]
         found, right = {row for row, _ in hits}, {column for _, column in hits}
@@ -190,6 +188,14 @@ def _judged(
             [column in right for column in range(len(preds))],
             [float(overlap[pair]) for pair in pairs],
         )
+
+
+def compared_rows(source: LaneSource, index: int, size: tuple[int, int], rule: Rule) -> Sequence[int]:
+    """The rows of an image at which TuSimple's rule compares lanes. They are those of its label, if it has any."""
+    if rule.of_iou:
+        return ()
+    rows: Sequence[int] = source.evaluation(index, size).get("h_samples", TUSIMPLE_ROWS)
+    return rows
 
 
 def f1_by_threshold(frames: Sequence[Judged]) -> dict[float, float]:

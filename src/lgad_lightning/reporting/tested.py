@@ -14,7 +14,7 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane
 from lgad_lightning.lanes.lists import check_image_name
 from lgad_lightning.longwork.whole_file import whole_file
-from lgad_lightning.reporting.judging import Rule, culane_rule, spread, tusimple_rule
+from lgad_lightning.reporting.judging import Rule, compared_rows, culane_rule, spread, tusimple_rule
 
 TESTED = "tested.json"
 """The file in a run's folder that keeps them."""
@@ -47,6 +47,7 @@ class KeptFrames(LaneSource):
         sizes: Height and width of each image.
         targets: The annotated lanes of each image.
         scenarios: The scenario of each image. None if it has none.
+        rows: For TuSimple's rule: the rows of each image at which lanes are compared. None for other rules.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class KeptFrames(LaneSource):
         sizes: Sequence[tuple[int, int]],
         targets: Sequence[Sequence[Lane]],
         scenarios: Sequence[str | None],
+        rows: Sequence[Sequence[int] | None],
     ) -> None:
         super().__init__(root, names, num_slots)
         self._sizes = sizes
         self._targets = targets
         self._scenarios = scenarios
+        self._rows = rows
 
     @override
     def image_size(self, index: int) -> tuple[int, int]:
@@ -79,6 +82,11 @@ class KeptFrames(LaneSource):
     def scenario(self, index: int) -> str | None:
         return self._scenarios[index]
 
+    @override
+    def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
+        rows = self._rows[index]
+        return super().evaluation(index, image_size) | ({"h_samples": rows} if rows else {})
+
 
 def write_tested(path: Path, tested: Tested) -> None:
     """Writes the frames that a page uses, with their annotated lanes.
@@ -95,7 +103,9 @@ def write_tested(path: Path, tested: Tested) -> None:
     for index in spread(len(source)):
         size = source.image_size(index)
         lanes = [lane.points.round(_DECIMALS).tolist() for lane in source.checked_lanes(index, size)]
-        frames.append({"name": source.names[index], "size": size, "lanes": lanes, "scenario": source.scenario(index)})
+        frame = {"name": source.names[index], "size": size, "lanes": lanes, "scenario": source.scenario(index)}
+        rows = compared_rows(source, index, size, tested.rule)
+        frames.append(frame | ({"rows": list(rows)} if rows else {}))
     content = {
         "root": str(source.root.resolve()),
         "slots": source.num_slots,
@@ -137,6 +147,7 @@ def _read(content: dict[str, Any], path: Path) -> Tested:
         for frame, size in zip(frames, sizes, strict=True)
     ]
     scenarios = [frame["scenario"] and str(frame["scenario"]) for frame in frames]
-    source = KeptFrames(Path(content["root"]), names, int(content["slots"]), sizes, targets, scenarios)
+    rows = [frame.get("rows") and [int(row) for row in frame["rows"]] for frame in frames]
+    source = KeptFrames(Path(content["root"]), names, int(content["slots"]), sizes, targets, scenarios, rows)
     rule = tusimple_rule() if content["rule"] is None else culane_rule(**content["rule"])
     return Tested(source, rule, int(content["total"]))
