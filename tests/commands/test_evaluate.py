@@ -355,6 +355,13 @@ def test_scoring_nothing_at_all_is_refused(data, tmp_path, capsys, folder, kind)
     assert results["total"]["tp"] == 0
 
 
+def test_a_breakdown_of_no_image_is_left_out(data, tmp_path):
+    (tmp_path / "empty.txt").write_text("")
+    lists = ("--list", tmp_path / "empty.txt", "--allow-missing")
+    results, _ = evaluate(tmp_path, "culane", "--pred", tmp_path / "pred", "--data", data, *lists, "--breakdown")
+    assert "breakdown" not in results
+
+
 def test_lists_that_name_no_image_are_told(data, tmp_path, capsys):
     (tmp_path / "empty.txt").write_text("\n\n")
     message = fails(capsys, "culane", "--pred", tmp_path / "pred", "--data", data, "--list", tmp_path / "empty.txt")

@@ -181,7 +181,7 @@ def _culane(options: argparse.Namespace) -> None:
     if options.mean_f1:
         counts = tp[:, 1:].sum(axis=0).tolist()
         results["unofficial"] = culane_mean_f1(counts, int(num_preds.sum()), int(num_target.sum()), MEAN_THRESHOLDS)
-    if options.breakdown:
+    if options.breakdown and names:
         found = add_up(image.found for image in images if image.found is not None)
         results["breakdown"] = recall_by_part(found, options.size[0])
     rows = zip(names, tp[:, 0].tolist(), (num_preds - tp[:, 0]).tolist(), (num_target - tp[:, 0]).tolist(), strict=True)

@@ -61,6 +61,15 @@ def test_labels_and_predictions_of_any_shape_end_in_one_error_or_figures(tmp_pat
         assert message == "figures" or ".json:1: " in message
 
 
+def test_a_breakdown_with_a_label_of_another_length_is_an_error_too(tmp_path):
+    record = {"raw_file": "a.jpg", "lanes": [[1, 2]], "h_samples": [300, 310], "run_time": 300}  # too slow
+    (tmp_path / "pred.json").write_text(json.dumps(record))
+    (tmp_path / "gt.json").write_text(json.dumps(record | {"lanes": [[1, 2, 3]]}))
+    assert evaluate_tusimple(tmp_path / "pred.json", tmp_path / "gt.json").too_slow == 1  # as the official tool
+    with pytest.raises(LgadError, match=r"pred\.json:1: "):
+        evaluate_tusimple(tmp_path / "pred.json", tmp_path / "gt.json", breakdown=True)
+
+
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(LgadError, match=r"none\.json"):
         evaluate_tusimple(tmp_path / "none.json", tmp_path / "none.json")

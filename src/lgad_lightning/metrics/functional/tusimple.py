@@ -172,6 +172,8 @@ def evaluate_tusimple(pred: str | Path, gt: str | Path, breakdown: bool = False)
         h_samples = _label(label, "h_samples", gt, label_number)
         try:
             scores = tusimple_scores(prediction["lanes"], target, h_samples, prediction["run_time"])
+            if breakdown:
+                parts.append(_found(prediction["lanes"], target, h_samples))
         except (TypeError, ValueError, OverflowError) as error:
             raise LgadError(
                 f"{where}: each lane must be a list of as many numbers as the h_samples of {gt}:{label_number}, "
@@ -180,8 +182,6 @@ def evaluate_tusimple(pred: str | Path, gt: str | Path, breakdown: bool = False)
         images.append((name, scores))
         too_slow += prediction["run_time"] > MAX_RUN_TIME
         too_many += len(prediction["lanes"]) > len(target) + 2
-        if breakdown:
-            parts.append(_found(prediction["lanes"], target, h_samples))
 
     sums = np.cumsum([scores for _, scores in images], axis=0)[-1]  # adds one by one, as in the official tool
     found = add_up(parts) if parts else None
