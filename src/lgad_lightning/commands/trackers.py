@@ -29,7 +29,7 @@ def log_test(trainer: L.Trainer, results: Mapping[str, Any], picture: Picture | 
         The addresses at which trackers show the run, by their names.
     """
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    if picture and any(isinstance(callback, AttentionPictures) and callback.log_images for callback in callbacks):
+    if picture is not None and any(isinstance(callback, AttentionPictures) and callback.log_images for callback in callbacks):
         send_picture(trainer.loggers, "test", picture, trainer.global_step)
     links = {}
     for logger in trainer.loggers:
