@@ -305,3 +305,14 @@ def test_real_lines_that_begin_with_their_number(shared_dir: Path, tmp_path: Pat
     (tmp_path / "train/a.lines.txt").write_bytes((shared_dir / "formats/numbered_lines/a.lines.txt").read_bytes())
     with pytest.raises(LgadError, match="begins with its number"):
         found(module(tmp_path))
+
+
+def test_each_file_of_lanes_names_its_own_images(tmp_path: Path) -> None:
+    files = []
+    for part, lane in (("one", LEFT), ("two", RIGHT)):
+        image(tmp_path / part / "0.jpg")
+        files.append(f"{part}/lanes.jsonl")
+        (tmp_path / files[-1]).write_text(json.dumps({"image": "0.jpg", "lanes": [lane]}))
+    source = module(tmp_path, files={"train": files}).open("train")
+    assert list(source.names) == ["one/0.jpg", "two/0.jpg"]
+    assert [source.lanes(index, SIZE)[0].points.tolist() for index in (0, 1)] == [LEFT, RIGHT]

@@ -97,8 +97,8 @@ class RecordsSource(LaneSource):
         root: Folder of the data set.
         files: The files. The first and the last image of each are read immediately.
         num_slots: Number of lane slots. It must be even or 1, unless every record has `slots`.
-        folder: Called with the name of the first image and the path of its file. It returns the folder below the root
-            (with a final slash) where the names start.
+        folder: Called with the name of the first image of each file, and the path of the file. It returns the folder
+            below the root (with a final slash) where the names in this file start.
         chosen: The numbers of the images in the split, counted over all files. None: all images.
         names: The paths of the images below the root, if they differ from the names in the files.
     """
@@ -119,10 +119,9 @@ class RecordsSource(LaneSource):
         self._file_of = np.searchsorted(starts[1:], numbers, side="right").astype(np.int32)
         self._record_of = (numbers - starts[self._file_of]).astype(np.int32)
         if names is None:
-            every = [name for file in files for name in file.names]
-            first = every[numbers[0]] if len(numbers) else None
-            place = "" if folder is None or first is None else folder(first, files[int(self._file_of[0])].path)
-            names = Strings(f"{place}{every[number]}" for number in numbers)
+            places = [folder(file.names[0], file.path) if folder and len(file.names) else "" for file in files]
+            every = [f"{place}{name}" for file, place in zip(files, places, strict=True) for name in file.names]
+            names = Strings(every[number] for number in numbers)
         super().__init__(root, names, num_slots)
         self._last: tuple[int, ImageLanes] | None = None
         for file, count in zip(files, counts, strict=True):
