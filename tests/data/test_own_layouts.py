@@ -232,6 +232,18 @@ def test_lists_with_and_without_annotations(tmp_path: Path) -> None:
     assert names(module(tmp_path, files={"train": "train.txt"})) == ["any/0.jpg"]
 
 
+def test_all_lists_of_a_split_are_read(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        image(tmp_path / f"{name}.jpg")
+        write_lines(tmp_path / f"{name}.lines.txt", [])
+        (tmp_path / f"{name}.txt").write_text(f"{name}.jpg\n")
+    assert names(module(tmp_path, files={"train": ["a.txt", "b.txt"]})) == ["a.jpg", "b.jpg"]
+    (tmp_path / "c.jsonl").write_text("")
+    for wrong in (["a.txt", "c.jsonl"], []):
+        with pytest.raises(LgadError, match=r"files, train: .* must be lists \(\.txt\), or files that hold lanes"):
+            module(tmp_path, files={"train": wrong}).open("train")
+
+
 def test_splits_are_drawn_from_whole_clips(tmp_path: Path) -> None:
     records = [
         {"raw_file": f"clips/{number // 5}/{number}.jpg", "h_samples": [1], "lanes": []} for number in range(100)

@@ -106,12 +106,15 @@ class LaneFolderDataModule(LaneDataModule):
             paths = [self.root / name for name in self.given[split]]
             if missing := [path for path in paths if not path.is_file()]:
                 raise LgadError(f"There is no file {missing[0]} (files, {split}). {self.advice}")
-            return self._listed(paths[0]) if paths[0].suffix == ".txt" else self._recorded(paths, split)
+            lists = [path for path in paths if path.suffix == ".txt"]
+            if len(lists) not in (0, len(paths)) or not paths:
+                raise LgadError(f"files, {split}: {self.given[split]} must be lists (.txt), or files that hold lanes.")
+            return self._listed(lists) if lists else self._recorded(paths, split)
         if (found := self._find(split)) is None:
             raise LgadError(f"{self.root} has no {split} images. {self._way_on()} {self.advice}")
         if found.is_dir():
             return self._foldered(found)
-        return self._listed(found) if found.suffix == ".txt" else self._recorded([found], split)
+        return self._listed([found]) if found.suffix == ".txt" else self._recorded([found], split)
 
     @property
     def reading(self) -> str:
@@ -165,13 +168,13 @@ class LaneFolderDataModule(LaneDataModule):
             places.append(f"{path.parent.relative_to(self.root).as_posix()}/")
         return next((place for place in places if (self.root / f"{place}{name}").is_file()), "")
 
-    def _listed(self, path: Path) -> LaneSource:
-        pairs = read_pairs(path)
+    def _listed(self, paths: Sequence[Path]) -> LaneSource:
+        pairs = [pair for path in paths for pair in read_pairs(path)]
         names = [image for image, _ in pairs]
         if not names or pairs[0][1] is None:
             return self._placed(names)
         if bare := next((number for number, (_, place) in enumerate(pairs) if place is None), None):
-            raise LgadError(f"{path}: {names[bare]} has no annotation beside it, as the first image has.")
+            raise LgadError(f"{paths[0]}: {names[bare]} has no annotation beside it, as the first image has.")
         places = Strings(str(place) for _, place in pairs)
         masks = places[0].lower().endswith(MASKS)
         return self._annotated(names, *((None, places) if masks else (places, None)))
