@@ -232,6 +232,13 @@ def test_lists_with_and_without_annotations(tmp_path: Path) -> None:
     assert names(module(tmp_path, files={"train": "train.txt"})) == ["any/0.jpg"]
 
 
+@pytest.mark.parametrize("lines", ["0.jpg\n1.jpg x.png\n", "1.jpg x.png\n0.jpg\n"])
+def test_a_list_gives_annotations_to_all_images_or_to_none(lines: str, tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text(lines)
+    with pytest.raises(LgadError, match=r"train\.txt: 0\.jpg has no annotation beside it"):
+        module(tmp_path).open("train")
+
+
 def test_all_lists_of_a_split_are_read(tmp_path: Path) -> None:
     for name in ("a", "b"):
         image(tmp_path / f"{name}.jpg")

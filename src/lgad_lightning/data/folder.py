@@ -169,13 +169,16 @@ class LaneFolderDataModule(LaneDataModule):
         return next((place for place in places if (self.root / f"{place}{name}").is_file()), "")
 
     def _listed(self, paths: Sequence[Path]) -> LaneSource:
-        pairs = [pair for path in paths for pair in read_pairs(path)]
-        names = [image for image, _ in pairs]
-        if not names or pairs[0][1] is None:
+        listed = [(path, *pair) for path in paths for pair in read_pairs(path)]
+        names = [image for _, image, _ in listed]
+        bare = [f"{path}: {image}" for path, image, place in listed if place is None]
+        if len(bare) == len(listed):
             return self._placed(names)
-        if bare := next((number for number, (_, place) in enumerate(pairs) if place is None), None):
-            raise LgadError(f"{paths[0]}: {names[bare]} has no annotation beside it, as the first image has.")
-        places = Strings(str(place) for _, place in pairs)
+        if bare:
+            raise LgadError(
+                f"{bare[0]} has no annotation beside it, as other images have: give one to every image, or to none."
+            )
+        places = Strings(str(place) for _, _, place in listed)
         masks = places[0].lower().endswith(MASKS)
         return self._annotated(names, *((None, places) if masks else (places, None)))
 
