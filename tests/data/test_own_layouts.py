@@ -335,3 +335,12 @@ def test_each_file_of_lanes_names_its_own_images(tmp_path: Path) -> None:
     source = module(tmp_path, files={"train": files}).open("train")
     assert list(source.names) == ["one/0.jpg", "two/0.jpg"]
     assert [source.lanes(index, SIZE)[0].points.tolist() for index in (0, 1)] == [LEFT, RIGHT]
+
+
+def test_a_file_of_lanes_may_be_outside_the_root(tmp_path: Path) -> None:
+    image(tmp_path / "elsewhere/0.jpg")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "elsewhere/lanes.jsonl").write_text(json.dumps({"image": "0.jpg", "lanes": [LEFT]}))
+    data = module(tmp_path / "root", files={"train": str(tmp_path / "elsewhere/lanes.jsonl")})
+    data.check(["train"])
+    assert names(data) == [str(tmp_path / "elsewhere/0.jpg")]

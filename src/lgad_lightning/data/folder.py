@@ -161,11 +161,15 @@ class LaneFolderDataModule(LaneDataModule):
         return RecordsSource(self.root, files, self.num_slots, partial(self._folder_of, split=split))
 
     def _folder_of(self, name: str, path: Path, split: Split | None) -> str:
-        """The folder below the root where the names in a file start, with a final slash. Empty for the root."""
+        """The folder below the root where the names in a file start, with a final slash. Empty for the root.
+
+        For a file outside the root, it may be the absolute folder of the file.
+        """
         parts = NAMES[split] if split is not None else ()
         places = ["", "images/", *(f"{part}/" for part in parts), *(f"images/{part}/" for part in parts)]
         if path.parent != self.root:
-            places.append(f"{path.parent.relative_to(self.root).as_posix()}/")
+            beside = path.parent.relative_to(self.root) if path.is_relative_to(self.root) else path.parent
+            places.append(f"{beside.as_posix()}/")
         return next((place for place in places if (self.root / f"{place}{name}").is_file()), "")
 
     def _listed(self, paths: Sequence[Path]) -> LaneSource:
