@@ -213,6 +213,15 @@ def test_two_folders_of_annotations_must_be_chosen_from(tmp_path: Path) -> None:
     assert classes(module(tmp_path, annotations="lanes")) == {0, 1, 2}
 
 
+def test_a_folder_of_annotations_that_has_none_is_refused(tmp_path: Path) -> None:
+    image(tmp_path / "train/0.jpg")
+    for place in ("train", "labels/train"):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        write_lines(tmp_path / place / "0.lines.txt", [])
+    with pytest.raises(LgadError, match=r"annotations=lables: no folder .* of train/0\.jpg"):
+        module(tmp_path, annotations="lables").open("train")
+
+
 def test_masks_to_train_on_and_lanes_to_evaluate(tmp_path: Path) -> None:
     image(tmp_path / "train/images/0.jpg")
     mask(tmp_path / "train/masks/0.png")

@@ -195,6 +195,11 @@ class LaneFolderDataModule(LaneDataModule):
     def _placed(self, names: Sequence[str]) -> LaneSource:
         lines = find_placement(self.root, names, LINES, self.annotations)
         masks = find_placement(self.root, names, MASKS, self.annotations)
+        if self.annotations is not None and names and not (lines or masks):
+            raise LgadError(
+                f"annotations={self.annotations}: no folder of this name has an annotation of {names[0]} or of other "
+                f"images. It must be in {self.root} with the same folders inside, or take the place of a folder images."
+            )
         return self._annotated(names, lines if lines or masks else Placement(".lines.txt"), masks)
 
     def _annotated(
