@@ -106,10 +106,6 @@ def many_lanes(root: Path) -> None:
     write_lanes(root / "train/0.lines.txt", [[[x % 164, 59], [80, 10]] for x in range(5000)])
 
 
-def equal_stems(root: Path) -> None:
-    write_image(root / "test/0.jpg")
-
-
 def key(name: str, value: object) -> Callable[[Path], None]:
     return lambda root: write_records(root, {"image": "train/0.png", "lanes": LANES, name: value})
 
@@ -153,7 +149,9 @@ def test_what_loading_refuses_is_reported(request: pytest.FixtureRequest, fault:
 
 
 def test_predictions_of_equal_names_are_reported(own: Path) -> None:
-    equal_stems(own)
+    write_image(own / "test/0.jpg")
+    write_records(own, *({"image": f"test/0.{ending}", "lanes": LANES} for ending in ("jpg", "png")))
+    (own / "train.jsonl").rename(own / "test.jsonl")
     result = check_data(open_data(own), workers=0)
     assert not result["ok"]
     assert "0.jpg" in result["findings"]["names"]["examples"][0]

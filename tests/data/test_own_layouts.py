@@ -222,6 +222,14 @@ def test_a_folder_of_annotations_that_has_none_is_refused(tmp_path: Path) -> Non
         module(tmp_path, annotations="lables").open("train")
 
 
+def test_a_mask_beside_its_image_is_no_image(tmp_path: Path) -> None:
+    image(tmp_path / "train/0.jpg")
+    write_lines(tmp_path / "train/0.lines.txt", [])
+    mask(tmp_path / "train/0.png")
+    with pytest.raises(LgadError, match=r"train/0\.jpg and train/0\.png .* masks/train/0\.png"):
+        module(tmp_path).open("train")
+
+
 def test_masks_to_train_on_and_lanes_to_evaluate(tmp_path: Path) -> None:
     image(tmp_path / "train/images/0.jpg")
     mask(tmp_path / "train/masks/0.png")

@@ -8,7 +8,7 @@ from lgad_lightning.data.annotated import AnnotatedSource, RecordsSource
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.division import divide, read_shares
 from lgad_lightning.data.masks import MaskValues, check_mask_values
-from lgad_lightning.data.placement import IMAGES, LINES, MASKS, Placement, find_files, find_placement
+from lgad_lightning.data.placement import IMAGES, LINES, MASKS, Placement, check_stems, find_files, find_placement
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.compact_strings import Strings
@@ -193,6 +193,7 @@ class LaneFolderDataModule(LaneDataModule):
         return self._placed([name for name in names if self.annotations not in name.split("/")[:-1]])
 
     def _placed(self, names: Sequence[str]) -> LaneSource:
+        check_stems(self.root, names)
         lines = find_placement(self.root, names, LINES, self.annotations)
         masks = find_placement(self.root, names, MASKS, self.annotations)
         if self.annotations is not None and names and not (lines or masks):

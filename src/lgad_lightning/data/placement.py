@@ -81,6 +81,25 @@ def find_files(root: Path, folder: Path, endings: tuple[str, ...] = IMAGES) -> l
     return sorted(found, key=lambda name: name.split("/"))
 
 
+def check_stems(root: Path, names: Iterable[str]) -> None:
+    """Refuses images that would have the same annotation, because their names differ in their endings only.
+
+    Args:
+        root: Folder of the data set.
+        names: Paths of the images below the root.
+
+    Raises:
+        LgadError: If there are two such images. One of them may be the mask of the other.
+    """
+    seen: dict[PurePosixPath, str] = {}
+    for name in names:
+        if (other := seen.setdefault(PurePosixPath(name).with_suffix(""), name)) != name:
+            raise LgadError(
+                f"{root}: {other} and {name} would have the same annotation. If one is a mask, move the masks to a "
+                f"folder of their own, like masks/{name}; otherwise rename one of them."
+            )
+
+
 def find_placement(
     root: Path, names: Sequence[str], suffixes: Iterable[str], folder: str | None = None
 ) -> Placement | None:
