@@ -44,6 +44,12 @@ def test_the_quick_look_finds_the_names_that_reading_gives(
     assert sorted(found.lanes[0]) == sorted(LANES[0])
 
 
+def test_tusimples_lanes_that_are_in_no_row_are_left_out(tmp_path: Path) -> None:
+    record = {"raw_file": "a.jpg", "h_samples": [20, 59], "lanes": [[-2, -2], [12.5, 10]]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(record))
+    assert JsonLines(tmp_path / "a.jsonl").record(0).lanes == [[[12.5, 20.0], [10.0, 59.0]]]
+
+
 def write(path: Path, *lines: object) -> Path:
     path.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
     return path

@@ -15,7 +15,7 @@ from lgad_lightning.data import CULaneDataModule, LaneDataModule, LaneFolderData
 from lgad_lightning.data.source import SPLITS
 from lgad_lightning.data.synthetic import SyntheticData, generate
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import Lane, TuSimpleFrame, read_tusimple, write_tusimple
+from lgad_lightning.lanes import TUSIMPLE_ROWS, Lane, TuSimpleFrame, read_tusimple, write_tusimple
 from lgad_lightning.metrics.functional import culane_counts, culane_scores
 
 KINDS = {"culane": CULaneDataModule, "tusimple": TuSimpleDataModule, "folder": LaneFolderDataModule}
@@ -147,6 +147,16 @@ def test_gaps_of_tusimples_lanes_stay_gaps(tmp_path: Path) -> None:
     convert(open_data(tmp_path / "own"), tmp_path / "out", "tusimple", workers=0)
     (frame,) = read_tusimple(tmp_path / "out/test_label.json")
     assert frame.lanes == [lane_of(columns, rows)]
+
+
+@pytest.mark.parametrize(("to", "expected"), [("culane", 1), ("folder", 1), ("tusimple", 2)])
+def test_lanes_that_are_in_no_row_are_left_to_tusimple(to: Target, expected: int, tmp_path: Path) -> None:
+    own(tmp_path / "own", "clips/0/20.jpg", 0, "")
+    columns = [[600] * 56, [-2] * 56]
+    frame = TuSimpleFrame("clips/0/20.jpg", [lane_of(lane, list(TUSIMPLE_ROWS)) for lane in columns], TUSIMPLE_ROWS)
+    write_tusimple(tmp_path / "own/test_label.json", [frame])
+    convert(open_data(tmp_path / "own"), tmp_path / "out", to, workers=0)
+    assert len(open_data(tmp_path / "out").open("test").lanes(0, (720, 1280))) == expected
 
 
 def lane_of(columns: list[int], rows: list[int]) -> Lane:

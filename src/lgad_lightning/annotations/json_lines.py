@@ -88,7 +88,7 @@ class JsonLines:
         record = parse_json_line(line.removeprefix(_MARK) if number == 1 else line, where)
         if isinstance(record, dict) and "raw_file" in record:
             frame = tusimple_frame(record, where)
-            lanes = [polyline(lane.points.tolist(), where) for lane in frame.lanes]
+            lanes = [polyline(lane.points.tolist(), where) for lane in frame.lanes if len(lane)]  # some are all -2
             found = ImageLanes(frame.raw_file, lanes)
         else:
             found = _own(record, where, self.num_slots)

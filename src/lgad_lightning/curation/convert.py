@@ -45,7 +45,8 @@ def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | Non
 
     Everything is written to a hidden folder beside `folder`, which gets the name of `folder` at the end. If a call is
     interrupted, the next one continues. Lanes keep their points; in TuSimple's layout, they have points in every tenth
-    row (of 720). TuSimple's layout has no masks. CULane's layout gets masks only with four slots.
+    row (of 720). Only TuSimple's layout keeps lanes without points. It has no masks. CULane's layout gets masks only
+    with four slots.
 
     Args:
         module: The data set. Missing splits are left out.
@@ -131,7 +132,8 @@ def _write(source: LaneSource, folder: Path, split: Split, to: Target, index: in
         _write_mask(folder / place / PurePosixPath(name).with_suffix(".png"), mask)
         bits = "".join(str(int((mask == slot).any())) for slot in range(1, source.num_slots + 1))
     if to == "culane" or mask is None or not source.traced:  # traced lanes can be traced from the mask again
-        write_lines((folder / name).with_suffix(".lines.txt"), lanes)
+        visible = [lane for lane in lanes if len(lane)]  # TuSimple also has lanes that are in no row
+        write_lines((folder / name).with_suffix(".lines.txt"), visible)
     return _Written(name, bits, source.scenario(index), None)
 
 
