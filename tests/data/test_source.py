@@ -94,9 +94,10 @@ def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> N
         read_image(tmp_path / name)
 
 
-def test_what_a_camera_appends_does_no_harm(tmp_path: Path) -> None:
+@pytest.mark.parametrize("appended", [bytes(5000), b"a film \xff\xda and its sound"])
+def test_what_a_camera_appends_does_no_harm(appended: bytes, tmp_path: Path) -> None:
     path = tmp_path / "frame.jpg"
     cv2.imwrite(str(path), np.full((32, 64, 3), 90, np.uint8))
     expected = read_image(path)
-    path.write_bytes(path.read_bytes() + bytes(5000))
+    path.write_bytes(path.read_bytes() + appended)
     assert np.array_equal(read_image(path), expected)

@@ -1,6 +1,8 @@
 import struct
+from collections.abc import Iterator
 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG segments that hold the size
+_SCAN = 0xDA  # the segment before the pixels
 _BARE = frozenset(range(0xD0, 0xDA)) | {0x01}  # those without a length
 
 
@@ -24,15 +26,39 @@ def header_size(content: bytes) -> tuple[int, int] | None:
     return _jpeg_size(content) if content.startswith(b"\xff\xd8") else None
 
 
+def is_cut_off(content: bytes) -> bool:
+    r"""Whether a JPEG has no end marker after the beginning of its first scan. Cameras may append more data.
+
+    Thumbnails have end markers, too, but they come before the first scan.
+
+    Args:
+        content: The bytes of the file.
+
+    Example:
+        >>> is_cut_off(b"\xff\xd8\xff\xda\0\2pixels"), is_cut_off(b"\xff\xd8\xff\xda\0\2pixels\xff\xd9")
+        (True, False)
+    """
+    scan = next((place for kind, place in _segments(content) if kind == _SCAN), 0)
+    return content.find(b"\xff\xd9", scan) < 0
+
+
 def _jpeg_size(content: bytes) -> tuple[int, int] | None:
-    place = 2
-    while place + 9 <= len(content) and content[place] == 0xFF:
-        kind = content[place + 1]
+    for kind, place in _segments(content):
         if kind in _FRAMES:
             height, width = struct.unpack(">HH", content[place + 5 : place + 9])
             return height, width
+    return None
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int]]:
+    """The kind and the place of each segment of a JPEG, up to its first scan."""
+    place = 2
+    while place + 9 <= len(content) and content[place] == 0xFF:
+        kind = content[place + 1]
+        yield kind, place
+        if kind == _SCAN:
+            return
         if kind == 0xFF:  # filling
             place += 1
         else:
             place += 2 if kind in _BARE else 2 + struct.unpack(">H", content[place + 2 : place + 4])[0]
-    return None

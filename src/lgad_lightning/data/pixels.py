@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lgad_lightning.data.image_header import header_size
+from lgad_lightning.data.image_header import header_size, is_cut_off
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import IGNORE_INDEX
 
@@ -154,9 +154,8 @@ def read_bytes(path: Path) -> bytes:
 def _decode(content: bytes, name: str, flags: int) -> Image | None:
     if not content:
         raise LgadError(f"{name} is empty. Restore it from the data set's archive.")
-    # OpenCV 4 decodes a JPEG that was cut off without an error, and makes the missing part grey. OpenCV 5 does not. A
-    # complete JPEG has its end marker after its last scan. Cameras may append more data.
-    if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+    # OpenCV 4 decodes a JPEG that was cut off without an error, and makes the missing part grey. OpenCV 5 does not.
+    if content.startswith(b"\xff\xd8") and is_cut_off(content):
         raise LgadError(f"{name} is cut off after {len(content)} bytes. Restore it from the data set's archive.")
     try:
         return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
