@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lgad_lightning.data.annotated import AnnotatedSource
 from lgad_lightning.data.image_header import header_size
 from lgad_lightning.data.pixels import read_image, read_mask
+from lgad_lightning.data.placement import Placement
 from lgad_lightning.errors import LgadError
 
 
@@ -42,6 +44,21 @@ def test_headers_tell_the_size(ending: str, options: list[int]) -> None:
     content = cv2.imencode(ending, np.zeros((7, 300, 3), np.uint8), options if ending == ".jpg" else [])[1].tobytes()
     assert header_size(content) == (7, 300)
     assert [header_size(content[:length]) for length in range(12)] == [None] * 12
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+def test_the_size_of_a_rotated_image_is_that_of_its_pixels(ending: str, tmp_path: Path) -> None:
+    content = cv2.imencode(ending, np.zeros((7, 300, 3), np.uint8))[1].tobytes()
+    turned = b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"  # orientation 6
+    if ending == ".png":
+        chunk = b"eXIf" + turned
+        header = len(turned).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+        content = content[:33] + header + content[33:]
+    else:
+        content = content[:2] + b"\xff\xe1" + (len(turned) + 8).to_bytes(2, "big") + b"Exif\0\0" + turned + content[2:]
+    (tmp_path / f"a{ending}").write_bytes(content)
+    source = AnnotatedSource(tmp_path, [f"a{ending}"], 2, Placement(".lines.txt"))
+    assert source.image_size(0) == source.image(0).shape[:2] == (300, 7)
 
 
 def test_a_missing_image_is_named(tmp_path: Path) -> None:

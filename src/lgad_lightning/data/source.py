@@ -197,7 +197,8 @@ class LaneSource(ABC):
         if path.is_file():
             with path.open("rb") as file:
                 beginning = file.read(_HEADER)
-            if b"Exif" not in beginning and (size := header_size(beginning)):  # Exif may turn the image
+            exif = b"Exif" in beginning or b"eXIf" in beginning  # of a JPEG or a PNG; it may turn the image
+            if not exif and (size := header_size(beginning)):
                 return size
         height, width = self.image(index).shape[:2]
         return height, width
