@@ -148,6 +148,16 @@ def test_what_loading_refuses_is_reported(request: pytest.FixtureRequest, fault:
     assert message in result["findings"][kind]["examples"][0]
 
 
+def test_a_broken_image_is_one_error(own: Path) -> None:
+    image, mask = own / "train/images/0.png", own / "train/masks/0.png"
+    for path in (image, mask):
+        path.parent.mkdir()
+    image.write_bytes(b"no image")
+    cv2.imwrite(str(mask), np.ones(SIZE, np.uint8))
+    findings = check_data(open_data(own), workers=0)["findings"]
+    assert {kind: finding["count"] for kind, finding in findings.items()} == {"image": 1}
+
+
 def test_predictions_of_equal_names_are_reported(own: Path) -> None:
     write_image(own / "test/0.jpg")
     write_records(own, *({"image": f"test/0.{ending}", "lanes": LANES} for ending in ("jpg", "png")))

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -48,7 +48,7 @@ WARNINGS = {
 }
 """Kinds of findings that a person should look at."""
 
-_VERSION = 4  # increase it if the checks of an image change; then interrupted checks start again
+_VERSION = 5  # increase it if the checks of an image change; then interrupted checks start again
 _EXAMPLES = 5  # most examples of each kind of finding
 
 
@@ -156,20 +156,19 @@ def check_image(
         groups.append(f"{split}: {scenario}")
     findings: list[Finding] = []
     lanes: list[Lane] = []
-    height, width = CULANE_SIZE
     try:
         with _decoder_complaints() as complaints:
             height, width = source.image(index).shape[:2]
         if complaints:
             findings.append(Finding("damaged", name, f"{name}: {complaints[0]}"))
     except LgadError as error:
-        findings.append(Finding("image", name, str(error)))
+        with suppress(LgadError):  # without the size of the image, an annotation may seem wrong
+            lanes = source.checked_lanes(index, CULANE_SIZE)
+        return ImageReport(groups, len(lanes), [Finding("image", name, str(error))])
     try:
         lanes = source.checked_lanes(index, (height, width))
     except LgadError as error:
-        findings.append(Finding("lanes", name, str(error)))
-    if any(finding.kind in ERRORS for finding in findings):
-        return ImageReport(groups, len(lanes), findings)
+        return ImageReport(groups, 0, [*findings, Finding("lanes", name, str(error))])
     findings += [Finding(kind, name, f"{name}: {detail}") for kind, detail in _look_at_lanes(lanes)]
     findings += _look_at_label(source, index, (height, width), bits.get(split))
     return ImageReport(groups, len(lanes), findings, reach(lanes))
