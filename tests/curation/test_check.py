@@ -201,6 +201,12 @@ def test_lanes_without_a_slot_are_told(own: Path) -> None:
     assert "36 of 40 lanes get none of 4 slots" in result["findings"]["unused"]["examples"][0]
 
 
+def test_a_short_lane_with_a_slot_is_told(lines: Path) -> None:
+    write_records(lines, {"image": "train/0.png", "lanes": [[[5, 5]], *LANES], "slots": [1, 2, 3]})
+    findings = check_data(open_data(lines), workers=0)["findings"]
+    assert {kind: finding["count"] for kind, finding in findings.items()} == {"short": 1}
+
+
 def test_masks_of_other_classes_than_the_lanes_are_told(roads: Path) -> None:
     for path in (roads / "laneseg_label_w16").rglob("*.png"):
         cv2.imwrite(str(path), (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) > 0).astype(np.uint8))

@@ -206,9 +206,12 @@ def _look_at_label(
         return
     label = drawn if mask is None else mask
     if mask is None and source.num_slots > 1:
-        lanes = [lane for lane in source.checked_lanes(index, image_size) if len(lane) > 1]
-        if left := len(lanes) - sum(lane is not None for lane in source.slots(index, lanes)):
-            yield Finding("unused", name, f"{name}: {left} of {len(lanes)} lanes get none of {source.num_slots} slots")
+        lanes = source.checked_lanes(index, image_size)
+        seen, placed = (
+            sum(lane is not None and len(lane) > 1 for lane in chosen) for chosen in (lanes, source.slots(index, lanes))
+        )
+        if left := seen - placed:
+            yield Finding("unused", name, f"{name}: {left} of {seen} lanes get none of {source.num_slots} slots")
     if bits is not None:
         shown = "".join(str(int((label == slot).any())) for slot in range(1, source.num_slots + 1))
         if shown != bits[index]:
