@@ -10,6 +10,7 @@ import pytest
 from lgad_lightning.annotations.bdd100k import BDD100KRecords
 from lgad_lightning.annotations.coco import CocoRecords
 from lgad_lightning.annotations.cvat import CvatRecords
+from lgad_lightning.annotations.polylines import is_open
 from lgad_lightning.annotations.records import Records
 from lgad_lightning.errors import LgadError
 
@@ -133,3 +134,19 @@ def test_names_in_xml_may_hold_entities(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text('<annotations><image label=" name=\'x\'" name="a &amp; b&#46;jpg"/></annotations>')
     records = CvatRecords(tmp_path / "a.xml")
     assert (list(records.names), records.record(0).image) == (["a & b.jpg"], "a & b.jpg")
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([59, 40, 40, 20], True),
+        ([20, 40, 40, 59], True),
+        ([59, 59, 20, 20], False),  # corners of a polygon
+        ([59, 20, 20, 59], False),
+        ([59, 59, 20], False),
+        ([40, 40], False),
+        ([], True),
+    ],
+)
+def test_a_line_of_coco_may_be_level_in_its_middle(rows: list[float], expected: bool) -> None:
+    assert is_open([[3.0 * number, row] for number, row in enumerate(rows)]) is expected

@@ -100,14 +100,17 @@ def middle_of_polygon(points: Polyline, where: str) -> Polyline:
 
 
 def is_open(points: Polyline) -> bool:
-    """Whether points are an open line and not a polygon. Along a line, y always increases or always decreases.
+    """Whether points are an open line and not a polygon. Along a line, y never changes direction.
+
+    An edge of one height at an end is that of a polygon.
 
     Example:
         >>> is_open([[0, 0], [1, 5], [2, 9]]), is_open([[0, 0], [4, 0], [4, 9], [0, 9]])
         (True, False)
     """
     steps = np.diff(np.array(points).reshape(-1, 2)[:, 1])
-    return bool((steps > 0).all() or (steps < 0).all())
+    onward = steps * np.sign(steps.sum())
+    return bool((onward >= 0).all() and (onward[:1] > 0).all() and (onward[-1:] > 0).all())
 
 
 def wanted(label: Any, categories: Collection[str] | None) -> bool:
