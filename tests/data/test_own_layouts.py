@@ -155,6 +155,7 @@ def test_masks(values: Any, mask_values: Any, num_slots: int, expected: set[int]
         ((60, 120), {}, r"60 times 1 to 2: multiplied for viewing\? .* mask_values={60: 1, 120: 2}"),
         ((5, 10), {"mask_values": {5: 1}}, "holds 10"),
         ((255, 255), {}, r"0 and 255 alone.*num_slots=1"),
+        ((1, 255), {"num_slots": 1}, r"holds 1 and 255, .* mask_values={1: 1, 255: 255}"),
         (((0, 0, 255), (255, 0, 0)), {}, "colours: say which"),
         (((0, 0, 255), (255, 0, 0)), {"mask_values": {"#ff0000": 1}}, "#0000ff"),
     ],

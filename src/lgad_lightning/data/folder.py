@@ -52,7 +52,7 @@ class LaneFolderDataModule(LaneDataModule):
         annotations: Name of the folder of the annotations, in place of `images` or at the root. Give it if several
             folders are possible.
         mask_values: Maps values or colours of the masks to classes, like `{5: 1, 10: 2}` or `{"#ff0000": 1}`. None:
-            the values are the classes.
+            the values are the classes. With one slot, 255 is also lane.
         categories: The labels that are lanes, in files of labelme, COCO and CVAT. None: all labels.
         options: The other arguments of `LaneDataModule`.
 

@@ -56,9 +56,9 @@ def read_own_mask(
 ) -> NDArray[np.uint8]:
     """Reads a mask of your own as a label map.
 
-    Without `mask_values`, the values are the classes, and 255 is ignored. If a mask has only 0 and 255, then 255 means
-    lane with one slot; with several slots, the mask is refused. For a PNG with a palette, the values are the numbers in
-    the palette, unless `mask_values` has colours. Three equal channels count as one.
+    Without `mask_values`, the values are the classes, and 255 is ignored. A mask that has only 0 and 255 is refused.
+    With one slot, 255 means lane instead, and a mask that has 1 and 255 is refused. For a PNG with a palette, the
+    values are the numbers in the palette, unless `mask_values` has colours. Three equal channels count as one.
 
     Args:
         path: A PNG or BMP.
@@ -76,13 +76,18 @@ def read_own_mask(
     values = _coded(mask) if colours else _single(mask, content, path)
     if mask_values is None:
         table = {value: value for value in (*range(num_slots + 1), IGNORE_INDEX)}
-        if np.any(values == IGNORE_INDEX) and not np.any((values > 0) & (values < IGNORE_INDEX)):
-            if num_slots > 1:
-                raise LgadError(
-                    f"{path} holds 0 and 255 alone, and 255 is ignored. If these are lanes, train on lane or not "
-                    f"(num_slots=1); if not, give all values: mask_values={{1: 1, {num_slots}: {num_slots}, 255: 255}}."
-                )
+        if num_slots == 1:
             table[IGNORE_INDEX] = 1
+            if np.any(values == 1) and np.any(values == IGNORE_INDEX):
+                raise LgadError(
+                    f"{path} holds 1 and 255, and either may be lane. Give the values: mask_values={{1: 1, 255: 255}} "
+                    "if 255 is ignored."
+                )
+        elif np.any(values == IGNORE_INDEX) and not np.any((values > 0) & (values < IGNORE_INDEX)):
+            raise LgadError(
+                f"{path} holds 0 and 255 alone, and 255 is ignored. If these are lanes, train on lane or not "
+                f"(num_slots=1); if not, give all values: mask_values={{1: 1, {num_slots}: {num_slots}, 255: 255}}."
+            )
     else:
         table = {0: 0} | check_mask_values(mask_values, num_slots)
     known = np.array(sorted(table))
