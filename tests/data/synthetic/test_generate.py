@@ -63,6 +63,13 @@ def test_seeds_give_other_pictures(small: Path, tmp_path: Path) -> None:
     assert next(other.rglob("*.jpg")).read_bytes() not in contents(small).values()
 
 
+def test_the_current_folder_may_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert generate(SyntheticData(1, 0, 0, (60, 164)), Path(), workers=0) == tmp_path / "here"
+    assert (tmp_path / "here/list/train.txt").is_file()
+
+
 def test_a_complete_data_set_is_left_alone(small: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in small.rglob("*")}
     generate(SMALL, small, workers=0)

@@ -86,12 +86,12 @@ def generate(data: SyntheticData, root: Path, workers: int | None = None) -> Pat
         workers: Number of processes. None: one per core. 0: no other process.
 
     Returns:
-        `root`.
+        The absolute path of `root`.
 
     Raises:
         LgadError: If the folder holds anything else, or cannot be written.
     """
-    root = Path(root)
+    root = Path(root).absolute()
     if _holds(data, root) and not _missing(data, root):
         return root
     partly = root.with_name(f".{root.name}.{data.identity}.partly")
