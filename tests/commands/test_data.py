@@ -293,6 +293,13 @@ def test_preview(roads: Path, tmp_path: Path) -> None:
     assert ".png" in str(run("preview", roads, "--out", tmp_path / "sheet.xyz", "--images", 1))
 
 
+def test_set_replaces_what_other_options_give(roads: Path, tmp_path: Path) -> None:
+    settings = ("--set", "input_size=[36,80]", "crop_top=50", "augmentation=false")
+    assert run("preview", roads, "--images", 1, "--out", tmp_path / "sheet.png", *settings) == 0
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape == (36, 80, 3)
+    assert "the folder is already named" in str(run("check", roads, "--set", "root=elsewhere"))
+
+
 def test_real_culane(shared_dir: Path, tmp_path: Path) -> None:
     """The real frames are sound; they are few, and one has a stub of a lane that its mask leaves out."""
     root = tmp_path / "culane"

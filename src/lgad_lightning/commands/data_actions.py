@@ -132,12 +132,15 @@ def _check_picture(path: Path | None) -> None:
 
 
 def _open(options: argparse.Namespace, **settings: Any) -> LaneDataModule:
+    """The data module of the folder. What is given by `--set` replaces the settings of other options."""
     if not options.folder.is_dir():
         raise LgadError(f"There is no folder {options.folder}; check the path.")
     kind = find_layout(options.folder, options.layout)
     given = _settings(options.set) | ({} if options.slots is None else {"num_slots": options.slots})
+    if "root" in given:
+        raise LgadError(f"--set root={given['root']}: the folder is already named, {options.folder}: name one only.")
     check_node("--set", {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | given)
-    return open_data(options.folder, kind, **settings, **given)
+    return open_data(options.folder, kind, **(settings | given))
 
 
 def _settings(texts: Sequence[str]) -> dict[str, Any]:
