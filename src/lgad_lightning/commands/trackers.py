@@ -29,7 +29,8 @@ def log_test(trainer: L.Trainer, results: Mapping[str, Any], picture: Picture | 
         The addresses at which trackers show the run, by their names.
     """
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    if picture is not None and any(isinstance(callback, AttentionPictures) and callback.log_images for callback in callbacks):
+    sent = any(isinstance(callback, AttentionPictures) and callback.log_images for callback in callbacks)
+    if picture is not None and sent:
         send_picture(trainer.loggers, "test", picture, trainer.global_step)
     links = {}
     for logger in trainer.loggers:
