@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -95,6 +96,7 @@ def test_a_file_that_changes_gives_no_lanes_of_another_image(tmp_path: Path) -> 
 
 
 def test_check_counts_every_garbled_line(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((60, 120, 3), np.uint8))
     bad = [GOOD | {"lanes": [[1]]}, GOOD | {"lanes": 3}]
     for name in ("train", "val", "test"):
         write(tmp_path / f"{name}.jsonl", GOOD, *bad, GOOD)
