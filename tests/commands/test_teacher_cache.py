@@ -24,6 +24,15 @@ def settings(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def test_a_folder_of_any_name_finds_the_same_teacher() -> None:
+    folders = ("/runs/ü 1", '/runs/"2"')
+    found = {
+        cached_teacher(settings(run_dir=folder, callbacks={"last": {"dirpath": f"{folder}/teacher"}}), "roads")
+        for folder in folders
+    }
+    assert len(found) == 1
+
+
 def test_a_run_elsewhere_finds_the_same_teacher() -> None:
     elsewhere = settings(
         run_dir="/runs/2",

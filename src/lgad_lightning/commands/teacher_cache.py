@@ -64,5 +64,5 @@ def fingerprint(description: Mapping[str, Any], run_dir: str) -> str:
         >>> fingerprint({"a": 1, "b": ["/runs/1/x"]}, "/runs/1") == fingerprint({"b": ["/runs/2/x"], "a": 1}, "/runs/2")
         True
     """
-    text = json.dumps(description, sort_keys=True, default=str).replace(run_dir, "")
+    text = json.dumps(description, sort_keys=True, default=str).replace(json.dumps(run_dir)[1:-1], "")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
