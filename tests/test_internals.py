@@ -82,6 +82,46 @@ def test_the_steps_that_are_logged_are_the_trainers_own(kind: Any, accumulate: i
     assert written
 
 
+@pytest.mark.parametrize("options", [{"max_epochs": 3, "max_steps": 100}, {"max_epochs": -1, "max_steps": 10}])
+def test_a_training_of_steps_resumes_behind_an_epoch(options: Any, tmp_path: Any):
+    def train(checkpoint: Any = None) -> L.Trainer:
+        keeping = L.pytorch.callbacks.ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1, enable_version_counter=False)
+        trainer = make_trainer(keeping, enable_checkpointing=True, **options)
+        internals.resume_behind_epochs(trainer)
+        torch.manual_seed(0)
+        trainer.fit(Module(), loader(make_batches(4)), ckpt_path=checkpoint)
+        return trainer
+
+    whole, resumed = train(), train(tmp_path / "epoch=0.ckpt")
+    assert whole.global_step == resumed.global_step
+    weights = [trainer.lightning_module.state_dict().values() for trainer in (whole, resumed)]
+    assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("filename", "options", "replaced"),
+    [
+        ("best", {}, ["best.ckpt"]),
+        ("best", {"save_last": True}, ["best.ckpt", "last.ckpt"]),
+        ("{epoch}", {}, ["best.ckpt", "epoch=0.ckpt", "last.ckpt"]),
+        ("x-{epoch}", {}, []),
+        ("best", {"enable_version_counter": True}, []),
+    ],
+)
+def test_checkpoints_that_a_fit_would_replace(filename: str, options: Any, replaced: list[str], tmp_path: Any):
+    for name in ("best.ckpt", "last.ckpt", "epoch=0.ckpt"):
+        (tmp_path / name).touch()
+    callback = L.pytorch.callbacks.ModelCheckpoint(tmp_path, filename, **{"enable_version_counter": False} | options)
+    trainer = make_trainer(callback, enable_checkpointing=True)
+    found = [
+        file.name
+        for folder, names in internals.replaced_checkpoints(trainer)
+        for name in names
+        for file in folder.glob(f"{name}.ckpt")
+    ]
+    assert sorted(found) == replaced
+
+
 @pytest.mark.zoo
 def test_batches_of_an_epoch_are_counted_across_a_resumption(tmp_path: Any):
     class Counted(Module):

@@ -4,8 +4,10 @@ Each function is one such case. `tests/test_internals.py` fails if a library cha
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -77,6 +79,33 @@ def batches_done(trainer: Any) -> int:
         The count. It is 0 at the start of an epoch.
     """
     return int(trainer.fit_loop.epoch_loop.batch_progress.current.processed)
+
+
+def replaced_checkpoints(trainer: Any) -> Iterator[tuple[Path, list[str]]]:
+    """Find the checkpoints that a fit would replace. By default, Lightning looks for a free name instead.
+
+    Args:
+        trainer: The trainer, before a fit.
+
+    Yields:
+        A folder, and patterns of names without their ending, for each callback that replaces files.
+    """
+    for callback in trainer.checkpoint_callbacks:
+        if getattr(callback, "_enable_version_counter", True) or callback.dirpath is None:
+            continue
+        names = [re.sub(r"\{.*?\}", "*", escape(callback.filename)) if callback.filename else "*"]
+        yield Path(callback.dirpath), names + ["last"] * bool(callback.save_last)
+
+
+def resume_behind_epochs(trainer: Any) -> None:
+    """Make a training with `max_steps` continue behind the last finished epoch, as one without it does.
+
+    Otherwise, Lightning enters that epoch again: it trains one more batch of it, or counts its batches as done.
+
+    Args:
+        trainer: The trainer, before a fit.
+    """
+    trainer.fit_loop._iteration_based_training = lambda: False
 
 
 def logs_this_batch(trainer: Any, automatic: bool, batch_idx: int) -> bool:

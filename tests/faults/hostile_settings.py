@@ -81,6 +81,8 @@ FIT = (  # each behind settings of a small run, but for those of another data se
     ("trainer.accelerator=nope", "nope"),
     ("trainer.strategy=magic", "magic"),
     ("trainer.devices=0", "devices"),
+    ("+trainer.callbacks=[]", "trainer.callbacks would have no effect: set callbacks.NAME"),
+    ("+trainer.logger=false", "trainer.logger would have no effect: set logger=NAME"),
     ("distillation.weight=abc", "distillation.weight='abc' must be float"),
     ("distillation.weight=-1", "weight=-1"),
     ("distillation.weight=nan", "weight=nan"),

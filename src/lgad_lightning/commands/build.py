@@ -19,10 +19,13 @@ from lgad_lightning.commands.terminal import PhaseProgressBar
 from lgad_lightning.commands.value_types import check_node, check_value
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
+from lgad_lightning.internals import resume_behind_epochs
 from lgad_lightning.modules import LaneModule, LaneStudent
 from lgad_lightning.rebuildable import remember
 
 Node = dict[str, Any]
+
+_BESIDE_THE_TRAINER = {"callbacks": "callbacks.NAME or student.callbacks.NAME", "logger": "logger=NAME or logger.NAME"}
 
 
 class TeacherSettings(TypedDict):
@@ -150,9 +153,12 @@ def build_trainer(settings: dict[str, Any], callbacks: list[L.Callback]) -> L.Tr
         callbacks: Callbacks in addition to the configured ones.
 
     Raises:
-        LgadError: If it cannot be built, or cannot be used in a sweep.
+        LgadError: If it cannot be built, or cannot be used in a sweep, or if callbacks or loggers are in its own node.
     """
     node = settings["trainer"] | settings[settings["phase"]]["trainer"]
+    for name, places in _BESIDE_THE_TRAINER.items():
+        if name in node:
+            raise LgadError(f"trainer.{name} would have no effect: set {places} (see their nodes in config.yaml).")
     bars = [PhaseProgressBar(settings["phase"])] if node.get("enable_progress_bar", True) else []
     requeue = [RequeueBetweenSteps()] if SLURMEnvironment.detect() else []
     trainer: L.Trainer = build(
@@ -161,6 +167,7 @@ def build_trainer(settings: dict[str, Any], callbacks: list[L.Callback]) -> L.Tr
         callbacks=[*build_callbacks(settings), *callbacks, *bars, *requeue],
         logger=build_loggers(settings),
     )
+    resume_behind_epochs(trainer)
     launcher = trainer.strategy.launcher
     if HydraConfig.get().mode == RunMode.MULTIRUN and launcher is not None and not launcher.is_interactive_compatible:
         raise LgadError(

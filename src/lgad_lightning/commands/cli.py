@@ -9,6 +9,7 @@ from pathlib import Path
 from pydoc import locate
 from typing import Any
 
+import lightning as L
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from typing_extensions import override
@@ -20,6 +21,7 @@ from lgad_lightning.commands.configs import CLI_CONFIG_DIR
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, keep_traceback
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
+from lgad_lightning.internals import replaced_checkpoints
 from lgad_lightning.modules import LaneModule
 from lgad_lightning.modules.weights import read_checkpoint
 
@@ -91,8 +93,6 @@ class LaneCLI(LightningCLI):
 
     @override
     def before_instantiate_classes(self) -> None:
-        if self.subcommand == "fit" and self.config["fit"].ckpt_path is None:
-            refuse_replacing(self.config["fit"].trainer.callbacks)
         if self.subcommand not in ("validate", "test", "predict"):
             return
         config = self.config[self.subcommand]
@@ -107,25 +107,22 @@ class LaneCLI(LightningCLI):
     @override
     def instantiate_classes(self) -> None:
         super().instantiate_classes()
+        if self.subcommand == "fit" and self.config["fit"].ckpt_path is None:
+            refuse_replacing(self.trainer)
         node = self.config[self.subcommand].model.get("init_args", {}).get("network")
         if isinstance(node, Namespace) and "class_path" in node:
             arguments = node.get("init_args")
             remember_network(self.model.network, node.class_path, arguments.as_dict() if arguments else {})
 
 
-def refuse_replacing(callbacks: Any) -> None:
+def refuse_replacing(trainer: L.Trainer) -> None:
     """Refuses a training from scratch that would replace the checkpoints of an earlier training."""
-    for node in callbacks if isinstance(callbacks, list) else ():
-        settings = node.get("init_args", {})
-        if settings.get("enable_version_counter") is not False or settings.get("dirpath") is None:
-            continue  # then Lightning itself looks for a free name
-        names = [settings.get("filename")] + ["last"] * bool(settings.get("save_last"))
-        for file in (Path(settings.dirpath, f"{name}.ckpt") for name in names):
-            if file.exists():
-                raise LgadError(
-                    f"{file} is there already, and this training would replace it. To go on with that training: "
-                    "--ckpt_path FILE. For another one: move its folder away, or give another dirpath."
-                )
+    for folder, names in replaced_checkpoints(trainer):
+        for file in sorted(file for name in names for file in folder.glob(f"{name}.ckpt")):
+            raise LgadError(
+                f"{file} is there already, and this training would replace it. To go on with that training: "
+                "--ckpt_path FILE. For another one: move its folder away, or give another dirpath."
+            )
 
 
 def is_distillation(node: Any) -> bool:
