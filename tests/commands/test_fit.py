@@ -101,10 +101,17 @@ def test_reuses_a_teacher_that_the_same_configuration_trained(first_run: Path, t
 
 
 def test_stages_apart_give_what_they_give_together(first_run: Path, tiny_root: Path) -> None:
-    arguments = (*TINY, f"data.root={tiny_root}", "teacher.cache_dir=null")
-    run("lgad-fit", *arguments, "stage=teacher", "hydra.run.dir=only-teacher", folder=first_run)
+    arguments = (*TINY, f"data.root={tiny_root}", f"teacher.cache_dir={first_run / 'cache'}")
+    archive = (
+        "+teacher.callbacks.archive._target_=lightning.pytorch.callbacks.ModelCheckpoint",
+        "+teacher.callbacks.archive.dirpath=${run_dir}/archive",
+        "+teacher.callbacks.archive.every_n_train_steps=3",
+    )
+    run("lgad-fit", *arguments, *archive, "stage=teacher", "hydra.run.dir=only-teacher", folder=first_run)
     teacher = first_run / "only-teacher" / "teacher" / "checkpoints" / "last.ckpt"
     assert_equal_weights(teacher, first_run / "run" / "teacher" / "checkpoints" / "last.ckpt")
+    assert [path.read_bytes() for path in (first_run / "cache").glob("*.ckpt")] == [teacher.read_bytes()]
+    assert list((first_run / "only-teacher" / "archive").iterdir())
     assert not (first_run / "only-teacher" / "student").exists()
 
     run("lgad-fit", *arguments, f"teacher.checkpoint={teacher}", "hydra.run.dir=only-student", folder=first_run)
@@ -113,12 +120,17 @@ def test_stages_apart_give_what_they_give_together(first_run: Path, tiny_root: P
 
 
 def test_without_distillation_no_teacher_is_trained_and_the_student_differs(first_run: Path, tiny_root: Path) -> None:
-    run("lgad-fit", *TINY, f"data.root={tiny_root}", "distillation=none", "hydra.run.dir=none", folder=first_run)
+    (first_run / "link").symlink_to(first_run, target_is_directory=True)
+    overrides = ("distillation=none", "trainer.default_root_dir=${run_dir}/other", "hydra.run.dir=link/none")
+    plain = run("lgad-fit", *TINY, f"data.root={tiny_root}", *overrides, folder=first_run)
+    assert "'trainer.default_root_dir=${run_dir}/other' distillation=lgad, to compare with" in plain.stdout
+    metrics = json.loads((first_run / "none" / "metrics.json").read_text())
+    assert metrics["checkpoint"] == "student/checkpoints/best.ckpt"
     assert not (first_run / "none" / "teacher").exists()
-    plain = weights(first_run / "none" / "student" / "checkpoints" / "last.ckpt")
+    plain_weights = weights(first_run / "none" / "student" / "checkpoints" / "last.ckpt")
     distilled = weights(first_run / "run" / "student" / "checkpoints" / "last.ckpt")
-    assert plain.keys() == distilled.keys()
-    assert any(not torch.equal(plain[name], distilled[name]) for name in plain)
+    assert plain_weights.keys() == distilled.keys()
+    assert any(not torch.equal(value, distilled[name]) for name, value in plain_weights.items())
 
 
 @pytest.mark.parametrize("stage", ["teacher", "student"])

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -62,9 +62,14 @@ def resume_arguments(arguments: list[str]) -> list[str]:
 def swept(folder: Path) -> list[str] | None:
     """Reads the overrides that a sweep was started with. None if there was no sweep."""
     try:
-        return list(OmegaConf.load(folder / SWEEP).hydra.overrides.task)
+        return as_given(OmegaConf.load(folder / SWEEP).hydra.overrides.task)
     except (OSError, AttributeError, OmegaConfBaseException, yaml.YAMLError):
         return None
+
+
+def as_given(overrides: Any) -> list[str]:
+    """The texts of Hydra's overrides. `${...}` in them stays, because it refers to the run's configuration."""
+    return cast(list[str], OmegaConf.to_container(overrides, resolve=False))
 
 
 def resume_sweep(folder: Path) -> list[str]:
@@ -83,7 +88,8 @@ def resume_sweep(folder: Path) -> list[str]:
         os.chdir(settings.runtime.cwd)
     given = [source.path for source in settings.runtime.config_sources if source.provider == "command-line"]
     places = [word for path in given for word in ("--config-dir", path)]
-    others = [text for text in settings.overrides.hydra if not text.startswith(("hydra.sweep.dir=", "hydra.mode="))]
+    ours = ("hydra.sweep.dir=", "hydra.mode=")
+    others = [text for text in as_given(settings.overrides.hydra) if not text.startswith(ours)]
     return ["--multirun", *places, *overrides, *others, f"hydra.sweep.dir={quote(str(folder))}"]
 
 

@@ -18,7 +18,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from lgad_lightning.commands.build import build_module, build_trainer, check_monitor, resolve
 from lgad_lightning.commands.cluster import cluster_arguments
-from lgad_lightning.commands.command_line import check_added, explain, resume_arguments
+from lgad_lightning.commands.command_line import as_given, check_added, explain, resume_arguments
 from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_variable, resume_command
 from lgad_lightning.commands.nodes import build
@@ -72,14 +72,14 @@ def run(cfg: DictConfig) -> float:
             return fit(cfg)
     except TrialPruned as end:
         log.info("The trial in %s was %s.", cfg.run_dir, end)
-        write_failure(Path(cfg.run_dir), HydraConfig.get().overrides.task, str(end))
+        write_failure(Path(cfg.run_dir), as_given(HydraConfig.get().overrides.task), str(end))
         return float("nan")
     except Exception as error:
         message = str(error) if isinstance(error, LgadError) else unforeseen(error, cfg)
         if not is_sweep():
             raise SystemExit(f"lgad-fit: {message}") from error  # Hydra has nothing to say about this one
         print(f"lgad-fit: {message}", file=sys.stderr)
-        write_failure(Path(cfg.run_dir), HydraConfig.get().overrides.task, message)
+        write_failure(Path(cfg.run_dir), as_given(HydraConfig.get().overrides.task), message)
         return float("nan")
     except (KeyboardInterrupt, SystemExit) as stop:  # the trainer turns the first into the second
         end_early(stop, cfg)
@@ -140,10 +140,10 @@ def fit(cfg: DictConfig) -> float:
     Raises:
         LgadError: If the configuration or the data cannot be used.
     """
-    check_added(HydraConfig.get().overrides.task, cfg)
+    check_added(as_given(HydraConfig.get().overrides.task), cfg)
     resume = cfg.resume is not None
     if is_sweep():
-        earlier = earlier_job(Path(cfg.run_dir), HydraConfig.get().overrides.task)
+        earlier = earlier_job(Path(cfg.run_dir), as_given(HydraConfig.get().overrides.task))
         if earlier:
             log.info("The job in %s is complete: skipped.", cfg.run_dir)
             return float(next(earlier[name] for name in FIGURES if name in earlier))

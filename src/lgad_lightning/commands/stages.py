@@ -82,9 +82,9 @@ def obtain_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> None
     log.info("Stage 1 of 2: training the teacher (%s) for %s.", describe_module(module), describe_length(trainer))
     trainer.fit(module, data, ckpt_path=resume_point(folder, ["last.ckpt"]) if resume else None)
     drop_requeued(trainer, folder)
-    if cached is not None and trainer.is_global_zero and (last := kept_checkpoint(trainer, None)):
+    if cached is not None and trainer.is_global_zero and kept.is_file():
         try:
-            copy_whole(Path(last), cached)
+            copy_whole(kept, cached)
         except OSError as error:
             log.warning("The teacher is not kept for other runs: %s (teacher.cache_dir).", error)
 
@@ -113,8 +113,7 @@ def fit_student(
     trainer.test(student, data, ckpt_path=best or None, verbose=False)
     if trainer.is_global_zero:
         run_dir = Path(settings["run_dir"])
-        checkpoint = Path(best).relative_to(run_dir).as_posix() if best else None
-        report(student, data, trainer, distillation, run_dir, checkpoint)
+        report(student, data, trainer, distillation, run_dir, within(best, run_dir) if best else None)
         if settings["report"]:
             leave_page(run_dir, data)
         log.info("Next: %s", next_command(run_dir, distillation))
@@ -150,10 +149,17 @@ def drop_requeued(trainer: L.Trainer, phase: Path) -> None:
         (phase / CHECKPOINT).unlink(missing_ok=True)
 
 
-def kept_checkpoint(trainer: L.Trainer, monitor: str | None) -> str:
-    """The checkpoint that a trainer kept by a monitored figure, or by none. Empty if it kept none."""
+def kept_checkpoint(trainer: L.Trainer, monitor: str) -> str:
+    """The checkpoint that a trainer kept by a monitored figure. Empty if it kept none."""
     callbacks = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
     return next((callback.best_model_path for callback in callbacks if callback.monitor == monitor), "")
+
+
+def within(path: str, folder: Path) -> str:
+    """A path as it is in a folder, which may be a link. The path itself if it is elsewhere."""
+    inner = Path(path).resolve()
+    root = folder.resolve()
+    return inner.relative_to(root).as_posix() if inner.is_relative_to(root) else path
 
 
 def describe_module(module: LaneModule) -> str:

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from lgad_lightning.callbacks import FeatureDistillation, LabelGuidedAttentionDistillation
 from lgad_lightning.callbacks.sight import see
 from lgad_lightning.commands.candidates import find_candidates
+from lgad_lightning.commands.command_line import as_given
 from lgad_lightning.commands.figures import print_results, write_json
 from lgad_lightning.commands.split_frames import frames_at
 from lgad_lightning.commands.tested import tested
@@ -41,7 +42,7 @@ def report(
         trainer: The trainer of the test.
         distillation: The callbacks whose attention maps are drawn.
         run_dir: The run's folder.
-        checkpoint: The tested checkpoint, as a path within this folder.
+        checkpoint: The tested checkpoint, as a path within this folder if it is there.
     """
     logged = trainer.callback_metrics
     pixels = {name: float(logged[f"test/{name}"]) for name in ("iou", "existence_accuracy") if f"test/{name}" in logged}
@@ -66,8 +67,8 @@ def report(
 
 def next_command(run_dir: Path, distillation: list[FeatureDistillation]) -> str:
     """The run to compare this run with: for LGAD, the control without a teacher. Otherwise, LGAD."""
-    overrides = OmegaConf.load(run_dir / ".hydra" / "overrides.yaml")
-    kept = [text for text in map(str, overrides) if not text.startswith(("distillation=", "run_dir="))]
+    overrides = as_given(OmegaConf.load(run_dir / ".hydra" / "overrides.yaml"))
+    kept = [text for text in overrides if not text.startswith(("distillation=", "run_dir="))]
     control = any(isinstance(callback, LabelGuidedAttentionDistillation) for callback in distillation)
     other = "label_attention" if control else "lgad"
     return shlex.join(["lgad-fit", *kept, f"distillation={other}"]) + ", to compare with."
@@ -78,7 +79,7 @@ def origin(data: LaneDataModule, checkpoint: str | None) -> dict[str, Any]:
 
     Args:
         data: The data.
-        checkpoint: The checkpoint, as a path within the run's folder.
+        checkpoint: The checkpoint, as a path within the run's folder if it is there.
     """
     root = data.url or str(data.root.resolve())
     return {"configuration": "config.yaml", "checkpoint": checkpoint, "data": {"root": root, "identity": data.identity}}

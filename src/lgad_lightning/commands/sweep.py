@@ -13,7 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
-from lgad_lightning.commands.command_line import NEEDS_EXTRA, swept
+from lgad_lightning.commands.command_line import NEEDS_EXTRA, as_given, swept
 from lgad_lightning.commands.figures import format_figure, plain_console, write_json
 from lgad_lightning.commands.trial import SWEEPER
 from lgad_lightning.errors import LgadError
@@ -37,7 +37,7 @@ class SweepTable(Callback):
         if config.hydra.sweeper._target_ == SWEEPER and find_spec("optuna") is None:
             sys.exit(f"lgad-fit: hydra/sweeper=optuna {NEEDS_EXTRA}")
         folder = Path(config.hydra.sweep.dir)
-        if (jobs := job_folders(folder)) and swept(folder) != list(config.hydra.overrides.task):
+        if (jobs := job_folders(folder)) and swept(folder) != as_given(config.hydra.overrides.task):
             sys.exit(
                 f"lgad-fit: {folder} holds the jobs of another sweep already ({len(jobs)}), which would be mixed with "
                 "this one's: give a new hydra.sweep.dir."
@@ -74,7 +74,7 @@ def earlier_job(folder: Path, overrides: Sequence[str]) -> dict[str, Any] | None
     (folder / FAILED).unlink(missing_ok=True)
     if not (folder / ".hydra" / "config.yaml").is_file():
         return None
-    if list(OmegaConf.load(folder / ".hydra" / "overrides.yaml")) != list(overrides):
+    if as_given(OmegaConf.load(folder / ".hydra" / "overrides.yaml")) != list(overrides):
         raise LgadError(f"{folder} holds another job of the sweep: give a new hydra.sweep.dir.")
     return dict(read_job(folder)["figures"])
 
