@@ -24,6 +24,11 @@ def test_without_a_key_wandb_stays_offline_and_says_so(tmp_path: Path, caplog: p
     assert caplog.text.count("offline") == 1
 
 
+def test_a_wandb_that_is_disabled_is_not_begun_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert not wandb_logger(tmp_path / "wandb")._offline
+
+
 def test_with_a_key_wandb_is_online(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     assert not wandb_logger(tmp_path)._offline

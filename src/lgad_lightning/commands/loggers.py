@@ -164,6 +164,8 @@ def say_offline(reason: str, folder: Path) -> None:
 
 def _stays_offline(run_dir: Path) -> bool:
     reason = ""
+    if os.environ.get("WANDB_MODE") == "disabled":
+        return False  # wandb then keeps nothing at all
     if not has_wandb_key():
         reason = "no API key is configured"
     elif "WANDB_MODE" not in os.environ and not is_reachable(_server().geturl()):
