@@ -12,6 +12,7 @@ from lgad_lightning.annotations.json_lines import JsonLines
 from lgad_lightning.curation.check import check_data
 from lgad_lightning.data import LaneFolderDataModule
 from lgad_lightning.errors import LgadError
+from lgad_lightning.lanes import Frame
 
 LANES = [[[10, 59], [12.5, 20]]]
 OTHERS = {"weather": "rain", "note": 'a "raw_file": "x"}', "tags": ["image"], "meta": {"image": "no"}}
@@ -103,6 +104,12 @@ def test_check_counts_every_garbled_line(tmp_path: Path) -> None:
     result = check_data(LaneFolderDataModule(tmp_path, num_slots=2), workers=0)
     assert result["findings"]["lanes"]["count"] == 6
     assert "train.jsonl:2" in result["findings"]["lanes"]["examples"][0]
+
+
+def test_one_slot_takes_lanes_of_any_slot(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", GOOD | {"slots": [3]})
+    source = LaneFolderDataModule(tmp_path, num_slots=1).open("train")
+    assert set(np.unique(source.label(0, Frame(60, 120), (60, 120)))) == {0, 1}
 
 
 def test_lines_without_slots_need_an_even_number(tmp_path: Path) -> None:

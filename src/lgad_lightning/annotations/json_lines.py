@@ -28,7 +28,7 @@ class JsonLines:
 
     Args:
         path: The file.
-        num_slots: Number of slots. Larger numbers in `slots` are refused. None: up to 254 are allowed.
+        num_slots: Number of slots. Larger numbers in `slots` are refused. None or 1: up to 254 are allowed.
 
     Raises:
         LgadError: If there is no such file, or a line names no image.
@@ -108,7 +108,7 @@ def _own(record: Any, where: str, num_slots: int | None) -> ImageLanes:
     for key in record.keys() - _KEYS:  # users may add other keys, unless they look like a typing error
         if meant := get_close_matches(key.lower(), _KEYS, n=1, cutoff=0.8):
             raise LgadError(f"{where}: the key {key!r} is not known; is {meant[0]!r} meant?")
-    slots, most = record.get("slots"), num_slots or 254
+    slots, most = record.get("slots"), num_slots if num_slots and num_slots > 1 else 254  # one slot holds all lanes
     if "slots" in record:
         known = isinstance(slots, list) and all(type(slot) is int and 1 <= slot <= most for slot in slots)
         if not known or len(slots) != len(lanes) or len(set(slots)) < len(slots):

@@ -45,7 +45,7 @@ def open_records(path: Path, num_slots: int | None = None, categories: Collectio
 
     Args:
         path: JSON lines with `image` or `raw_file`, COCO's JSON, or CVAT's XML.
-        num_slots: Number of slots. Larger numbers in `slots` are refused. None: up to 254 are allowed.
+        num_slots: Number of slots. Larger numbers in `slots` are refused. None or 1: up to 254 are allowed.
         categories: The labels or categories that are lanes. None: all of them.
 
     Raises:
