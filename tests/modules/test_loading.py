@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from lgad_lightning import ERFNet, LaneStudent, LaneTeacher, Preprocessing, Rebuildable, load_student
 from lgad_lightning.data import SyntheticLaneDataModule
+from lgad_lightning.data.protocol import OPENLANE
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULaneDecoder
 from lgad_lightning.metrics import CULaneF1, TuSimpleAccuracy
@@ -144,6 +145,25 @@ def test_decoder_and_metric_come_from_the_data(data: SyntheticLaneDataModule, tm
 def test_a_metric_of_another_protocol_is_refused_before_training(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
     with pytest.raises(LgadError, match=r"protocol of culane, and TuSimpleAccuracy belongs to another"):
         fit(LaneStudent(small(), metric=TuSimpleAccuracy()), data, tmp_path)
+
+
+def test_a_metric_that_was_not_given_follows_the_data(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
+    class OpenLaneRoads(SyntheticLaneDataModule):
+        protocol = OPENLANE
+
+    student = LaneStudent(small())
+    loaded = load_student(fit(student, data, tmp_path))
+    given = LaneStudent(small(), metric=CULaneF1(threshold=0.4))
+    others = OpenLaneRoads(
+        data.root, train=16, val=4, test=9, image_size=(148, 410), input_size=SIZE, crop_top=48, num_workers=0,
+        mean=(0.5, 0.5, 0.5), channels="bgr",
+    )  # fmt: skip
+    trainer = L.Trainer(
+        accelerator="cpu", limit_test_batches=1, logger=False, enable_progress_bar=False, default_root_dir=tmp_path
+    )
+    for tested, threshold in ((student, 0.3), (loaded, 0.3), (given, 0.4)):
+        trainer.test(tested, others, verbose=False)
+        assert tested.metric.threshold == threshold
 
 
 def test_without_a_data_module_decoder_and_metric_are_asked_for(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ class LaneStudent(LaneModule):
         super().__init__(network, **kwargs)
         self.decoder = decoder
         self.metric = metric
+        self._metric_is_given = metric is not None
         self.preprocessing = preprocessing
         self.protocol: str | None = None
         self.class_names = ("background", *(f"lane {slot}" for slot in range(1, self.num_classes)))
@@ -99,7 +100,7 @@ class LaneStudent(LaneModule):
             )
         if self.decoder is None:
             self.decoder = data.protocol.decoder()
-        if self.metric is None:
+        if not self._metric_is_given:  # at each setup: metrics of one class differ in threshold or canvas
             self.metric = data.protocol.metric()
         if stage != "fit" and self.preprocessing not in (None, data.preprocessing):
             rank_zero_warn(
@@ -187,8 +188,8 @@ class LaneStudent(LaneModule):
             parts: Network with its weights, decoder, preprocessing, protocol and names of the classes.
         """
         protocol = next((known for known in PROTOCOLS if known.name == parts.protocol), None)
-        metric = protocol.metric() if protocol is not None else None
-        student = cls(parts.network, parts.decoder, metric, parts.preprocessing)
+        student = cls(parts.network, parts.decoder, preprocessing=parts.preprocessing)
+        student.metric = protocol.metric() if protocol is not None else None
         student.protocol, student.class_names = parts.protocol, parts.class_names
         student.figures, student.recipe, student.image_size = parts.figures, parts.recipe, parts.image_size
         return student.eval()
