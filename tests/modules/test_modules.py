@@ -183,6 +183,30 @@ def test_metrics_start_anew_in_every_epoch(tmp_path: Path) -> None:
     assert evaluator.validate(module, loader(), verbose=False) == first
 
 
+def test_metrics_start_anew_after_an_interrupted_evaluation(tmp_path: Path) -> None:
+    class Interrupting(L.Callback):
+        def on_test_batch_end(self, *_: Any) -> None:
+            raise RuntimeError("interrupted")
+
+    module = student()
+    wanted = trainer(tmp_path).test(module, loader(1), verbose=False)
+    other = batch(torch.zeros(2, *SIZE, dtype=torch.long))
+    other["evaluation"]["images"] = ["c.jpg", "d.jpg"]
+    with pytest.raises(RuntimeError, match="interrupted"):
+        trainer(tmp_path, callbacks=[Interrupting()]).test(module, DataLoader([other], batch_size=None))
+    assert trainer(tmp_path).test(module, loader(1), verbose=False) == wanted
+
+
+@pytest.mark.parametrize("make", [student, lambda: LaneTeacher(network(5))])
+@pytest.mark.parametrize("evaluate", ["validate", "test"])
+def test_a_module_trains_after_an_evaluation(tmp_path: Path, make: Any, evaluate: str) -> None:
+    module = make()
+    getattr(trainer(tmp_path), evaluate)(module, loader(), verbose=False)
+    training = trainer(tmp_path)
+    training.fit(module, loader(), loader())
+    assert "val/iou" in training.callback_metrics
+
+
 def test_predicts_without_labels(tmp_path: Path) -> None:
     given = {key: value for key, value in batch().items() if key in ("image", "name", "frame")}
     (result,) = trainer(tmp_path).predict(student(), DataLoader([given], batch_size=None)) or []

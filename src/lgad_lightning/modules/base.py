@@ -9,6 +9,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric
 from torchmetrics.classification import BinaryAccuracy, MulticlassJaccardIndex
 
 from lgad_lightning.data import LaneBatch
@@ -79,7 +80,9 @@ class LaneModule(L.LightningModule, ABC):
         self.existence_accuracy = BinaryAccuracy()
 
     def setup(self, stage: str) -> None:
-        """Compares the number of classes of the network with that of the data, before anything is computed.
+        """Compares the number of classes of the network with that of the data, and resets the metrics.
+
+        The metrics may still hold batches of an interrupted evaluation, or inference tensors, which a fit cannot use.
 
         Args:
             stage: Not used.
@@ -88,6 +91,9 @@ class LaneModule(L.LightningModule, ABC):
             LgadError: If the numbers differ.
         """
         self.check_classes(getattr(getattr(self.trainer, "datamodule", None), "num_classes", self.num_classes))
+        for metric in self.children():
+            if isinstance(metric, Metric):
+                metric.reset()
 
     def check_classes(self, found: int) -> None:
         """Compares the number of classes of the network with that of the data.
