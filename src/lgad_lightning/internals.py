@@ -106,6 +106,16 @@ def resume_behind_epochs(trainer: Any) -> None:
         trainer: The trainer, before a fit.
     """
     trainer.fit_loop._iteration_based_training = lambda: False
+def epochs_begun(trainer: Any) -> int:
+    """Count the epochs of the whole training, the current one included.
+
+    Args:
+        trainer: The trainer, during or after a fit.
+
+    Returns:
+        The count. `current_epoch` is one less during an epoch, but not after the fit.
+    """
+    return int(trainer.fit_loop.epoch_progress.current.started)
 
 
 def logs_this_batch(trainer: Any, automatic: bool, batch_idx: int) -> bool:

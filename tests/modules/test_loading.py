@@ -5,6 +5,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -75,6 +76,42 @@ def test_a_checkpoint_is_enough(data: SyntheticLaneDataModule, tmp_path: Path, m
     trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path)
     data.setup("test")
     assert trainer.test(loaded, data, verbose=False)[0]["test/f1"] >= 0
+
+
+def test_figures_and_recipe_belong_to_the_weights(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
+    def trainer(**options: Any) -> L.Trainer:
+        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+        limits = {f"limit_{split}_batches": 1 for split in ("train", "val", "test")}
+        return L.Trainer(accelerator="cpu", default_root_dir=tmp_path, **quiet, **(limits | options))
+
+    def loss(**options: Any) -> float:
+        return trainer().validate(student, data, verbose=False, **options)[0]["val/loss"]
+
+    student, first = LaneStudent(small(), scheduler=None), ModelCheckpoint(tmp_path, "first", monitor="val/one")
+    student.on_validation_epoch_end = lambda: (  # type: ignore[method-assign]
+        student.log("val/one", float(student.trainer.current_epoch)),
+        LaneStudent.on_validation_epoch_end(student),
+    )
+    fitting = trainer(max_epochs=3, callbacks=[first])
+    fitting.fit(student, data)
+    last, after = dict(student.figures), tmp_path / "after.ckpt"
+    fitting.save_checkpoint(after)
+    assert (student.recipe["epochs"], student.recipe["steps"], last["val/one"]) == (3, 3, 2)
+    assert (load_student(after).recipe, load_student(after).figures) == (student.recipe, last)
+    assert load_student(first.best_model_path).recipe["epochs"] == 1
+    assert last["val/loss"] == loss()
+
+    trainer().test(student, data, verbose=False)
+    assert student.parts.figures.items() >= last.items() - {("val/one", 2)}
+    assert "test/f1" in student.parts.figures
+    trainer().test(student, data, ckpt_path=first.best_model_path, verbose=False)
+    assert (student.figures["val/one"], student.recipe["epochs"]) == (0, 1)
+    assert student.figures["val/loss"] == loss(ckpt_path=first.best_model_path) != last["val/loss"]
+
+    trainer(max_epochs=4, enable_checkpointing=False).fit(student, data, ckpt_path=after)
+    assert (student.recipe["epochs"], student.figures["val/one"], student.test_results) == (4, 3, {})
+    trainer(max_epochs=1, limit_val_batches=0, enable_checkpointing=False).fit(student, data)
+    assert (student.recipe["epochs"], student.parts.figures) == (1, {})
 
 
 def test_parts_that_cannot_be_built_must_be_given(data: SyntheticLaneDataModule, tmp_path: Path) -> None:

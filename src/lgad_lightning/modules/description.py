@@ -10,6 +10,7 @@ from torch import nn
 
 from lgad_lightning.data.preprocessing import Preprocessing
 from lgad_lightning.errors import LgadError
+from lgad_lightning.internals import epochs_begun
 from lgad_lightning.rebuildable import Rebuildable, describe, rebuild
 
 FORMAT = 1
@@ -112,14 +113,14 @@ def recipe_of(trainer: L.Trainer, settings: Mapping[str, Any]) -> dict[str, Any]
     """Describes a training in a few plain values.
 
     Args:
-        trainer: The trainer, during the training.
+        trainer: The trainer, during or after the training.
         settings: The hyper-parameters of the module, `hparams`.
     """
     data = getattr(trainer, "datamodule", None)
     callbacks: list[L.Callback] = getattr(trainer, "callbacks", [])
     return {
         "data": None if data is None else type(data).__name__,
-        "epochs": trainer.current_epoch + 1,
+        "epochs": epochs_begun(trainer),
         "steps": trainer.global_step,
         "optimizer": ", ".join(type(optimizer).__name__ for optimizer in trainer.optimizers),
         "callbacks": ", ".join(type(callback).__name__ for callback in callbacks),

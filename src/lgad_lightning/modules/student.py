@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict
 
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
@@ -128,10 +129,15 @@ class LaneStudent(LaneModule):
         )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Stores the size of the images, because crop and aspect belong to this size."""
+        """Stores the size of the images, because crop and aspect belong to this size. Drops figures of old weights."""
+        self.figures, self.test_results = {}, {}
         if isinstance(batch, dict) and batch.get("frame"):
             height, width, _ = batch["frame"][0]
             self.image_size = (height, width)
+
+    def on_train_end(self) -> None:
+        """Stores the recipe of the training."""
+        self.recipe = recipe_of(self.trainer, self.hparams)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Stores what `load_student` needs, and the recipe of the training.
@@ -139,10 +145,18 @@ class LaneStudent(LaneModule):
         Args:
             checkpoint: The checkpoint. It is changed in place.
         """
-        figures = self.trainer.callback_metrics.items()
-        self.figures = {name: float(value) for name, value in figures if name.startswith("val/")}
-        self.recipe = recipe_of(self.trainer, self.hparams)
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self.recipe = recipe_of(self.trainer, self.hparams)
         checkpoint[STUDENT] = describe_parts(self.parts)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes figures and recipe of the weights that are loaded.
+
+        Args:
+            checkpoint: The checkpoint.
+        """
+        stored = checkpoint.get(STUDENT, {})
+        self.figures, self.recipe, self.test_results = stored.get("figures", {}), stored.get("recipe", {}), {}
 
     def save_pretrained(self, folder: str | Path, figures: Mapping[str, float] | None = None) -> Path:
         """Writes the student as the Hugging Face hub wants it (extra `hub`).
@@ -225,13 +239,16 @@ class LaneStudent(LaneModule):
         return {"name": batch["name"], "lanes": lanes}
 
     def log_metrics(self, split: str) -> None:
-        """Logs the figures of the protocol and those of `LaneModule`."""
+        """Logs the figures of the protocol and those of `LaneModule`, and keeps them."""
         super().log_metrics(split)
         assert self.metric is not None
         for name, value in self.metric.compute().items():
             self.log(f"{split}/{name}", value.float(), prog_bar=name in ("f1", "accuracy"), sync_dist=True)
         if split == "test":
             self.test_results = self.metric.results()
+        else:
+            logged = self.trainer.callback_metrics.items()
+            self.figures |= {name: float(value) for name, value in logged if name.startswith("val/")}
         self.metric.reset()
 
     def predict_step(self, batch: LaneBatch, batch_idx: int) -> LaneResult:
