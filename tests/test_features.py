@@ -74,7 +74,7 @@ def test_a_wrong_name_lists_near_matches(name: str, hint: str):
 
 def test_recording_and_early_exit():
     network = Network()
-    with record_features(find_layers(network, ["encoder.stage2", "encoder.stage1"]), early_exit=True) as features:
+    with record_features(find_layers(network, ["encoder.stage2", "encoder.stage1"]), last_call=2) as features:
         network(IMAGE)
         raise AssertionError("not reached")
     assert network.calls == ["stage1", "stage2"]
@@ -86,8 +86,8 @@ def test_recording_and_early_exit():
 def test_early_exit_ends_the_block_it_belongs_to():
     outer, inner = Network(), Network()
     reached = False
-    with record_features({"head": outer.head}, early_exit=True) as features:
-        with record_features({"head": inner.head}, early_exit=True):
+    with record_features({"head": outer.head}, last_call=1) as features:
+        with record_features({"head": inner.head}, last_call=1):
             outer(IMAGE)
         reached = True
     assert "head" in features.outputs
@@ -103,7 +103,7 @@ def test_early_exit_passes_handlers_of_exceptions():
                 return x
 
     network = Stubborn()
-    with record_features({"stage1": network.encoder["stage1"]}, early_exit=True):
+    with record_features({"stage1": network.encoder["stage1"]}, last_call=1):
         network(IMAGE)
     assert network.calls == ["stage1"]
 

@@ -107,6 +107,7 @@ class RecordedFeatures:
     def __init__(self, owner: str = "the network") -> None:
         self.outputs: dict[str, Any] = {}
         self.versions: dict[str, int] = {}
+        self.calls = 0
         self._owner = owner
 
     def __getitem__(self, name: str) -> Any:
@@ -148,21 +149,22 @@ class RecordedFeatures:
 class _Record:
     """A forward hook that does nothing in a copy of the network."""
 
-    def __init__(self, name: str = "", recorded: RecordedFeatures | None = None, wanted: int | None = None) -> None:
+    def __init__(self, name: str = "", recorded: RecordedFeatures | None = None, last_call: int | None = None) -> None:
         self._name = name
         self._recorded = recorded
-        self._wanted = wanted
+        self._last_call = last_call
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
         if self._recorded is None:
             return
+        self._recorded.calls += 1
         output = _tensor_of(output)
         if _carries_gradient(self._recorded.outputs.get(self._name)) and not _carries_gradient(output):
             return  # it ran again, for example for a metric; the other output is trained
         self._recorded.outputs[self._name] = output
         if isinstance(output, Tensor):
             self._recorded.versions[self._name] = version_of(output)
-        if len(self._recorded.outputs) == self._wanted:
+        if self._recorded.calls == self._last_call:
             raise _AllRecorded(self._recorded)
 
     def __reduce__(self) -> tuple[type["_Record"], tuple[()]]:
@@ -171,13 +173,13 @@ class _Record:
 
 @contextmanager
 def record_features(
-    layers: dict[str, nn.Module], early_exit: bool = False, owner: str = "the network"
+    layers: dict[str, nn.Module], last_call: int | None = None, owner: str = "the network"
 ) -> Iterator[RecordedFeatures]:
     """Record the outputs of layers while the block runs. The hooks are always removed at its end.
 
     Args:
         layers: The layers by name, as `find_layers` returns them.
-        early_exit: Whether to leave the block as soon as every layer has run. The rest of the block is skipped.
+        last_call: The number of calls of the layers after which the block is left. The rest of it is skipped.
         owner: The name of the network in messages.
 
     Yields:
@@ -186,14 +188,13 @@ def record_features(
     Example:
         >>> import torch
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 2, 1))
-        >>> with record_features(find_layers(network, ["1"]), early_exit=True) as features:
+        >>> with record_features(find_layers(network, ["1"]), last_call=1) as features:
         ...     _ = network(torch.zeros(1, 3, 16, 16))  # the last convolution does not run
         >>> features["1"].shape
         torch.Size([1, 8, 14, 14])
     """
     recorded = RecordedFeatures(owner)
-    wanted = len(layers) if early_exit else None
-    handles = [layer.register_forward_hook(_Record(name, recorded, wanted)) for name, layer in layers.items()]
+    handles = [layer.register_forward_hook(_Record(name, recorded, last_call)) for name, layer in layers.items()]
     try:
         yield recorded
     except _AllRecorded as raised:

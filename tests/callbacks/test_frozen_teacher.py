@@ -69,6 +69,7 @@ def test_features_without_the_rest_of_the_network(image: Tensor):
     copied = deepcopy(network).train()
     teacher = FrozenTeacher(copied, ["stage1", "stage2", "stage1"])
     for _ in range(2):
+        teacher._network.reached_head = False  # only the first pass looks at the whole network
         first, second, again = teacher(image)
         assert torch.allclose(first, wanted[0], atol=1e-5)
         assert torch.allclose(second, wanted[1], atol=1e-5)
@@ -123,12 +124,28 @@ def test_random_numbers_of_the_student_stay_the_same(image: Tensor):
     assert torch.equal(torch.rand(2), wanted)
 
 
+def test_a_layer_that_runs_twice_gives_its_last_output(image: Tensor):
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu = nn.ReLU()
+            self.head = nn.Linear(1, 1)  # fails, but behind the wanted layer
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.relu(self.relu(x) - 0.5))
+
+    teacher = FrozenTeacher(Shared(), ["relu"])
+    for _ in range(2):
+        assert torch.equal(teacher(image)[0], torch.relu(torch.relu(image) - 0.5))
+
+
 @pytest.mark.slow
 def test_compiled(image: Tensor):
     torch.compiler.reset()
     wanted = explicit(trained(), image)
     teacher = FrozenTeacher(trained(), ["stage1", "stage2"], compiled=True)
     for _ in range(2):
+        teacher._network.reached_head = False
         features = teacher(image)
         assert all(torch.allclose(f, w, atol=1e-4) for f, w in zip(features, wanted, strict=True))
     assert not teacher._network.reached_head

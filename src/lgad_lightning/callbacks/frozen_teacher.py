@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from copy import deepcopy
 from typing import Any
 from weakref import ref
@@ -51,6 +51,7 @@ class FrozenTeacher:
         self._network = network.eval().requires_grad_(False)
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._layers: dict[str, nn.Module] | None = None
+        self._calls = 0
         self._autocast = autocast
         self._compiled = compiled
         self._layout = layout
@@ -69,7 +70,7 @@ class FrozenTeacher:
         with torch.no_grad():
             if self._layers is None:
                 self._layers = self._prepare(*inputs)
-            with record_features(self._layers, True, "the teacher") as features, self._precision():
+            with record_features(self._layers, self._calls, "the teacher") as features, self._precision():
                 self._network(*inputs)
         size, layers = size_of_inputs(inputs), self._layers
         return [
@@ -79,9 +80,12 @@ class FrozenTeacher:
 
     def _prepare(self, *inputs: Any) -> dict[str, nn.Module]:
         self._network = fold_batch_norm(self._network, self._names, *inputs)
+        layers = find_layers(self._network, self._names, "the teacher")
+        with self._precision():
+            self._calls = _count_calls(self._network, layers, inputs)
         if self._compiled:
             self._network.compile()
-        return find_layers(self._network, self._names, "the teacher")
+        return layers
 
     def _precision(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._autocast is None else torch.autocast(_device(self._network), self._autocast)
@@ -140,19 +144,28 @@ def fold_batch_norm(network: nn.Module, layers: Sequence[str], *inputs: Any) -> 
     wanted = find_layers(network, layers, "the teacher")
     names = {module: name for name, module in network.named_modules()}
     with torch.autocast(_device(network), enabled=False), torch.no_grad():
-        pairs, before = _watch(network, wanted, inputs)
+        calls = _count_calls(network, wanted, inputs)
+        pairs, before = _watch(network, wanted, calls, inputs)
         folded = deepcopy(network)
         for convolution, norm in pairs:
             fused = fuse_conv_bn_eval(convolution, norm, isinstance(convolution, _TRANSPOSED))
             folded.set_submodule(names[convolution], fused)
             folded.set_submodule(names[norm], nn.Identity())
-        _, after = _watch(folded, find_layers(folded, layers, "the teacher"), inputs)
+        _, after = _watch(folded, find_layers(folded, layers, "the teacher"), calls, inputs)
     same = all((a - b).abs().max() <= 1e-3 * b.abs().max() for a, b in zip(after, before, strict=True))
     return folded if same else network
 
 
+def _count_calls(network: nn.Module, wanted: dict[str, nn.Module], inputs: Sequence[Any]) -> int:
+    """Count the calls of the layers in a whole pass: a layer may run more than once, and its last output is wanted."""
+    # An exception behind the last call does not matter. One before it is raised by the next pass.
+    with record_features(wanted) as features, torch.compiler.set_stance("force_eager"), suppress(Exception):
+        network(*inputs)
+    return features.calls
+
+
 def _watch(
-    network: nn.Module, wanted: dict[str, nn.Module], inputs: Sequence[Any]
+    network: nn.Module, wanted: dict[str, nn.Module], last_call: int, inputs: Sequence[Any]
 ) -> tuple[list[tuple[Any, Any]], list[Tensor]]:
     """Run the network. Return the convolutions with the batch norms directly behind them, and the features."""
     calls: Counter[nn.Module] = Counter()
@@ -169,7 +182,7 @@ def _watch(
         if output is not None and output() is args[0]:
             pairs.append((convolution, module))
 
-    with ExitStack() as handles, record_features(wanted, True, "the teacher") as features:
+    with ExitStack() as handles, record_features(wanted, last_call, "the teacher") as features:
         handles.enter_context(torch.compiler.set_stance("force_eager"))  # one run; torch 2.6 cannot compile the hooks
         for module in network.modules():
             if isinstance(module, _Convolution):
