@@ -140,6 +140,24 @@ def test_batches_of_an_epoch_are_counted_across_a_resumption(tmp_path: Any):
     assert counts == [2, 3]
 
 
+@pytest.mark.parametrize("kind", [Module, TwoOptimizers])
+def test_the_part_of_a_training_that_is_done_is_known_after_a_resumption(kind: Any, tmp_path: Any):
+    class Counted(kind):
+        def on_train_batch_start(self, *_: Any) -> None:
+            due.append(internals.steps_due(self.trainer))
+
+        def on_train_batch_end(self, *_: Any) -> None:
+            if len(due) == 6:
+                self.trainer.save_checkpoint(tmp_path / "a.ckpt")
+
+    due: list[int] = []
+    make_trainer(max_epochs=2).fit(Counted(), loader(make_batches(4)))
+    assert due == list(range(8))
+    due.clear()
+    make_trainer(max_epochs=2).fit(Counted(), loader(make_batches(4)), ckpt_path=tmp_path / "a.ckpt")
+    assert due == [6, 7]
+
+
 def test_parts_that_litdata_has_written_make_one_data_set(tmp_path: Any):
     litdata = pytest.importorskip("litdata", reason="needs the extra `stream`")
     pytest.importorskip("litdata.streaming")

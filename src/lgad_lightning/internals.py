@@ -106,6 +106,28 @@ def resume_behind_epochs(trainer: Any) -> None:
         trainer: The trainer, before a fit.
     """
     trainer.fit_loop._iteration_based_training = lambda: False
+def steps_due(trainer: Any) -> int:
+    """Return how much of the training is done, as a number of the steps that `steps_of` counts.
+
+    It is `global_step`, except if the trainer counts other steps: with several optimisers, or if gradient accumulation
+    changes during the training.
+
+    Args:
+        trainer: The trainer, during a fit whose length is known.
+
+    Returns:
+        The count. All batches of all epochs, or `max_steps`, are the whole training.
+    """
+    total, batches, epochs = int(steps_of(trainer)), trainer.num_training_batches, trainer.max_epochs
+    due = [0]
+    if trainer.max_steps > 0:
+        due.append(trainer.global_step * total // trainer.max_steps)
+    if 0 < batches < float("inf") and epochs > 0:
+        done = trainer.current_epoch * batches + batches_done(trainer)
+        due.append(done * total // (batches * epochs))
+    return max(due)
+
+
 def epochs_begun(trainer: Any) -> int:
     """Count the epochs of the whole training, the current one included.
 

@@ -3,8 +3,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 
@@ -15,6 +17,7 @@ from lgad_lightning.callbacks import (
     LabelGuidedAttentionDistillation,
     SelfAttentionDistillation,
 )
+from lgad_lightning.callbacks.weight_schedule import describe_schedule
 from lgad_lightning.errors import LgadError
 
 from .distillation_toys import (
@@ -74,6 +77,38 @@ def test_fractions_of_the_training():
     _, teacher = make_pair()
     train(Spy(teacher, LAYERS, TEACHER_LAYERS, weight=1.0, start=0.25, end=0.75), max_epochs=2)
     assert [seen[step] for step in range(8)] == [0, 0, 1, 1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (TwoOptimizers, {"max_epochs": 4}),
+        (TwoOptimizers, {"max_epochs": -1, "max_steps": 32}),
+        (Module, {"max_epochs": 4, "accumulate": {0: 4, 2: 1}}),
+        (Module, {"max_epochs": 4, "accumulate": {0: 1, 2: 4}}),
+    ],
+)
+def test_a_fraction_is_a_share_of_the_batches_whatever_counts_as_a_step(kind: Any, options: dict[str, Any]):
+    seen = []
+
+    class Spy(LabelGuidedAttentionDistillation):
+        def weight_at(self, step: int) -> float:
+            seen.append(super().weight_at(step))
+            return seen[-1]
+
+    _, teacher = make_pair()
+    accumulate = options.pop("accumulate", None)
+    others = [] if accumulate is None else [GradientAccumulationScheduler(accumulate)]
+    spy = Spy(teacher, LAYERS, TEACHER_LAYERS, weight=1.0, start=0.25, end=0.5)
+    make_trainer(spy, *others, **options).fit(kind(), loader(make_batches()))
+    assert seen[-16:] == [0] * 4 + [1] * 4 + [0] * 8
+
+
+def test_whole_numbers_of_numpy_are_steps():
+    _, teacher = make_pair()
+    late = lgad(teacher, weight=1.0, start=np.int64(3))
+    assert [late.weight_at(step) for step in (2, 3)] == [0, 1]
+    assert "from step 3" in describe_schedule(1.0, late.start, 0, None)
 
 
 def test_a_fraction_needs_an_end():

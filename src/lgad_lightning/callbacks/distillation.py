@@ -150,7 +150,7 @@ class FeatureDistillation(LearnedLoss):
         Returns:
             The factor. While it is 0, the teacher runs only for the first batch.
         """
-        times = (in_steps(when, lambda: self.running.module.trainer) for when in (self.start, self.ramp, self.end))
+        times = in_steps(self.start, self.ramp, self.end, lambda: self.running.module.trainer)
         return scheduled_weight(step, self.weight, *times)
 
     def check_inputs(self, inputs: tuple[Any, ...]) -> None:

@@ -1,13 +1,14 @@
 """The weight of a distillation as a function of the step."""
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 from lgad_lightning.errors import LgadError
-from lgad_lightning.internals import steps_of
+from lgad_lightning.internals import steps_due, steps_of
 
 When = int | float
-"""A number of optimiser steps (int), or a fraction of the training (float)."""
+"""A number of optimiser steps (int), or a fraction of the training (float): of its batches, or of `max_steps`."""
 
 
 def check_schedule(weight: float, start: When, ramp: When, end: When | None) -> None:
@@ -23,27 +24,39 @@ def check_schedule(weight: float, start: When, ramp: When, end: When | None) -> 
         LgadError: If an argument is impossible. The message names it.
     """
     for argument, when in (("start", start), ("ramp", ramp), ("end", end)):
-        if when is not None and (when < 0 or (isinstance(when, float) and when > 1)):
+        if when is not None and (when < 0 or (_is_fraction(when) and when > 1)):
             raise LgadError(f"{argument}={when}: give a number of steps (int) or a fraction of the training (0..1)")
     if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
         raise LgadError(f"weight={weight}: give a finite number of at least 0")
 
 
-def in_steps(when: When | None, trainer: Callable[[], Any]) -> float:
-    """Turn a fraction of a training into steps.
+def in_steps(start: When, ramp: When, end: When | None, trainer: Callable[[], Any]) -> tuple[float, float, float]:
+    """Turn fractions of a training into steps.
 
     Args:
-        when: Steps or a fraction. None: never.
+        start: When the weight begins to rise from 0.
+        ramp: How long it takes to rise and to fall.
+        end: When it is 0 again. None: never.
         trainer: Returns the trainer of the current fit. It is only called for a fraction.
 
     Returns:
-        Optimiser steps.
+        The three in optimiser steps, start and end as values of `trainer.global_step`. If the trainer's steps are not
+        in proportion to the batches, start and end move so that they are right when they are reached.
 
     Raises:
-        LgadError: If it is a fraction and the training has no end.
+        LgadError: If one is a fraction and the training has no end.
     """
-    if when is None or isinstance(when, int):
-        return float("inf") if when is None else when
+    return _moment(start, trainer), _length(ramp, trainer), float("inf") if end is None else _moment(end, trainer)
+
+
+def _moment(when: When, trainer: Callable[[], Any]) -> float:
+    steps = _length(when, trainer)
+    return steps + trainer().global_step - steps_due(trainer()) if _is_fraction(when) else steps
+
+
+def _length(when: When, trainer: Callable[[], Any]) -> float:
+    if not _is_fraction(when):
+        return when
     total = steps_of(trainer())
     if total == float("inf"):
         raise LgadError(
@@ -99,7 +112,11 @@ def describe_schedule(weight: float, start: When, ramp: When, end: When | None) 
     return " ".join(words)
 
 
+def _is_fraction(when: Any) -> bool:
+    return not isinstance(when, Integral)  # NumPy's whole numbers are no int
+
+
 def _say(when: When, unit: str = "") -> str:
-    if isinstance(when, float):
+    if _is_fraction(when):
         return f"{100 * when:g} % of the training"
     return f"{when} steps" if unit else f"step {when}"
