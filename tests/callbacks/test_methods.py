@@ -214,6 +214,14 @@ def targets(image: Tensor) -> list[Tensor]:
         return large_teacher().encoder.stages(image)[0]
 
 
+def test_a_single_logit_is_that_of_two_classes():
+    ours, its = torch.randn(2, 2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    found = LogitsDistillation(nn.Conv2d(3, 1, 1), ["net"], temperature=2.0).compute_loss([ours], [its])
+    p, q = (its / 2).sigmoid(), (ours / 2).sigmoid()
+    divergence = p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
+    torch.testing.assert_close(found, 4 * divergence.mean())
+
+
 @pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.parametrize(
     ("kind", "options", "written_out"),

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
@@ -13,7 +14,8 @@ class LogitsDistillation(FeatureDistillation):
     """Distillation of logits (Hinton et al., 2015), pixel by pixel, from a teacher with the same classes.
 
     The loss is the Kullback-Leibler divergence between the class probabilities of teacher and student, both at a
-    temperature. It is averaged over pixels and batch and multiplied by the squared temperature.
+    temperature. It is averaged over pixels and batch and multiplied by the squared temperature. A single channel is the
+    logit of two classes, as in binary segmentation.
 
     Args:
         teacher: See `FeatureDistillation`.
@@ -56,7 +58,13 @@ class LogitsDistillation(FeatureDistillation):
         """
         losses = []
         for student, teacher in zip(student_features, teacher_features, strict=True):
-            ours, its = (x.float() / self.temperature for x in (student, resized_to(teacher.float(), student)))
+            both = (student.float(), resized_to(teacher.float(), student))
+            ours, its = (_of_two_classes(logits) / self.temperature for logits in both)
             divergence = F.kl_div(ours.log_softmax(1), its.log_softmax(1), reduction="none", log_target=True)
             losses.append(self.temperature**2 * divergence.sum(1).mean())
         return self.added_up(losses)
+
+
+def _of_two_classes(logits: Tensor) -> Tensor:
+    """Add the logit 0 of the background to a single channel. Other logits are returned as they are."""
+    return torch.cat([torch.zeros_like(logits), logits], dim=1) if logits.shape[1] == 1 else logits
