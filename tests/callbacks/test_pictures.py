@@ -136,6 +136,14 @@ def test_the_maps_beside_a_picture_are_those_that_it_shows(tmp_path: Path):
         torch.testing.assert_close(torch.from_numpy(stored.pairs[name].target), target, atol=1e-3, rtol=1e-3)
 
 
+def test_layers_whose_names_end_alike_are_all_shown():
+    net, teacher = make_pair()
+    layers = ["encoder.stage1.0", "encoder.stage2.0"]
+    lgad = LabelGuidedAttentionDistillation(teacher, [f"net.{layer}" for layer in layers], layers)
+    sight = see(Module(net), make_batches(1)[0], [lgad])
+    assert list(sight.attention) == ["lgad net.encoder.stage1.0", "lgad net.encoder.stage2.0"]
+
+
 def test_a_module_without_forward_is_refused(tmp_path: Path):
     class Formless(Module):
         forward = L.LightningModule.forward

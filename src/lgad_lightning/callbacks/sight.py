@@ -100,7 +100,8 @@ def _output_and_attention(
             output = module(image)
         features = fit.student_features(recorded, distillation.layout)
         targets = distillation.target_features(fit, distillation.teacher_inputs(batch), features)
-        for label, (name, _), target in zip(fit.labels, fit.pairs, targets, strict=True):
-            title = f"{distillation.name} {label.rsplit('.', 1)[-1]}"
-            maps[title] = attention_map(features[name]), attention_map(target)
+        short = [label.rsplit(".", 1)[-1] for label in fit.labels]
+        titles = short if len(set(short)) == len(short) else fit.labels
+        for title, (name, _), target in zip(titles, fit.pairs, targets, strict=True):
+            maps[f"{distillation.name} {title}"] = attention_map(features[name]), attention_map(target)
     return module(image) if output is None else output, maps
