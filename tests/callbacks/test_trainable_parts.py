@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
-from lgad_lightning.callbacks import FitNets
+from lgad_lightning.callbacks import ChannelWiseDistillation, FitNets, MaskedGenerativeDistillation
 from lgad_lightning.errors import LgadError
 
 from .distillation_toys import (
@@ -125,6 +125,13 @@ def test_16_mixed_and_a_step_that_the_scaler_skips():
 
     assert (run(1024.0) - explicit()[1]).norm() < 0.02 * explicit()[1].norm()
     run(2.0**40)  # the first steps overflow
+
+
+@pytest.mark.parametrize("kind", [FitNets, MaskedGenerativeDistillation, ChannelWiseDistillation])
+def test_true_double_precision_makes_the_adapter_in_float64(kind: Any):
+    callback = kind(image_teacher(), LAYER, TEACHER_LAYER)
+    make_trainer(callback, precision="64-true").fit(Module(make_pair()[0]), loader(make_batches(2)))
+    assert all(parameter.dtype == torch.float64 for parameter in callback.trainable.parameters())
 
 
 def test_true_half_precision_keeps_the_adapter_in_float32():

@@ -45,7 +45,9 @@ class TrainableParts:
         self._build = build
         self._mirrored = mirrored
         strategy = student.trainer.strategy
-        module.to(strategy.root_device).float().train()
+        module.to(strategy.root_device).train()
+        if student.dtype != torch.float64:  # there, a module that was made in the step is in float64, too
+            module.float()
         module.load_state_dict(strategy.broadcast(module.state_dict() if state is None else state["modules"]))
         self._first = {key: value.clone() for key, value in module.state_dict().items()}
         self._first_optimizer = None if state is None else state["optimizer"]
