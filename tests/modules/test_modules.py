@@ -82,6 +82,11 @@ def test_the_teachers_input_is_one_hot_and_empty_where_ignored() -> None:
     assert planes.argmax(1)[label != 255].tolist() == [0, 4, 2]
 
 
+def test_label_maps_of_lane_or_not_may_be_bool() -> None:
+    label = batch()["label"] > 2
+    assert torch.equal(encode_label(label, 2), encode_label(label.long(), 2))
+
+
 def test_the_teacher_learns_to_reproduce_label_maps(tmp_path: Path) -> None:
     label = torch.zeros(2, *SIZE, dtype=torch.long)
     label[:, :, 30:36], label[:, 8:, 60:66] = 2, 3

@@ -21,7 +21,7 @@ def encode_label(label: Tensor, num_classes: int) -> Tensor:
     """Turns a label map into one-hot planes, the input of the teacher.
 
     Args:
-        label: Label map, `(B, H, W)`, integer, values 0..num_classes-1 or 255 (ignore).
+        label: Label map, `(B, H, W)`, integer or bool, values 0..num_classes-1 or 255 (ignore).
         num_classes: Number of classes with the background.
 
     Returns:
@@ -31,6 +31,7 @@ def encode_label(label: Tensor, num_classes: int) -> Tensor:
         >>> encode_label(torch.tensor([[[0, 2, 255]]]), num_classes=3)[0, :, 0].tolist()
         [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
+    label = label.byte() if label.dtype == torch.bool else label
     classes = torch.arange(num_classes, device=label.device, dtype=label.dtype)
     return (label.unsqueeze(-1) == classes).float().permute(0, 3, 1, 2)  # channels-last memory: faster convolutions
 
