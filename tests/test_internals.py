@@ -39,6 +39,13 @@ def test_compiled_modules_are_told(compiled: Any):
     assert not internals.is_compiled(nn.Sequential(nn.ReLU()))
 
 
+def test_a_compiled_network_is_found_with_the_names_of_its_weights():
+    network = nn.Sequential(nn.Linear(2, 2))
+    compiled = torch.compile(network)
+    assert internals.uncompiled(compiled) is internals.uncompiled(network) is network
+    assert [internals.uncompiled_name(name) for name in compiled.state_dict()] == list(network.state_dict())
+
+
 def compiled_in_place(module: nn.Module) -> nn.Module:
     module.compile()
     return module

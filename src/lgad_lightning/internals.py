@@ -40,6 +40,31 @@ def unwrapped(network: nn.Module) -> nn.Module:
     return inner
 
 
+def uncompiled(network: nn.Module) -> nn.Module:
+    """Return the network inside the wrapper of `torch.compile(network)`.
+
+    Args:
+        network: Any network.
+
+    Returns:
+        The network that was given to `torch.compile`, or `network` itself.
+    """
+    inner: nn.Module = network._modules.get("_orig_mod") or network
+    return inner
+
+
+def uncompiled_name(name: str) -> str:
+    """Return the name that a weight has without `torch.compile(network)`.
+
+    Args:
+        name: A key of a `state_dict`.
+
+    Returns:
+        The name without the parts that the wrapper adds.
+    """
+    return name.replace("_orig_mod.", "")
+
+
 def is_compiled(module: nn.Module) -> bool:
     """Check whether a part of a module is compiled. Compiled code does not notice new or removed hooks.
 

@@ -78,6 +78,14 @@ def test_a_checkpoint_is_enough(data: SyntheticLaneDataModule, tmp_path: Path, m
     assert trainer.test(loaded, data, verbose=False)[0]["test/f1"] >= 0
 
 
+def test_a_checkpoint_of_a_compiled_network_is_enough(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
+    network = small()
+    loaded = load_student(fit(LaneStudent(torch.compile(network, backend="eager")), data, tmp_path))
+    assert type(loaded.network) is ERFNet
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, loaded.network.state_dict()[name]), name
+
+
 def test_figures_and_recipe_belong_to_the_weights(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
     def trainer(**options: Any) -> L.Trainer:
         quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lgad_lightning.data import LaneBatch, LaneDataModule, Preprocessing
 from lgad_lightning.data.protocol import PROTOCOLS
 from lgad_lightning.errors import LgadError
+from lgad_lightning.internals import uncompiled
 from lgad_lightning.lanes import Frame, Lane
 from lgad_lightning.metrics.base import LaneMetric
 from lgad_lightning.modules.base import LaneModule
@@ -115,10 +116,10 @@ class LaneStudent(LaneModule):
 
     @property
     def parts(self) -> StudentParts:
-        """The parts of this student, with its figures and its recipe."""
+        """The parts of this student, with its figures and its recipe. The network is that without `torch.compile`."""
         figures = self.figures | {f"test/{name}": value for name, value in self.test_results.get("total", {}).items()}
         return StudentParts(
-            self.network,
+            uncompiled(self.network),
             self.decoder,
             self.preprocessing,
             self.protocol,

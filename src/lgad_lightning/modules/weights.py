@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.internals import uncompiled_name
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Reads the content of a checkpoint.
+    """Reads the content of a checkpoint. Weights of a compiled network get the names that they have without it.
 
     Args:
         path: A file that Lightning wrote.
@@ -28,9 +29,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         reason = told.splitlines()[0] if told else "it is damaged, or another kind of file."
         raise LgadError(f"{path} is not a checkpoint of a training: {reason:.300}") from error
     weights = found.get("state_dict") if isinstance(found, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in weights.items()
+    ):
         raise LgadError(f"{path} is not a checkpoint of a training: it holds no `state_dict` of weights.")
-    return dict(found)
+    return {**found, "state_dict": {uncompiled_name(name): tensor for name, tensor in weights.items()}}
 
 
 def give_weights(module: nn.Module, weights: dict[str, Tensor], where: str) -> None:
