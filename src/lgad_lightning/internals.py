@@ -131,6 +131,8 @@ def resume_behind_epochs(trainer: Any) -> None:
         trainer: The trainer, before a fit.
     """
     trainer.fit_loop._iteration_based_training = lambda: False
+
+
 def steps_due(trainer: Any) -> int:
     """Return how much of the training is done, as a number of the steps that `steps_of` counts.
 
