@@ -111,6 +111,19 @@ def test_a_folder_of_others_is_refused_and_one_of_predictions_is_replaced(tmp_pa
         trainer(tmp_path, format).test(student(CULaneF1()), batches(), verbose=False)
 
 
+@pytest.mark.parametrize("format", ["culane", "tusimple"])
+def test_predictions_of_two_tests_are_not_mixed(tmp_path: Path, format: Any) -> None:
+    for names in (["a/0.jpg", "a/1.jpg"], ["b/0.jpg", "b/1.jpg"]):
+        trainer(tmp_path, format).test(student(CULaneF1()), batches(names), verbose=False)
+    left = [path.relative_to(tmp_path).as_posix() for path in sorted((tmp_path / "predictions").rglob("*.*[nt]"))]
+    culane = ["predictions/b/0.lines.txt", "predictions/b/1.lines.txt"]
+    assert left == (culane if format == "culane" else ["predictions/predictions.json"])
+    (tmp_path / "predictions" / ".lgad-predictions").write_text('Predicted lanes.\n{"model": "x"}\n')
+    with pytest.raises(LgadError, match="holds predictions of lgad-predict"):
+        trainer(tmp_path, format).test(student(CULaneF1()), batches(names), verbose=False)
+    assert len(list((tmp_path / "predictions").rglob("*.*[nt]"))) == len(left)
+
+
 def test_two_images_never_share_a_file() -> None:
     check_names(["a/0.jpg", "a/0.jpg", "b/0.jpg"])
     for names in (["a/0.jpg", "a/0.png"], ["../0.jpg", "__/0.jpg"], ["a/0.jpg", "/a/0.jpg"]):

@@ -61,6 +61,24 @@ def check_folder(folder: Path) -> None:
         )
 
 
+def empty_folder(folder: Path) -> None:
+    """Remove the predictions of an earlier test, so that those of two models are never mixed.
+
+    Args:
+        folder: The folder of the predictions. If `claim_folder` has not marked it, nothing is removed.
+
+    Raises:
+        LgadError: If it holds predictions of `lgad-predict`.
+    """
+    marker = folder / PREDICTED
+    if not marker.is_file():
+        return
+    if len(marker.read_text(encoding="utf-8").splitlines()) > 1:
+        raise LgadError(f"{folder} holds predictions of lgad-predict: give another folder for those of a test.")
+    for path in (*folder.rglob("*.lines.txt"), folder / "predictions.json"):
+        path.unlink(missing_ok=True)
+
+
 def claim_folder(folder: Path) -> None:
     """Make the folder and mark it as a folder of predictions.
 

@@ -6,7 +6,13 @@ from typing import Any, Literal
 import lightning as L
 import torch
 
-from lgad_lightning.callbacks.prediction_files import check_folder, check_names, claim_folder, prediction_path
+from lgad_lightning.callbacks.prediction_files import (
+    check_folder,
+    check_names,
+    claim_folder,
+    empty_folder,
+    prediction_path,
+)
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import TUSIMPLE_ROWS, TuSimpleFrame, write_lines, write_tusimple
@@ -22,11 +28,11 @@ class LanePredictionWriter(L.Callback):
     CULane: `<folder>/<image without ending>.lines.txt`. The file is empty if no lane was found. TuSimple:
     `<folder>/predictions.json`, one line for each image, with the measured run time in milliseconds.
 
-    Nothing is written outside the folder. Only files of this callback are replaced: if the folder holds other files, a
-    fit, a test or a prediction stops at its start.
+    Nothing is written outside the folder. A test or a prediction begins with removing earlier predictions. If the
+    folder was not made by this callback and holds files, a fit, a test or a prediction stops at its start.
 
     Args:
-        folder: Where to write. Earlier predictions are replaced.
+        folder: Where to write.
         format: `culane` or `tusimple`. By default, the format of the data module, or CULane's without a data module.
 
     Raises:
@@ -52,6 +58,7 @@ class LanePredictionWriter(L.Callback):
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, LaneDataModule) and self._format(trainer) == "culane":
             check_names(data.open("test").names)
+        empty_folder(self.folder)
         claim_folder(self.folder)
 
     def on_test_batch_start(self, *args: Any, **kwargs: Any) -> None:
