@@ -11,6 +11,7 @@ from typing_extensions import override
 from lgad_lightning import LabelGuidedAttentionDistillation
 from lgad_lightning.attention import attention_agreement, attention_map, normalise_attention, resize_attention
 from lgad_lightning.callbacks import InterRegionAffinityDistillation, LabelAttention
+from lgad_lightning.callbacks.label_guided import LabelGuided
 from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.lanes import IGNORE_INDEX
 from lgad_lightning.losses import segmentation_loss
@@ -101,30 +102,50 @@ class CorrelatedLGAD(LabelGuidedAttentionDistillation):
         return torch.stack(losses).sum()
 
 
-class RegionalLGAD(LabelGuidedAttentionDistillation):
-    """LGAD that also says which lane is which. The attention does not: it adds up the channels.
+class Regional(LabelGuided):
+    """Says which lane is which, beside attention. Attention does not say it, because it adds up the channels.
 
-    In each stage, the student imitates how similar the teacher's features are in the regions of two lanes (IntRA-KD).
+    In each stage, the student imitates how similar the features are in the regions of two lanes (IntRA-KD).
 
     Args:
         affinity: Factor of this part. With the default weight of LGAD, a third gives the 0.1 of IntRA-KD.
-        **kwargs: The arguments of LGAD.
+        **kwargs: The arguments of the distillation.
     """
 
     def __init__(self, *args: Any, affinity: float = 1 / 3, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.affinity = affinity
-        self.regions = InterRegionAffinityDistillation(self.teacher, label=self.label)
+        self.regions = InterRegionAffinityDistillation(nn.Identity(), label=self.label)
+        self.lanes = torch.empty(0)
 
     @override
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
         self.regions.teacher_inputs(batch)
-        return super().teacher_inputs(batch)
+        (label,) = super().teacher_inputs(batch)
+        lanes = torch.where(label == IGNORE_INDEX, 0, label.long())
+        self.lanes = F.one_hot(lanes).permute(0, 3, 1, 2).float()
+        return (label,)
+
+    def of_regions(self, teacher_features: list[Tensor]) -> list[Tensor]:
+        """The features whose similarity between regions is imitated."""
+        return teacher_features
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        related = self.regions.compute_loss(student_features, teacher_features)
+        related = self.regions.compute_loss(student_features, self.of_regions(teacher_features))
         return super().compute_loss(student_features, teacher_features) + self.affinity * related
+
+
+class RegionalLGAD(Regional, LabelGuidedAttentionDistillation):
+    """LGAD that also says which lane is which, by the features of the teacher."""
+
+
+class RegionalControl(Regional, LabelAttention):
+    """The control that also says which lane is which: each lane resembles itself and no other."""
+
+    @override
+    def of_regions(self, teacher_features: list[Tensor]) -> list[Tensor]:
+        return [self.lanes] * len(teacher_features)
 
 
 class DeepSupervision(LabelAttention):

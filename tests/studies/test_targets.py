@@ -14,6 +14,7 @@ from studies.targets import (
     DeepSupervision,
     FloorlessLGAD,
     MixedLGAD,
+    RegionalControl,
     RegionalLGAD,
     lane_shares,
 )
@@ -76,16 +77,21 @@ def test_maps_without_a_floor_do_not_see_it() -> None:
     assert raised == pytest.approx(0, abs=1e-6)
 
 
-def test_the_regional_form_sees_which_lane_is_which() -> None:
-    callback = RegionalLGAD(teacher(), affinity=1.0)
-    callback.teacher_inputs({"image": torch.zeros(2, 3, *SIZE), "label": label()})
+def test_the_regional_forms_see_which_lane_is_which() -> None:
+    batch = {"image": torch.zeros(2, 3, *SIZE), "label": label()}
     lanes = torch.nn.functional.one_hot(label(), 3).permute(0, 3, 1, 2).float()
     alike = lanes[:, :1], lanes[:, 1:].sum(1, keepdim=True)  # both lanes have the same features
     same_attention = torch.cat([*alike, torch.zeros_like(alike[0])], dim=1)
-    assert callback.compute_loss([lanes], [lanes]).item() == pytest.approx(0, abs=1e-6)
-    assert callback.compute_loss([same_attention], [lanes]).item() > 0.05
-    callback.affinity = 0.0
-    assert callback.compute_loss([same_attention], [lanes]).item() == pytest.approx(0, abs=1e-6)
+    guided, control = RegionalLGAD(teacher(), affinity=1.0), RegionalControl(affinity=1.0)
+    for callback in (guided, control):
+        callback.teacher_inputs(batch)
+        apart, together = (callback.compute_loss([features], [lanes]).item() for features in (lanes, same_attention))
+        assert apart == pytest.approx(0, abs=1e-6)
+        assert together > 0.05
+        callback.affinity = 0.0
+        assert callback.compute_loss([same_attention], [lanes]).item() == pytest.approx(0, abs=1e-6)
+    control.affinity = 1.0
+    assert control.compute_loss([lanes], [same_attention]).item() < 1e-6  # the target is the label, whoever teaches
 
 
 def test_deep_supervision_trains_its_heads_and_the_stages() -> None:
