@@ -156,9 +156,8 @@ def kept_checkpoint(trainer: L.Trainer, monitor: str) -> str:
 
 
 def within(path: str, folder: Path) -> str:
-    """A path as it is in a folder, which may be a link. The path itself if it is elsewhere."""
-    inner = Path(path).resolve()
-    root = folder.resolve()
+    """The path of a file as it is in a folder. Both may be links. The path itself if it is elsewhere."""
+    inner, root = Path(path).parent.resolve() / Path(path).name, folder.resolve()
     return inner.relative_to(root).as_posix() if inner.is_relative_to(root) else path
 
 
