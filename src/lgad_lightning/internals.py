@@ -36,8 +36,7 @@ def unwrapped(network: nn.Module) -> nn.Module:
     Returns:
         The network that was given to `Fabric.setup`, or `network` itself.
     """
-    inner: nn.Module = network._modules.get("_original_module") or network
-    return inner
+    return _inside(network, "_original_module")
 
 
 def uncompiled(network: nn.Module) -> nn.Module:
@@ -49,8 +48,12 @@ def uncompiled(network: nn.Module) -> nn.Module:
     Returns:
         The network that was given to `torch.compile`, or `network` itself.
     """
-    inner: nn.Module = network._modules.get("_orig_mod") or network
-    return inner
+    return _inside(network, "_orig_mod")
+
+
+def _inside(network: nn.Module, name: str) -> nn.Module:
+    inner = network._modules.get(name)
+    return network if inner is None else inner
 
 
 def uncompiled_name(name: str) -> str:

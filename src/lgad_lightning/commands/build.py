@@ -158,7 +158,7 @@ def build_trainer(settings: dict[str, Any], callbacks: list[L.Callback]) -> L.Tr
     node = settings["trainer"] | settings[settings["phase"]]["trainer"]
     for name, places in _BESIDE_THE_TRAINER.items():
         if name in node:
-            raise LgadError(f"trainer.{name} would have no effect: set {places} (see their nodes in config.yaml).")
+            raise LgadError(f"trainer.{name} would have no effect: set {places}.")
     bars = [PhaseProgressBar(settings["phase"])] if node.get("enable_progress_bar", True) else []
     requeue = [RequeueBetweenSteps()] if SLURMEnvironment.detect() else []
     trainer: L.Trainer = build(

@@ -118,9 +118,9 @@ class LaneCLI(LightningCLI):
 def refuse_replacing(trainer: L.Trainer) -> None:
     """Refuses a training from scratch that would replace the checkpoints of an earlier training."""
     for folder, names in replaced_checkpoints(trainer):
-        for file in sorted(file for name in names for file in folder.glob(f"{name}.ckpt")):
+        if found := sorted(file for name in names for file in folder.glob(f"{name}.ckpt")):
             raise LgadError(
-                f"{file} is there already, and this training would replace it. To go on with that training: "
+                f"{found[0]} is there already, and this training would replace it. To go on with that training: "
                 "--ckpt_path FILE. For another one: move its folder away, or give another dirpath."
             )
 

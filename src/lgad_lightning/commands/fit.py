@@ -72,17 +72,22 @@ def run(cfg: DictConfig) -> float:
             return fit(cfg)
     except TrialPruned as end:
         log.info("The trial in %s was %s.", cfg.run_dir, end)
-        write_failure(Path(cfg.run_dir), as_given(HydraConfig.get().overrides.task), str(end))
+        write_failure(Path(cfg.run_dir), given_overrides(), str(end))
         return float("nan")
     except Exception as error:
         message = str(error) if isinstance(error, LgadError) else unforeseen(error, cfg)
         if not is_sweep():
             raise SystemExit(f"lgad-fit: {message}") from error  # Hydra has nothing to say about this one
         print(f"lgad-fit: {message}", file=sys.stderr)
-        write_failure(Path(cfg.run_dir), as_given(HydraConfig.get().overrides.task), message)
+        write_failure(Path(cfg.run_dir), given_overrides(), message)
         return float("nan")
     except (KeyboardInterrupt, SystemExit) as stop:  # the trainer turns the first into the second
         end_early(stop, cfg)
+
+
+def given_overrides() -> list[str]:
+    """The overrides that this run or job was started with."""
+    return as_given(HydraConfig.get().overrides.task)
 
 
 def is_sweep() -> bool:
@@ -140,10 +145,10 @@ def fit(cfg: DictConfig) -> float:
     Raises:
         LgadError: If the configuration or the data cannot be used.
     """
-    check_added(as_given(HydraConfig.get().overrides.task), cfg)
+    check_added(given_overrides(), cfg)
     resume = cfg.resume is not None
     if is_sweep():
-        earlier = earlier_job(Path(cfg.run_dir), as_given(HydraConfig.get().overrides.task))
+        earlier = earlier_job(Path(cfg.run_dir), given_overrides())
         if earlier:
             log.info("The job in %s is complete: skipped.", cfg.run_dir)
             return float(next(earlier[name] for name in FIGURES if name in earlier))
