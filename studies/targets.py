@@ -90,6 +90,18 @@ class MixedLGAD(LabelGuidedAttentionDistillation):
         return target[:, None].clamp_min(0).pow(1 / self.power)
 
 
+class HandoverLGAD(MixedLGAD):
+    """LGAD whose target is the teacher's attention at the start of the training, and the label map at its end."""
+
+    @override
+    def target_features(
+        self, fit: RunningFit, inputs: tuple[Any, ...], student_features: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        trainer = fit.module.trainer
+        self.alpha = trainer.global_step / trainer.estimated_stepping_batches
+        return super().target_features(fit, inputs, student_features)
+
+
 class CorrelatedLGAD(LabelGuidedAttentionDistillation):
     """LGAD that raises the correlation of the two maps, so that a floor common to all cells does not matter."""
 

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from lgad_lightning import LabelGuidedAttentionDistillation, LaneTeacher
 from lgad_lightning.batch_items import image_of
+from lgad_lightning.callbacks.channel_wise import channel_divergence
 from lgad_lightning.data import LaneBatch
 from lgad_lightning.modules.teacher import encode_label
 from lgad_lightning.networks import LaneOutput
@@ -125,3 +126,21 @@ class SeeingLGAD(LabelGuidedAttentionDistillation):
     @override
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
         return (*super().teacher_inputs(batch), image_of(batch, self.image))
+
+
+class SeeingLGADWithLogits(SeeingLGAD):
+    """The same, with channel-wise distillation of the last pair, which must be that of the logits.
+
+    Args:
+        logits: Factor of the channel-wise part. With the default weight of LGAD, ten gives the 3 of its paper.
+        **kwargs: The arguments of LGAD.
+    """
+
+    def __init__(self, *args: Any, logits: float = 10.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logits = logits
+
+    @override
+    def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
+        attention = super().compute_loss(student_features[:-1], teacher_features[:-1])
+        return attention + self.logits * channel_divergence(student_features[-1], teacher_features[-1], 4.0)

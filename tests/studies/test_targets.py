@@ -13,6 +13,7 @@ from studies.targets import (
     CorrelatedLGAD,
     DeepSupervision,
     FloorlessLGAD,
+    HandoverLGAD,
     MixedLGAD,
     RegionalControl,
     RegionalLGAD,
@@ -71,6 +72,18 @@ def test_a_mixture_goes_from_the_teacher_to_the_label(power: float) -> None:
     assert cosine(0.5, attention) < cosine(0.2, attention) < 1
 
 
+def test_a_handover_begins_with_the_teacher_and_ends_with_the_label() -> None:
+    shares: list[float] = []
+
+    class Recorded(HandoverLGAD):
+        def _mixed(self, features: torch.Tensor, lanes: torch.Tensor) -> torch.Tensor:
+            shares.append(self.alpha)
+            return super()._mixed(features, lanes)
+
+    fit(Recorded(teacher(), ["network.encoder.stage3"]), steps=4)
+    assert shares[-4:] == [0, 0.25, 0.5, 0.75]
+
+
 def test_maps_without_a_floor_do_not_see_it() -> None:
     maps = torch.rand(2, 1, 4, 8)
     raised = FloorlessLGAD(teacher(), power=1.0).compute_loss([maps], [maps + 1]).item()
@@ -96,7 +109,6 @@ def test_the_regional_forms_see_which_lane_is_which() -> None:
 
 def test_deep_supervision_trains_its_heads_and_the_stages() -> None:
     torch.manual_seed(0)
-    student = ImageTeacher(ERFNet(num_classes=3, input_size=SIZE, channels=(4, 8, 12)))
     losses: list[float] = []
 
     class Recorded(DeepSupervision):
@@ -108,15 +120,20 @@ def test_deep_supervision_trains_its_heads_and_the_stages() -> None:
             return loss
 
     callback = Recorded(["network.encoder.stage*"], weight=0.1, num_classes=3)
+    fit(callback, steps=32)
+    assert sum(losses[-8:]) < sum(losses[:8])
+    assert len(list(callback.trainable.children())) == 3
+
+
+def fit(callback: L.Callback, steps: int) -> None:
+    student = ImageTeacher(ERFNet(num_classes=3, input_size=SIZE, channels=(4, 8, 12)))
     batch = {"image": torch.rand(2, 3, *SIZE), "label": label(), "existence": torch.ones(2, 2), "name": ["a", "b"]}
     trainer = L.Trainer(
-        max_steps=32,
+        max_steps=steps,
         callbacks=[callback],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         accelerator="cpu",
     )
-    trainer.fit(student, DataLoader([batch] * 32, batch_size=None))
-    assert sum(losses[-8:]) < sum(losses[:8])
-    assert len(list(callback.trainable.children())) == 3
+    trainer.fit(student, DataLoader([batch] * steps, batch_size=None))

@@ -7,7 +7,15 @@ import torch
 
 from lgad_lightning import LaneTeacher
 from lgad_lightning.networks import ERFNet
-from studies.teachers import HalfSizeTeacher, ImageTeacher, RestoringTeacher, SeeingLGAD, SeeingTeacher, halved
+from studies.teachers import (
+    HalfSizeTeacher,
+    ImageTeacher,
+    RestoringTeacher,
+    SeeingLGAD,
+    SeeingLGADWithLogits,
+    SeeingTeacher,
+    halved,
+)
 
 SIZE = (32, 64)
 
@@ -76,3 +84,14 @@ def test_a_seeing_teacher_is_given_label_and_image() -> None:
     given = SeeingLGAD(SeeingTeacher(network(4))).teacher_inputs(made)
     assert torch.equal(given[0], made["label"])  # type: ignore[arg-type]
     assert torch.equal(given[1], made["image"])  # type: ignore[arg-type]
+
+
+def test_logits_are_compared_channel_by_channel_beside_attention() -> None:
+    callback = SeeingLGADWithLogits(SeeingTeacher(network(4)), logits=10.0)
+    features, logits = torch.rand(2, 8, 4, 8), torch.randn(2, 3, *SIZE)
+    raised = logits + torch.tensor([1.0, -2.0, 3.0])[:, None, None]  # the same places in each channel
+    assert callback.compute_loss([2 * features, raised], [features, logits]).item() == pytest.approx(0, abs=1e-5)
+    other_places = callback.compute_loss([features, logits.flip(3)], [features, logits]).item()
+    other_attention = callback.compute_loss([features.flip(3), logits], [features, logits]).item()
+    assert other_places > 0.01
+    assert 0.001 < other_attention < 2

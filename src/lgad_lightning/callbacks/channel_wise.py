@@ -75,8 +75,22 @@ class ChannelWiseDistillation(FeatureDistillation):
         for adapter, student, teacher in zip(
             self.trainable.children(), student_features, teacher_features, strict=True
         ):
-            adapted = adapter(student).float()
-            ours, its = (maps.flatten(2) / self.temperature for maps in (adapted, resized_to(teacher.float(), adapted)))
-            divergence = F.kl_div(ours.log_softmax(2), its.log_softmax(2), reduction="none", log_target=True)
-            losses.append(self.temperature**2 * divergence.sum(2).mean())
+            losses.append(channel_divergence(adapter(student), teacher, self.temperature))
         return self.added_up(losses)
+
+
+def channel_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Compare where in the image each channel is active, with Kullback-Leibler divergences.
+
+    Args:
+        student: Features or logits `(B, C, H, W)`.
+        teacher: Features or logits `(B, C, H', W')`; they are resized to the student's size.
+        temperature: Divides both before the softmax over the image.
+
+    Returns:
+        The mean over channels and batch, times the squared temperature; a float32 scalar.
+    """
+    student = student.float()
+    ours, its = (maps.flatten(2) / temperature for maps in (student, resized_to(teacher.float(), student)))
+    divergence = F.kl_div(ours.log_softmax(2), its.log_softmax(2), reduction="none", log_target=True)
+    return temperature**2 * divergence.sum(2).mean()
