@@ -14,6 +14,8 @@ from functools import cache
 from multiprocessing.forkserver import _forkserver
 from pathlib import Path
 
+from coverage.control import process_startup
+
 from lgad_lightning.__main__ import COMMANDS, start
 
 
@@ -90,6 +92,8 @@ def work(
     module.__file__, module.__spec__ = script, None
     sys.modules["__main__"] = module
     sys.argv = [script, *arguments]
+    if measured := getattr(process_startup, "coverage", None):  # that of the process that was forked
+        atexit.unregister(measured._atexit)
     try:
         main()
     finally:
