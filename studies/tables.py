@@ -4,6 +4,7 @@ python -m studies.tables studies/generated.yaml
 """
 
 import argparse
+import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def condition_lines(study: Study, condition: str) -> list[str]:
             seeds = f"{len(figures)} seed{'s' * (len(figures) > 1)}"
             lines.append(row([f"{arm} ({seeds})", spread(figures), *differences(arm, arms, against)]))
         lines.append("")
-    return [*lines, *speed_lines(study, condition)]
+    return [*lines, *together_lines(study, condition), *speed_lines(study, condition)]
 
 
 def figures_of(study: Study, condition: str, key: str) -> Figures:
@@ -60,6 +61,15 @@ def figures_of(study: Study, condition: str, key: str) -> Figures:
         if line["condition"] == condition and (line["arm"], line["seed"], line["overrides"]) in wanted:
             found[line["arm"]][int(line["seed"])] = float(line[key])
     return {arm: found[arm] for arm in dict.fromkeys(job.arm for job in study.jobs) if arm in found}
+
+
+def together_lines(study: Study, condition: str) -> list[str]:
+    """Whether the two figures of the test agree which run is better."""
+    by_figure = [figures_of(study, condition, key) for key in FIGURES]
+    f1, iou = ([run for arm in arms.values() for _, run in sorted(arm.items())] for arms in by_figure)
+    if len(f1) < 3:
+        return []
+    return [f"Test F1 and lane IoU of {len(f1)} runs: correlation {statistics.correlation(f1, iou):.3f}", ""]
 
 
 def spread(figures: dict[int, float]) -> str:

@@ -49,7 +49,7 @@ def test_tables_show_differences_seed_by_seed(tmp_path: Path, monkeypatch: pytes
             "seed": job.seed,
             "overrides": " ".join(job.overrides),
             "f1": f1,
-            "iou": f1,
+            "iou": f1 / 2,
         }
         for job in small.jobs
         for f1 in [scores[job.arm, job.seed]]
@@ -75,6 +75,7 @@ def test_tables_show_differences_seed_by_seed(tmp_path: Path, monkeypatch: pytes
     assert "| control (2 seeds) | 0.600 (0.000) | **+0.300** [+0.300, +0.300], 0.500 |" in text  # best validation
     assert "| control (2 seeds) | 0.200 (0.000) | **+0.100** [+0.100, +0.100], 0.500 |" in text  # after a third
     assert "| control | 2 | 0 of 2 |" in text
+    assert "4 runs: correlation 1.000" in text
 
 
 @pytest.mark.parametrize(
