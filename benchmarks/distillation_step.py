@@ -1,8 +1,8 @@
 """What a training step costs more under LGAD: CPU time and peak memory, as ratios to the plain step.
 
-One fit alternates plain steps, distilled steps and distilled steps with the teacher in bfloat16, so that all three meet
-the same conditions; each ratio is that of a step to the plain one just before it. Peak memory is measured in a process
-of its own for each kind of step.
+One fit alternates plain steps, distilled steps, and distilled steps with the teacher in bfloat16 and with a teacher of
+half as many channels, so that all meet the same conditions. Each ratio is that of a step to the plain one before it.
+Peak memory is measured in a process of its own for each kind of step.
 
     python benchmarks/distillation_step.py --networks enet erfnet --rounds 10
 """
@@ -34,8 +34,9 @@ from lgad_lightning.networks import ENet, ERFNet
 
 NETWORKS = {"enet": ENet, "erfnet": ERFNet}
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
-KINDS = ("plain", "LGAD", "LGAD, bf16 teacher")
-BARS = {"enet": (1.0, 1.17, 1.10), "erfnet": (1.0, 1.20, 1.14)}
+KINDS = ("plain", "LGAD", "LGAD, bf16 teacher", "LGAD, small teacher")
+BARS = {"enet": (1.0, 1.17, 1.10, 1.06), "erfnet": (1.0, 1.20, 1.14, 1.06)}
+SMALL = (8, 32, 64)  # half the channels of both networks
 MEMORY_BAR = 1.10
 LAYERS = ["network.encoder.stage1", "network.encoder.stage2", "network.encoder.stage3"]
 
@@ -89,6 +90,12 @@ def build(name: str, layout: str, options: argparse.Namespace) -> tuple[LaneStud
     return student, teacher, batch
 
 
+def small(teacher: LaneTeacher) -> LaneTeacher:
+    """A teacher of half as many channels."""
+    network: Any = teacher.network
+    return LaneTeacher(type(network)(**network.made_with | {"channels": SMALL}))
+
+
 def fit(
     student: LaneStudent,
     teacher: LaneTeacher,
@@ -101,7 +108,14 @@ def fit(
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     distillations = [
-        Turns(turn, len(kinds), teacher=teacher, student_layers=LAYERS, name=kind, bf16_teacher="bf16" in kind)
+        Turns(
+            turn,
+            len(kinds),
+            teacher=small(teacher) if "small" in kind else teacher,
+            name=kind,
+            bf16_teacher="bf16" in kind,
+            student_layers=LAYERS,
+        )
         for turn, kind in enumerate(kinds)
         if kind != "plain"
     ]
