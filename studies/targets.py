@@ -160,6 +160,14 @@ class RegionalControl(Regional, LabelAttention):
         return [self.lanes] * len(teacher_features)
 
 
+class MixedRegionalLGAD(Regional, MixedLGAD):
+    """LGAD under a mixture of teacher and label, which also says which lane is which: the label says it."""
+
+    @override
+    def of_regions(self, teacher_features: list[Tensor]) -> list[Tensor]:
+        return [self.lanes] * len(teacher_features)
+
+
 class DeepSupervision(LabelAttention):
     """A control without attention: each stage gets a 1 x 1 head of its own, which must predict the label map.
 

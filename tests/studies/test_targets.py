@@ -15,6 +15,7 @@ from studies.targets import (
     FloorlessLGAD,
     HandoverLGAD,
     MixedLGAD,
+    MixedRegionalLGAD,
     RegionalControl,
     RegionalLGAD,
     lane_shares,
@@ -96,15 +97,17 @@ def test_the_regional_forms_see_which_lane_is_which() -> None:
     alike = lanes[:, :1], lanes[:, 1:].sum(1, keepdim=True)  # both lanes have the same features
     same_attention = torch.cat([*alike, torch.zeros_like(alike[0])], dim=1)
     guided, control = RegionalLGAD(teacher(), affinity=1.0), RegionalControl(affinity=1.0)
-    for callback in (guided, control):
+    mixed = MixedRegionalLGAD(teacher(), affinity=1.0)
+    for callback in (guided, control, mixed):
         callback.teacher_inputs(batch)
         apart, together = (callback.compute_loss([features], [lanes]).item() for features in (lanes, same_attention))
         assert apart == pytest.approx(0, abs=1e-6)
         assert together > 0.05
         callback.affinity = 0.0
         assert callback.compute_loss([same_attention], [lanes]).item() == pytest.approx(0, abs=1e-6)
-    control.affinity = 1.0
-    assert control.compute_loss([lanes], [same_attention]).item() < 1e-6  # the target is the label, whoever teaches
+    for callback in (control, mixed):
+        callback.affinity = 1.0
+        assert callback.compute_loss([lanes], [same_attention]).item() < 1e-6  # the target is the label
 
 
 def test_deep_supervision_trains_its_heads_and_the_stages() -> None:
