@@ -66,15 +66,21 @@ def draw_figures(axes: Axes, arms: dict[str, dict[int, float]]) -> None:
 
 
 def draw_curves(axes: Axes, study: Study, condition: str) -> None:
-    """Mean validation F1 of each arm, with a band of one standard deviation where there are several seeds."""
+    """Mean validation F1, with a band of one standard deviation where there are several seeds.
+
+    Arms with less than half as many seeds as others are left out: many curves of single seeds would hide the rest.
+    """
     curves: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for (arm, _), curve in curves_of(study, condition).items():
         for step, figure in curve:
             curves[arm][step].append(figure)
     arms = [arm for arm in dict.fromkeys(job.arm for job in study.jobs) if arm in curves]
+    most = max(len(curves[arm][step]) for arm in arms for step in curves[arm])
     for number, arm in enumerate(arms):
         steps = sorted(curves[arm])
         found = [summarise(curves[arm][step]) for step in steps]
+        if 2 * found[-1].seeds < most:
+            continue
         axes.plot(steps, [at.mean for at in found], color=f"C{number % 10}", label=arm)
         if all(at.seeds > 1 for at in found):
             low, high = ([at.mean + side * at.deviation for at in found] for side in (-1, 1))
