@@ -152,20 +152,20 @@ class RegionalLGAD(Regional, LabelGuidedAttentionDistillation):
     """LGAD that also says which lane is which, by the features of the teacher."""
 
 
-class RegionalControl(Regional, LabelAttention):
-    """The control that also says which lane is which: each lane resembles itself and no other."""
+class RegionalByLabel(Regional):
+    """Says it by the label map: each lane resembles itself and no other."""
 
     @override
     def of_regions(self, teacher_features: list[Tensor]) -> list[Tensor]:
         return [self.lanes] * len(teacher_features)
 
 
-class MixedRegionalLGAD(Regional, MixedLGAD):
-    """LGAD under a mixture of teacher and label, which also says which lane is which: the label says it."""
+class RegionalControl(RegionalByLabel, LabelAttention):
+    """The control that also says which lane is which."""
 
-    @override
-    def of_regions(self, teacher_features: list[Tensor]) -> list[Tensor]:
-        return [self.lanes] * len(teacher_features)
+
+class MixedRegionalLGAD(RegionalByLabel, MixedLGAD):
+    """LGAD under a mixture of teacher and label, which also says which lane is which."""
 
 
 class DeepSupervision(LabelAttention):

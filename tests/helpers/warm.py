@@ -92,8 +92,8 @@ def work(
     module.__file__, module.__spec__ = script, None
     sys.modules["__main__"] = module
     sys.argv = [script, *arguments]
-    if measured := getattr(process_startup, "coverage", None):  # that of the process that was forked
-        atexit.unregister(measured._atexit)
+    if inherited := getattr(process_startup, "coverage", None):
+        atexit.unregister(inherited._atexit)
     try:
         main()
     finally:
