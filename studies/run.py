@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from lgad_lightning import LgadError
@@ -129,12 +130,17 @@ def run_job(study: Study, job: Job, folder: Path) -> float:
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     with writing, locked(folder.parent / "results.lock"):  # of this process's threads, and of other processes
         write_rows(study.curves, [*read_rows(study.curves), *curve(job, folder)])
-        write_rows(study.results, [*read_rows(study.results), figures(job, metrics, time.monotonic() - began)])
+        seconds = None if begun else round(time.monotonic() - began)
+        write_rows(study.results, [*read_rows(study.results), figures(job, metrics, seconds)])
     return float(metrics["total"].get("f1", metrics["total"].get("accuracy")))
 
 
-def figures(job: Job, metrics: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-    """A line of results: what was run, with which versions, and what it gave on the test split."""
+def figures(job: Job, metrics: Mapping[str, Any], seconds: int | None) -> dict[str, Any]:
+    """A line of results: what was run, where, with which versions, and what it gave on the test split.
+
+    Another kind of processor rounds otherwise, and then the same seed gives another training. So compare seed by seed
+    only what ran on one kind. `seconds` is None for a run that was resumed.
+    """
     scenarios = {f"f1/{name}": row["f1"] for name, row in metrics.get("scenarios", {}).items() if "f1" in row}
     return {
         "condition": job.condition,
@@ -143,18 +149,24 @@ def figures(job: Job, metrics: Mapping[str, Any], seconds: float) -> dict[str, A
         **metrics["total"],
         **metrics.get("pixels", {}),
         **scenarios,
-        "seconds": round(seconds),
+        "seconds": seconds,
         "overrides": " ".join(job.overrides),
         "data": metrics["data"]["identity"],
         "lgad_lightning": f"{version('lgad-lightning')} {commit()}",
         "torch": version("torch"),
+        "processor": torch.backends.cpu.get_cpu_capability(),
     }
 
 
 def commit() -> str:
-    """The checkout's commit, where there is git."""
-    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    """The checkout's commit, where there is git. It says if files were changed, other than results."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(CHECKOUT), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!studies/results")
+    return git("describe", "--always") + ("-dirty" if changed else "")
 
 
 def curve(job: Job, folder: Path) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ def lane_shares(label: Tensor, size: tuple[int, int]) -> Tensor:
         `(B, L, h, w)`, float32 in [0, 1], for the L lane classes.
     """
     lanes = torch.where(label == IGNORE_INDEX, 0, label.long())
-    planes = F.one_hot(lanes, int(lanes.max()) + 1)[..., 1:].permute(0, 3, 1, 2).float()
+    planes = F.one_hot(lanes, max(int(lanes.max()), 1) + 1)[..., 1:].permute(0, 3, 1, 2).float()
     return F.interpolate(planes, size, mode="bilinear", antialias=True)
 
 
@@ -57,9 +57,8 @@ class BalancedLGAD(LabelGuidedAttentionDistillation):
         present = (covered > 0) & (means > 0)
         typical = torch.where(present, means, 0).sum(1) / present.sum(1).clamp_min(1)
         factors = torch.where(present, typical[:, None] / means.clamp_min(1e-12), 1.0)
-        scale = (shares * factors[..., None, None]).sum(1, keepdim=True) + (1 - shares.sum(1, keepdim=True)).clamp_min(
-            0
-        )
+        of_lanes, of_any = (shares * factors[..., None, None]).sum(1, keepdim=True), shares.sum(1, keepdim=True)
+        scale = torch.where(of_any > 0, of_lanes / of_any.clamp_min(1e-6), 1)
         return (maps * scale).clamp_min(0).pow(1 / self.power)
 
 
@@ -153,7 +152,7 @@ class RegionalLGAD(Regional, LabelGuidedAttentionDistillation):
 
 
 class RegionalByLabel(Regional):
-    """Says it by the label map: each lane resembles itself and no other."""
+    """Says it by the label map. Lanes resemble one another there, too: a region has some road around its lane."""
 
     @override
     def of_regions(self, teacher_features: list[Tensor]) -> list[Tensor]:

@@ -43,7 +43,7 @@ class RestoringTeacher(LaneTeacher):
         kept = torch.rand(images, lanes, 1, 1, device=planes.device) >= self.dropped
         kept[:, 0] = True
         seen = planes * shown * kept
-        seen[:, 0] = 1 - seen[:, 1:].sum(1)  # what is hidden looks like background
+        seen[:, 0] = planes.sum(1) - seen[:, 1:].sum(1)  # what is hidden looks like background
         return seen
 
 

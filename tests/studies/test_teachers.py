@@ -39,6 +39,9 @@ def test_a_restoring_teacher_hides_in_training_alone() -> None:
     shown = module.train().network_input(made)  # type: ignore[arg-type]
     assert shown[:, 1:].sum() < (label() > 0).sum()
     assert torch.equal(shown.sum(1), torch.ones(2, *SIZE))
+    made["label"][:, :4] = 255  # nothing is known there: no class at all, as in evaluation
+    assert module.network_input(made)[:, :, :4].sum() == 0  # type: ignore[arg-type]
+    made = batch()
     assert module.eval().network_input(made)[:, 1:].sum() == (label() > 0).sum()  # type: ignore[arg-type]
 
 
