@@ -363,3 +363,29 @@ def test_more_lanes_than_any_road_has_are_told_at_once(copy: Path) -> None:
     data.setup("fit")
     with pytest.raises(LgadError, match="has 9999 annotated lanes"):
         list(data.train_dataloader())
+
+
+def test_outputs_do_not_become_data(roads: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    assert run("convert", roads, own, "--to", "folder", "--workers", 0) == 0
+    for arguments in (("preview", own, "--out", own / "a.png"), ("stats", own, "--picture", own / "a.png")):
+        assert "outside" in str(run(*arguments))
+    assert "outside" in str(run("check", own, "--json", own / "train" / "a.json"))
+    assert "outside" in str(run("convert", own, own / "again", "--to", "culane"))
+
+
+def test_two_outputs_in_one_file(roads: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.png").symlink_to(tmp_path / "a.png")
+    given = ("--json", tmp_path / "a.png", "--picture", tmp_path / "link.png")
+    assert "give two names" in str(run("stats", roads, *given))
+
+
+def test_a_link_to_an_empty_folder_is_written_through(roads: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    assert run("convert", roads, tmp_path / "link", "--to", "folder", "--workers", 0) == 0
+    assert (tmp_path / "link").is_symlink()
+    assert len(list((tmp_path / "disk").rglob("*.jpg"))) == 17
+    (tmp_path / "new").symlink_to(tmp_path / "roads")
+    assert run("synth", tmp_path / "new", "--train", 1, "--val", 1, "--test", 1, "--size", "64x32", "--workers", 0) == 0
+    assert (tmp_path / "roads" / "synthetic.json").is_file()

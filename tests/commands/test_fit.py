@@ -294,6 +294,10 @@ def test_relative_paths_hold_when_a_run_is_resumed_elsewhere(first_run: Path, ti
     for _ in range(2):  # a resumed run keeps the place and the overrides that it was begun with
         resumed = run("lgad-fit", f"resume={tmp_path / 'run'}", folder=elsewhere)
         assert "teacher.checkpoint=teacher.ckpt" in resumed.stdout.splitlines()[-1]
+        assert "have changed" not in resumed.stdout
+    (tmp_path / "run" / ".hydra" / "data.txt").write_text("SyntheticLaneDataModule-of-other-images")
+    resumed = run("lgad-fit", f"resume={tmp_path / 'run'}", folder=elsewhere)
+    assert "have changed since this run began" in resumed.stdout
 
 
 def test_training_on_what_is_not_finite_ends(first_run: Path, tiny_root: Path, tmp_path: Path) -> None:

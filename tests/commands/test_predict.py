@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -250,6 +251,9 @@ def test_nothing_of_another_model_is_replaced(model: Path, tmp_path: Path) -> No
     assert "other settings" in fails(model, "frames", "--resume", "--track")
     assert "other settings" in fails(model, "frames", "--resume", "--write", "lines")
     assert "one of them" in fails(model, "frames", "--resume", "--overwrite")
+    write_roads(tmp_path / "other frames", 3)  # of the same names
+    assert "other images" in fails(model, "other frames", "--resume", "--write", "lines", "overlay")
+    shutil.rmtree(tmp_path / "other frames")
     assert contents() == before
     predict(model, "frames", "--resume", "--write", "lines", "overlay")
     assert {**contents(), "predictions/summary.json": b""} == {**before, "predictions/summary.json": b""}

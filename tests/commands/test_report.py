@@ -133,6 +133,6 @@ def test_mistakes_end_in_one_line(runs: list[str], words: list[str]) -> None:
 
 
 def test_one_file_for_two_outputs_is_refused(runs: list[str], tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="the same file"):
+    with pytest.raises(SystemExit, match="both the file"):
         main(["--table", "--csv", str(tmp_path / "x"), "--json", str(tmp_path / "x"), *runs])
     assert not (tmp_path / "x").exists()

@@ -149,9 +149,10 @@ def test_what_loading_refuses_is_reported(request: pytest.FixtureRequest, fault:
 
 
 def test_a_broken_image_is_one_error(own: Path) -> None:
+    shutil.rmtree(own / "train")
     image, mask = own / "train/images/0.png", own / "train/masks/0.png"
     for path in (image, mask):
-        path.parent.mkdir()
+        path.parent.mkdir(parents=True)
     image.write_bytes(b"no image")
     cv2.imwrite(str(mask), np.ones(SIZE, np.uint8))
     findings = check_data(open_data(own), workers=0)["findings"]

@@ -1,5 +1,6 @@
 """`lgad-data convert`: what is read of the new layout is what was read of the old one."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,15 @@ def test_lanes_that_are_in_no_row_are_left_to_tusimple(to: Target, expected: int
 
 def lane_of(columns: list[int], rows: list[int]) -> Lane:
     return Lane([(x, y) for x, y in zip(columns, rows, strict=True) if x >= 0], (720, 1280))
+
+
+def test_an_image_that_is_listed_twice_is_refused_where_one_annotation_would_be_lost(tmp_path: Path) -> None:
+    own(tmp_path / "own", "0.png", 0, "")
+    lines = [json.dumps({"image": "0.png", "lanes": [[[x, 700], [600, 400]]]}) for x in (300, 900)]
+    for split in SPLITS:
+        (tmp_path / "own" / f"{split}.jsonl").write_text("\n".join(lines))
+    for to in ("culane", "folder"):
+        with pytest.raises(LgadError, match=r"0\.png is listed twice for train"):
+            convert(open_data(tmp_path / "own"), tmp_path / to, to, workers=0)
+    convert(open_data(tmp_path / "own"), tmp_path / "tusimple", "tusimple", workers=0)
+    assert len((tmp_path / "tusimple" / "label_data_0313.json").read_text().splitlines()) == 2

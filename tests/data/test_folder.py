@@ -138,3 +138,19 @@ def test_folders_behind_links_are_read(lines: Path, tmp_path_factory: pytest.Tem
     (lines / "train" / "linked").symlink_to(elsewhere)
     (lines / "train" / "folder.jpg").mkdir()
     assert list(module(lines).open("train").names) == ["train/b.png", "train/linked/a.jpg"]
+
+
+def test_pictures_of_a_run_or_of_predictions_are_no_images(lines: Path) -> None:
+    for mark in (".lgad-fit.lock", ".lgad-predictions"):
+        image(lines / "train" / mark[1:] / "pictures" / "test.png")
+        (lines / "train" / mark[1:] / mark).touch()
+    assert list(module(lines).source("train").names) == ["train/b.png", "train/deep/a.jpg"]
+
+
+def test_a_folder_images_hides_masks_alone(lines: Path) -> None:
+    image(lines / "val/images/d.png")
+    image(lines / "val/masks/d.png")
+    with pytest.raises(LgadError, match=r"1 are not, like val/c\.png"):
+        module(lines).source("val")
+    (lines / "val/c.png").rename(lines / "val/images/c.png")
+    assert list(module(lines).source("val").names) == ["val/images/c.png", "val/images/d.png"]

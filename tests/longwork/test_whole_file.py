@@ -21,3 +21,12 @@ def test_a_failure_keeps_what_was_there(tmp_path: Path) -> None:
         part.write_bytes("no bytes")  # type: ignore[arg-type]
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "link.txt"
+    link.symlink_to("real.txt")
+    with whole_file(link) as part:
+        part.write_text("new")
+    assert link.is_symlink()
+    assert (tmp_path / "real.txt").read_text() == "new"

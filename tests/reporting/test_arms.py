@@ -119,3 +119,13 @@ def test_data_that_were_changed_between_two_runs_are_refused(make: Make) -> None
     other = rewrite(make("b", 0.5, seed=2), "metrics.json", lambda told: told["data"].update(identity="another"))
     with pytest.raises(LgadError, match="the data in /data/roads have been changed"):
         group_runs([read_run(make("a", 0.5)), read_run(other)])
+
+
+def test_tests_that_were_changed_between_two_runs_are_refused(make: Make) -> None:
+    runs = [
+        read_run(rewrite(make(name, 0.5, seed), "metrics.json", lambda told: told["data"].update(test=name)))  # noqa: B023
+        for seed, name in enumerate(("before", "after"))
+    ]
+    with pytest.raises(LgadError, match="annotations of the test differ"):
+        group_runs(runs)
+    group_runs([runs[0], read_run(make("of an earlier version", 0.5, seed=2))])

@@ -11,6 +11,7 @@ from rich.table import Table
 from lgad_lightning.commands.figures import plain_console
 from lgad_lightning.commands.outputs import (
     Recognise,
+    check_distinct,
     check_output,
     json_bytes,
     json_with,
@@ -25,7 +26,7 @@ from lgad_lightning.curation.layouts import find_layout, open_data
 from lgad_lightning.curation.pack import pack as write_chunks
 from lgad_lightning.curation.preview import contact_sheet
 from lgad_lightning.curation.statistics import FIGURES, MEASURES, data_statistics
-from lgad_lightning.data import LaneAugmentation, LaneDataModule
+from lgad_lightning.data import LaneAugmentation, LaneDataModule, LaneFolderDataModule
 from lgad_lightning.data.synthetic import SyntheticData, generate
 from lgad_lightning.errors import LgadError
 
@@ -83,6 +84,7 @@ def stats(options: argparse.Namespace) -> int:
     """Counts and measures the lanes of a split."""
     _look_at(options.json, json_with(*FIGURES), options)
     _check_picture(options.picture)
+    check_distinct({"--json": options.json, "--picture": options.picture})
     _look_at(options.picture, picture_of(_STATS), options)
     module = _open(options, input_size=options.input_size, crop_top=options.crop_top)
     figures, picture = data_statistics(module, options.split, options.workers)
@@ -140,7 +142,17 @@ def _open(options: argparse.Namespace, **settings: Any) -> LaneDataModule:
     if "root" in given:
         raise LgadError(f"--set root={given['root']}: the folder is already named, {options.folder}: name one only.")
     check_node("--set", {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | given)
+    if issubclass(kind, LaneFolderDataModule):
+        _check_outside(options)
     return open_data(options.folder, kind, **(settings | given))
+
+
+def _check_outside(options: argparse.Namespace) -> None:
+    """Refuses to write into a folder in which every image and every file of lanes belongs to the data."""
+    folder = options.folder.resolve()
+    for path in (getattr(options, name, None) for name in ("out", "json", "picture")):
+        if path is not None and path.resolve().is_relative_to(folder):
+            raise LgadError(f"{path} would be inside of {options.folder}, as if it were data: give a place outside.")
 
 
 def _settings(texts: Sequence[str]) -> dict[str, Any]:

@@ -13,7 +13,15 @@ from lgad_lightning import __version__
 from lgad_lightning.commands.arguments import at_least, ratio, width_height
 from lgad_lightning.commands.console import CommandParser, run_command
 from lgad_lightning.commands.figures import print_breakdown, print_results
-from lgad_lightning.commands.outputs import check_output, csv_bytes, csv_with, json_bytes, json_with, write_output
+from lgad_lightning.commands.outputs import (
+    check_distinct,
+    check_output,
+    csv_bytes,
+    csv_with,
+    json_bytes,
+    json_with,
+    write_output,
+)
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SLOTS, TUSIMPLE_SIZE, Lane, prediction_name, read_lines
 from lgad_lightning.lanes.lists import read_list, scenario_name
@@ -54,8 +62,7 @@ def _run(options: argparse.Namespace) -> None:
             raise LgadError(f"There is no folder {path.parent} to write {path.name} to; make it first.")
         if path is not None:
             check_output(path, recognise, options.overwrite)
-    if options.json is not None and options.json == options.per_image:
-        raise LgadError(f"--json and --per-image are both {options.json}: give two names.")
+    check_distinct({"--json": options.json, "--per-image": options.per_image})
     options.run(options)
 
 

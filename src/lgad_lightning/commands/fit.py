@@ -190,7 +190,7 @@ def fit_stages(cfg: DictConfig, resume: bool) -> float:
         teacher.module.check_classes(data.num_classes)
     if teacher is not None and cfg.stage == "teacher":
         look_at_data(data)
-        save_configuration(cfg)
+        save_configuration(cfg, data.identity)
         log.info("Data: %s.", describe_data(data))
         return fit_teacher(teacher, data, resume)
 
@@ -204,7 +204,7 @@ def fit_stages(cfg: DictConfig, resume: bool) -> float:
     student.check_classes(data.num_classes)
     trainer = build_trainer(settings, [*callbacks, *trial_callbacks(settings["monitor"])])
     look_at_data(data)
-    save_configuration(cfg)
+    save_configuration(cfg, data.identity)
     log.info("Data: %s.", describe_data(data))
     if teacher is not None:
         obtain_teacher(teacher, data, resume)

@@ -5,7 +5,7 @@ import io
 import json
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,21 @@ def check_output(path: Path, recognise: Recognise, overwrite: bool = False) -> N
             )
     except OSError as error:
         raise LgadError(f"{path} cannot be written: {error}. Give a file in a folder you may write to.") from error
+
+
+def check_distinct(outputs: Mapping[str, Path | None]) -> None:
+    """Refuses two outputs in one file.
+
+    Args:
+        outputs: The files by option, None where the option is not given.
+
+    Raises:
+        LgadError: If two of them are the same file, also under two names.
+    """
+    seen: dict[Path, str] = {}
+    for option, path in outputs.items():
+        if path is not None and (other := seen.setdefault(path.resolve(), option)) != option:
+            raise LgadError(f"{other} and {option} are both the file {path}: give two names.")
 
 
 def write_output(path: Path, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,7 +99,8 @@ def _run(options: argparse.Namespace) -> None:
     engine = open_engine(options.model, options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     kinds = options.write or ["tusimple" if engine.info.protocol == "tusimple" else "lines"]
     made_by = {
-        "model": engine.info.identity, "track": options.track, "smooth": options.smooth, "write": sorted(kinds)
+        "model": engine.info.identity, "track": options.track, "smooth": options.smooth, "write": sorted(kinds),
+        "sources": [os.path.realpath(text) if Path(text).exists() else text for text in options.sources],
     }  # fmt: skip
     records = open_folder(options.out, made_by, options.resume, options.overwrite)
     if records:

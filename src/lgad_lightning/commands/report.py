@@ -13,6 +13,7 @@ from lgad_lightning.commands.console import CommandParser, run_command
 from lgad_lightning.commands.figures import plain_console
 from lgad_lightning.commands.outputs import (
     Recognise,
+    check_distinct,
     check_output,
     csv_bytes,
     csv_with,
@@ -20,7 +21,6 @@ from lgad_lightning.commands.outputs import (
     json_with,
     write_output,
 )
-from lgad_lightning.errors import LgadError
 from lgad_lightning.reporting.arms import group_runs
 from lgad_lightning.reporting.comparing import ArmResult, Comparison, compare_arms
 from lgad_lightning.reporting.comparison_page import comparison_page
@@ -80,9 +80,7 @@ def _run(options: argparse.Namespace) -> None:
     for path, recognise in outputs:
         if path is not None:
             check_output(path, recognise, options.overwrite)
-    given = [path for path, _ in outputs if path is not None]
-    if len(set(given)) < len(given):
-        raise LgadError("Two of --out, --csv and --json are the same file: give two names.")
+    check_distinct({"--csv": options.csv, "--json": options.json, "--out": None if options.table else options.out})
     runs = find_runs(options.runs)
     compared = [options.csv, options.json, options.figure, options.baseline]
     if len(runs) == 1 and not options.table and compared == [None] * 4:

@@ -1,5 +1,6 @@
 """The folder of a run of `lgad-fit`. It belongs to one run only."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +10,18 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
+from lgad_lightning.data.placement import RUN
 from lgad_lightning.errors import LgadError
+
+log = logging.getLogger(__name__)
 
 CONTENTS = (
     ".hydra", "candidates.json", "config.yaml", "metrics.json", "pictures", "predictions", "report.html", "student",
     "teacher", "tested.json",
 )  # fmt: skip
 """What a run writes into its folder, in addition to Hydra's log."""
+
+_DATA = "data.txt"
 
 
 @contextmanager
@@ -33,7 +39,7 @@ def claimed(folder: Path, resume: bool) -> Iterator[None]:
     if getattr(rank_zero_only, "rank", None):
         yield
         return
-    lock = FileLock(folder / ".lgad-fit.lock")
+    lock = FileLock(folder / RUN)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
@@ -53,19 +59,25 @@ def claimed(folder: Path, resume: bool) -> Iterator[None]:
 
 
 @rank_zero_only
-def save_configuration(cfg: DictConfig) -> None:
+def save_configuration(cfg: DictConfig, data: str) -> None:
     """Writes the run's configuration: resolved to `config.yaml` for people, and as composed to `.hydra/` for resuming.
 
     Hydra itself would write `.hydra/` before the check for another run in the folder. The folder `.hydra/` appears when
-    it is complete. From then on, the run can be resumed.
+    it is complete. From then on, the run can be resumed. If its data are then others, a warning says so.
 
     Args:
         cfg: The composed configuration.
+        data: The identity of the data.
     """
     folder = Path(cfg.run_dir)
-    if not (folder / ".hydra").exists():  # a resumed run keeps its own
+    if (folder / ".hydra").exists():  # a resumed run keeps its own
+        begun_with = folder / ".hydra" / _DATA
+        if begun_with.is_file() and begun_with.read_text(encoding="utf-8") != data:
+            log.warning("The images or annotations have changed since this run began: it is trained on both.")
+    else:
         part = folder / ".hydra.part"
         part.mkdir(exist_ok=True)
+        (part / _DATA).write_text(data, encoding="utf-8")
         OmegaConf.save(cfg, part / "config.yaml")
         OmegaConf.save(OmegaConf.create({"hydra": HydraConfig.get()}), part / "hydra.yaml")
         OmegaConf.save(HydraConfig.get().overrides.task, part / "overrides.yaml")

@@ -47,6 +47,7 @@ def report(
     logged = trainer.callback_metrics
     pixels = {name: float(logged[f"test/{name}"]) for name in ("iou", "existence_accuracy") if f"test/{name}" in logged}
     results = student.test_results | {"pixels": pixels} | origin(data, checkpoint)
+    results["data"]["test"] = data.open("test").fingerprint()
     write_json(results, run_dir / "metrics.json")
     print_results(results)
     frames = frames_at(data, spread(len(data.datasets["test"]), most=6), student.device)

@@ -16,6 +16,7 @@ from rich.table import Table
 from lgad_lightning.commands.command_line import NEEDS_EXTRA, as_given, swept
 from lgad_lightning.commands.figures import format_figure, plain_console, write_json
 from lgad_lightning.commands.trial import SWEEPER
+from lgad_lightning.data.placement import RUN
 from lgad_lightning.errors import LgadError
 from lgad_lightning.longwork.whole_file import whole_file
 
@@ -92,7 +93,7 @@ def write_failure(folder: Path, overrides: Sequence[str], message: str) -> None:
 
 def job_folders(sweep: Path) -> list[Path]:
     """The folders of a sweep's jobs, in order. `hydra.sweep.subdir` may be one or two folders deep."""
-    marks = [*sweep.glob("*/.lgad-fit.lock"), *sweep.glob("*/*/.lgad-fit.lock")]
+    marks = [*sweep.glob(f"*/{RUN}"), *sweep.glob(f"*/*/{RUN}")]
     return sorted((mark.parent for mark in marks), key=lambda folder: (len(folder.name), folder.name))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -63,7 +64,7 @@ def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | Non
     """
     if module.packed:
         raise LgadError(f"{module.packed} is packed: convert what it was made from.")
-    folder = folder.absolute()
+    folder = folder.resolve()
     check_new_folder(folder)
     sources = dict(_sources(module))
     contents = " ".join([str(module.root.resolve()), *(source.fingerprint() for source in sources.values())])
@@ -103,6 +104,9 @@ def _check_names(sources: Mapping[Split, LaneSource], to: Target) -> None:
         for name, before in zip(names, before_names, strict=True):
             if seen.setdefault(name, before) != before:
                 raise LgadError(f"{seen[name]} and {before} would both be called {name}: rename one of them.")
+        twice = [name for name, count in Counter(source.names).items() if count > 1]
+        if twice and to != "tusimple":  # this layout has a line for each image, and no file
+            raise LgadError(f"{twice[0]} is listed twice for {split}, but can have one annotation only: remove one.")
 
 
 def _name(name: str, split: Split, to: Target) -> str:

@@ -44,7 +44,7 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk
     import_litdata()
     if module.packed:
         raise LgadError(f"{module.packed} is packed already: copy it.")
-    folder = folder.absolute()
+    folder = folder.resolve()
     check_new_folder(folder)
     sources = {split: module.open(split) for split in SPLITS}
     partly = folder.with_name(f".{folder.name}.{module.identity}.partly")

@@ -189,8 +189,19 @@ class LaneFolderDataModule(LaneDataModule):
     def _foldered(self, folder: Path) -> LaneSource:
         names = find_files(self.root, folder)
         if inside := [name for name in names if "images" in name.split("/")[:-1]]:
+            self._check_left_out(folder, set(names) - set(inside))
             names = inside  # the other .png files are masks
         return self._placed([name for name in names if self.annotations not in name.split("/")[:-1]])
+
+    def _check_left_out(self, folder: Path, names: set[str]) -> None:
+        """Refuses images outside of the folders `images`, if they cannot be masks: they would not be used."""
+        lanes = find_files(self.root, folder, LINES)
+        drawn = {name.removesuffix(next(end for end in LINES if name.lower().endswith(end))) for name in lanes}
+        if lost := [name for name in names if not name.lower().endswith(MASKS) or name.rpartition(".")[0] in drawn]:
+            raise LgadError(
+                f"{self.root}: some images are in folders `images` and {len(lost)} are not, like {min(lost)}. Only "
+                "masks may be outside: move these images into folders `images`, or elsewhere, or rename the folders."
+            )
 
     def _placed(self, names: Sequence[str]) -> LaneSource:
         check_stems(self.root, names)

@@ -12,6 +12,8 @@ LINES = (".lines.txt", ".lines.json", ".json")
 MASKS = (".png", ".bmp")
 PREDICTED = ".lgad-predictions"
 """A file that marks a folder of predictions."""
+RUN = ".lgad-fit.lock"
+"""A file that marks the folder of a run of `lgad-fit`."""
 
 _SAMPLED = 200  # images that are checked to find the place of the annotations
 
@@ -52,7 +54,7 @@ def find_files(root: Path, folder: Path, endings: tuple[str, ...] = IMAGES) -> l
     """Finds the files in a folder and its subfolders. It reads each folder once, even if several links lead to it.
 
     Hidden files and folders are left out, because other systems leave files like `._0.jpg` beside `0.jpg`. Folders of
-    predictions are left out, too: their pictures are no data.
+    predictions and of runs are left out, too: their pictures are no data.
 
     Args:
         root: The folder where the returned paths begin.
@@ -75,7 +77,9 @@ def find_files(root: Path, folder: Path, endings: tuple[str, ...] = IMAGES) -> l
             before = "" if place == "." else f"{place}/"
             found += [before + name for name in names if name[0] != "." and name.lower().endswith(endings)]
             folders[:] = sorted(
-                name for name in folders if name[0] != "." and not Path(parent, name, PREDICTED).is_file()
+                name
+                for name in folders
+                if name[0] != "." and not any(Path(parent, name, mark).is_file() for mark in (PREDICTED, RUN))
             )
             waiting += [path for name in folders if (path := Path(parent, name)).is_symlink()]
     return sorted(found, key=lambda name: name.split("/"))

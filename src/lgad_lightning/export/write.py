@@ -39,7 +39,7 @@ def written(export: OnnxExport, path: Path, kind: Format) -> Iterator["Draft"]:
             draft = Draft(export, Path(folder, path.name), kind)
             yield draft
             for file in draft.save():
-                shutil.move(file, path.parent / file.name)
+                shutil.move(file, (path.parent / file.name).resolve())
     except OSError as error:
         raise LgadError(f"{path} cannot be written: {error}. Make space, or give another --out.") from error
 

@@ -69,8 +69,8 @@ def _check(folder: Path, made_by: dict[str, Any], before: dict[str, Any] | None,
         raise LgadError(f"{folder} holds the predictions of a training: give another --out.")
     if before not in (None, made_by) and any_there:
         raise LgadError(
-            f"{folder} holds predictions of another model, or with other settings: give another --out, or --overwrite "
-            "to remove them."
+            f"{folder} holds predictions of another model, of other images, or with other settings: give another "
+            "--out, or --overwrite to remove them."
         )
     if any_there and not resume:
         raise LgadError(

@@ -10,7 +10,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Writes a file so that nobody ever sees half of it.
 
     Args:
-        path: The file. A missing folder is made. An existing file is replaced at the end, or kept if writing fails.
+        path: The file. A missing folder is made. An existing file is replaced at the end, or kept if writing fails. If
+            it is a link, the file that it leads to is written.
 
     Yields:
         The path to write to, in the same folder.
@@ -23,6 +24,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         ...     Path(folder, "notes.txt").read_text()
         'whole'
     """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

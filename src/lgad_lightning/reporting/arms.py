@@ -125,6 +125,8 @@ def _difference(first: Run, run: Run) -> str:
     for key in _changed(first, run):
         if _OF_THE_TEST.fullmatch(key) or key in of_pixels:
             return f"their tests differ, {_both(key, first.config.get(key), run.config.get(key))}"
+    if len({one.data["test"] for one in (first, run) if "test" in one.data}) == 2:
+        return "the images or annotations of the test differ, or were changed between the two"
     if {"tp", "fn"} <= run.figures.keys():
         lanes = [one.figures["tp"] + one.figures["fn"] for one in (first, run)]
         if lanes[0] != lanes[1]:

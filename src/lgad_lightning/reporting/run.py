@@ -10,13 +10,11 @@ from typing import Any, TextIO
 
 import yaml
 
+from lgad_lightning.data.placement import RUN
 from lgad_lightning.errors import LgadError
 
 Curve = list[tuple[int, float]]
 """Optimiser steps and a figure. The figure is NaN if the logged value was not finite."""
-
-MARK = ".lgad-fit.lock"
-"""The file that each folder of a run holds."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def find_runs(paths: list[Path]) -> list[Run]:
     for path in paths:
         if not path.is_dir():
             raise LgadError(f"There is no folder {path}; give the folder of a run, or of a sweep.")
-        found = [path] if (path / MARK).is_file() else [mark.parent for mark in path.glob(f"**/{MARK}")]
+        found = [path] if (path / RUN).is_file() else [mark.parent for mark in path.glob(f"**/{RUN}")]
         if not found:
             raise LgadError(f"{path} is no folder of a run of lgad-fit, and none below it is.")
         folders |= dict.fromkeys(folder.resolve() for folder in sorted(found, key=_in_order))

@@ -91,7 +91,7 @@ def generate(data: SyntheticData, root: Path, workers: int | None = None) -> Pat
     Raises:
         LgadError: If the folder holds anything else, or cannot be written.
     """
-    root = Path(root).absolute()
+    root = Path(root).resolve()
     if _holds(data, root) and not _missing(data, root):
         return root
     partly = root.with_name(f".{root.name}.{data.identity}.partly")
