@@ -137,3 +137,7 @@ def test_agreement_is_pearsons_correlation():
     assert attention_agreement(student, teacher).item() == pytest.approx(wanted, abs=1e-5)
     assert attention_agreement(student, torch.ones(1, 3, 5)).item() == 0
     assert not math.isnan(attention_agreement(torch.zeros(1, 3, 5), teacher).item())
+
+
+def test_a_map_of_one_cell_is_standardised():
+    assert normalise_attention(torch.tensor([[[3.0]]]), "zscore").tolist() == [[[1.0]]]

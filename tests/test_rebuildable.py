@@ -46,6 +46,10 @@ def test_copies_remember(copied: Any) -> None:
     assert describe(copied(Thing(1)))["arguments"]["first"] == 1
 
 
+def test_keys_that_are_no_strings_are_not_described() -> None:
+    assert describe(Thing({0: 2})) is None  # JSON would make "0" of it
+
+
 def test_what_is_not_plain_is_not_described() -> None:
     assert describe(Thing(object())) is None
     assert describe(nn.Linear(1, 1)) is None

@@ -203,7 +203,8 @@ def _size(maps: Tensor) -> tuple[int, int]:
 
 def _logits(cells: Tensor, normalisation: Normalisation, temperature: float) -> Tensor:
     if normalisation == "zscore":
-        cells = (cells - cells.mean(1, keepdim=True)) / (cells.std(1, keepdim=True) + _TINY)
+        spread = cells.std(1, keepdim=True, correction=min(1, cells.shape[1] - 1))  # one cell: 0, and not NaN
+        cells = (cells - cells.mean(1, keepdim=True)) / (spread + _TINY)
     elif normalisation != "softmax":
         raise LgadError(f"normalisation must be 'l2', 'l1', 'softmax' or 'zscore', not {normalisation!r}")
     return cells / temperature

@@ -158,7 +158,7 @@ class _Record:
         if self._recorded is None:
             return
         self._recorded.calls += 1
-        output = _tensor_of(output)
+        output = tensor_of(output)
         if _carries_gradient(self._recorded.outputs.get(self._name)) and not _carries_gradient(output):
             return  # it ran again, for example for a metric; the other output is trained
         self._recorded.outputs[self._name] = output
@@ -257,18 +257,31 @@ def depends_on(result: Tensor, features: Iterable[Tensor]) -> bool:
     return False
 
 
-def _carries_gradient(output: Any) -> bool:
-    return isinstance(output, Tensor) and output.requires_grad
+def tensor_of(output: Any) -> Any:
+    """Find the tensor in the output of a layer or of a network.
 
+    Args:
+        output: Any output.
 
-def _tensor_of(output: Any) -> Any:
-    """The tensor in an output such as `(x,)`, an object or a mapping with `logits`, or a mapping with `out`."""
+    Returns:
+        The tensor in an output such as `(x,)`, an object or a mapping with `logits`, or a mapping with `out`. If there
+        is none, the output itself.
+
+    Example:
+        >>> import torch
+        >>> tensor_of({"out": torch.zeros(2)})
+        tensor([0., 0.])
+    """
     if isinstance(output, tuple) and len(output) == 1:
         return output[0]
     candidates = [getattr(output, "logits", None)]
     if isinstance(output, Mapping):
         candidates += [output.get(key) for key in ("logits", "out", "last_hidden_state")]
     return next((candidate for candidate in candidates if isinstance(candidate, Tensor)), output)
+
+
+def _carries_gradient(output: Any) -> bool:
+    return isinstance(output, Tensor) and output.requires_grad
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -21,7 +21,7 @@ def segmentation_loss(logits: Tensor, label: Tensor, background_weight: float = 
         >>> segmentation_loss(torch.zeros(1, 2, 1, 3), torch.tensor([[[0, 1, 255]]]))
         tensor(0.6931)
     """
-    weight = torch.ones(logits.shape[1], device=logits.device)
+    weight = torch.ones(logits.shape[1], dtype=torch.float32, device=logits.device)
     weight[0] = background_weight
     total = F.cross_entropy(logits.float(), label, weight, ignore_index=IGNORE_INDEX, reduction="sum")
     weights: Tensor = (label != IGNORE_INDEX).sum() - (1 - background_weight) * (label == 0).sum()

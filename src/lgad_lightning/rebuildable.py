@@ -16,8 +16,8 @@ class Rebuildable:
     """Remembers the arguments that an object was built with.
 
     Derive your own network from this class, before `nn.Module`. Then it can be loaded from its checkpoint alone. The
-    arguments must be plain values: numbers, strings, booleans, None, lists and dictionaries of these, and other
-    rebuildable objects.
+    arguments must be plain values: numbers, strings, booleans, None, lists and dictionaries of these (with strings as
+    keys), and other rebuildable objects. Lists come back as tuples.
 
     Example:
         >>> class Line(Rebuildable):
@@ -134,8 +134,8 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item) for key, item in value.items()}
     if (description := describe(value)) is not None:
         return {"__class__": description["class"], "__arguments__": description["arguments"]}
     raise TypeError(f"{value!r} is not a plain value")

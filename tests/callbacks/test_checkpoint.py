@@ -42,3 +42,10 @@ def test_a_moved_folder_keeps_checkpoints_in_folders_of_their_own(tmp_path):
     there.load_state_dict(here.state_dict())
     assert list(there.best_k_models) == [str(tmp_path / "there" / name) for name in names]
     assert there.best_model_path == str(tmp_path / "there" / names[1])
+
+
+def test_a_folder_may_be_an_address():
+    callback = RunCheckpoint("memory://bucket/run", monitor="val/f1")
+    callback.best_model_path = "memory://bucket/run/best.ckpt"
+    callback.load_state_dict(callback.state_dict())
+    assert callback.best_model_path == "memory://bucket/run/best.ckpt"

@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from lgad_lightning.callbacks import (
@@ -225,7 +226,7 @@ def test_a_layer_after_trainable_layers_does_not_count_as_frozen(recwarn: pytest
 def test_training_step_may_be_called_in_validation():
     class Borrowing(Module):
         def validation_step(self, batch: Any, batch_idx: int) -> None:
-            losses.append(float(self.training_step(batch, batch_idx)))
+            losses.append(float(self.training_step(batch=batch, batch_idx=batch_idx)))
 
         def on_train_epoch_end(self) -> None:
             with torch.no_grad():
@@ -456,3 +457,14 @@ def test_the_default_form_does_not_saturate(recwarn: pytest.WarningsRecorder):
     net, teacher = make_pair()
     train(lgad(teacher), Module(net), log_every_n_steps=1)
     assert not [warning for warning in recwarn if "cells" in str(warning.message)]
+
+
+@pytest.mark.parametrize("output", [{"los": torch.ones(())}, (torch.ones(()),)], ids=["a dict without loss", "a tuple"])
+def test_lightning_says_what_a_step_must_return(output: Any):
+    class Wrong(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            super().training_step(batch, batch_idx)
+            return output
+
+    with pytest.raises(MisconfigurationException, match="training_step"):
+        make_trainer(LabelAttention(LAYERS)).fit(Wrong(make_pair()[0]), loader(make_batches(1)))

@@ -87,6 +87,15 @@ def test_both_sides_are_compared_as_the_maps_they_are(kind: type[nn.Module], fam
 
 
 @pytest.mark.parametrize("kind", [ChannelsLast, Tokens])
+def test_the_gradient_ratio_does_not_depend_on_the_layout(kind: type[nn.Module]):
+    net, _ = make_pair()
+    _, wanted = fit(LabelAttention(LAYERS[1:]), deepcopy(net), log_every_n_steps=1)
+    _, found = fit(LabelAttention([LAYERS[1] + ".0"]), otherwise(net, kind), log_every_n_steps=1)
+    ratio = found[f"label_attention/gradient_ratio/{LAYERS[1]}.0"]
+    assert ratio == pytest.approx(float(wanted[f"label_attention/gradient_ratio/{LAYERS[1]}"]), rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", [ChannelsLast, Tokens])
 def test_pictures_show_the_same_maps(kind: type[nn.Module]):
     net, teacher = make_pair()
     batch = make_batches(1)[0]

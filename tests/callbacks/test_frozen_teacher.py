@@ -1,10 +1,11 @@
 from copy import deepcopy
 
+import lightning as L
 import pytest
 import torch
 from torch import Tensor, nn
 
-from lgad_lightning.callbacks.frozen_teacher import FrozenTeacher, fold_batch_norm
+from lgad_lightning.callbacks.frozen_teacher import FrozenTeacher, fold_batch_norm, working_copy
 
 
 class Block(nn.Module):
@@ -149,3 +150,36 @@ def test_compiled(image: Tensor):
         features = teacher(image)
         assert all(torch.allclose(f, w, atol=1e-4) for f, w in zip(features, wanted, strict=True))
     assert not teacher._network.reached_head
+
+
+def test_parametrised_convolutions_are_not_folded(image: Tensor):
+    network = trained()
+    nn.utils.parametrizations.weight_norm(network.stage1.conv)
+    wanted = explicit(network, image)
+    found = FrozenTeacher(deepcopy(network), ["stage1", "stage2"])(image)
+    for ours, its in zip(found, wanted, strict=True):
+        assert torch.allclose(ours, its, atol=1e-5)
+
+
+class Viewing(Network):
+    """Its `view` needs channels-first memory, and it keeps a result."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stage1(self.stem(x))
+        self.kept = x.view(x.size(0), -1)
+        return self.head(self.stage2(x))
+
+
+def test_a_network_that_views_its_memory_keeps_it(image: Tensor):
+    network = Viewing().eval()
+    wanted = explicit(network, image)[1]
+    (found,) = FrozenTeacher(network, ["stage2"])(image)
+    assert torch.allclose(found, wanted, atol=1e-5)
+
+
+def test_a_teacher_that_keeps_a_result_of_its_training_is_copied(image: Tensor):
+    network = Viewing()
+    network(image).sum().backward()
+    copy = working_copy(network, ["stage2"], L.LightningModule(), bf16=False, compiled=False, layout=None)
+    assert copy(image)[0].shape == (2, 4, 16, 16)
+    assert network.kept.requires_grad

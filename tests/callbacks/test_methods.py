@@ -311,6 +311,14 @@ def test_a_layer_may_be_named_by_one_string(name: str):
     assert trainer.callback_metrics["logits/loss"] > 0
 
 
+def test_a_last_batch_of_one_image_has_nothing_to_compare():
+    image, label = make_batches(1)[0]
+    callback = seeded(SimilarityPreservingDistillation, student_layers=LAYERS, teacher_layers=TEACHER_LAYERS)
+    trainer = make_trainer(callback)
+    trainer.fit(Module(make_pair()[0]), loader([(image, label), (image[:1], label[:1])]))
+    assert trainer.callback_metrics["similarity/loss"] == pytest.approx(0, abs=1e-9)
+
+
 def test_a_batch_of_one_image_is_refused():
     image, label = make_batches(1)[0]
     callback = seeded(SimilarityPreservingDistillation, student_layers=LAYERS, teacher_layers=TEACHER_LAYERS)

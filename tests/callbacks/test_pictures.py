@@ -92,6 +92,19 @@ def test_other_outputs_and_labels():
     image, label = make_batches(1)[0]
     assert cells(draw_batch(Binary(), {"image": image, "mask": label[:, None]})) == 3
 
+    class Torchvisions(Module):
+        def forward(self, image: torch.Tensor) -> Any:
+            return {"out": self.net(image)}
+
+    assert cells(draw_batch(Torchvisions(), {"image": image, "mask": label})) == 3
+
+    class Pair(Module):
+        def forward(self, image: torch.Tensor) -> Any:
+            return self.net(image), image
+
+    with pytest.raises(LgadError, match="returns tuple, so no prediction can be drawn"):
+        draw_batch(Pair(), {"image": image, "mask": label})
+
 
 @pytest.mark.parametrize("kind", [LabelGuidedAttentionDistillation, JointLabelGuidedAttentionDistillation])
 def test_pictures_while_training_change_nothing(kind: Any, tmp_path: Path):

@@ -86,6 +86,17 @@ def test_a_checkpoint_of_a_compiled_network_is_enough(data: SyntheticLaneDataMod
         assert torch.equal(value, loaded.network.state_dict()[name]), name
 
 
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain checkpoint", "compiled checkpoint"])
+def test_a_checkpoint_loads_into_a_compiled_network(
+    data: SyntheticLaneDataModule, tmp_path: Path, compiled: bool
+) -> None:
+    network = small()
+    trained = torch.compile(network, backend="eager") if compiled else network
+    loaded = load_student(fit(LaneStudent(trained), data, tmp_path), torch.compile(small(), backend="eager"))
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, loaded.network.state_dict()[f"_orig_mod.{name}"]), name
+
+
 def test_figures_and_recipe_belong_to_the_weights(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
     def trainer(**options: Any) -> L.Trainer:
         quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
 
-from lgad_lightning import LaneStudent, LaneTeacher, load_teacher
+from lgad_lightning import LabelGuidedAttentionDistillation, LaneStudent, LaneTeacher, load_teacher
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULaneDecoder, Frame, Lane
 from lgad_lightning.metrics import CULaneF1
@@ -280,6 +280,18 @@ def test_without_existence_head_neither_its_loss_nor_its_accuracy_counts(tmp_pat
     (logged,) = trainer(tmp_path).validate(module, loader(), verbose=False)
     assert "val/existence_accuracy" not in logged
     assert "val/f1" in logged
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+def test_teacher_and_student_train_in_true_precision(tmp_path: Path, precision: Any) -> None:
+    teacher = LaneTeacher(network(5))
+    trainer(tmp_path, precision=precision, max_steps=1).fit(teacher, loader())
+    lgad = LabelGuidedAttentionDistillation(LaneTeacher(network(5)), ["network.encoder.stage*"])
+    module = student()
+    distilling = trainer(tmp_path, precision=precision, max_steps=1, callbacks=[lgad])
+    distilling.fit(module, loader(), loader())
+    assert distilling.callback_metrics["train/loss"].isfinite()
+    assert {p.dtype for p in module.parameters()} == {torch.float64 if precision == "64-true" else torch.bfloat16}
 
 
 def test_modules_can_be_pickled() -> None:

@@ -47,11 +47,12 @@ class RunCheckpoint(ModelCheckpoint):
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        folder = Path(self.dirpath or ".")
+        folder = str(self.dirpath or ".")
         state = state_dict | {"dirpath": self.dirpath}
 
         def place(path: str) -> str:  # Lightning's own callback stores whole paths
-            return str(folder / (Path(path).name if Path(path).is_absolute() else path))
+            name = Path(path).name if Path(path).is_absolute() else path
+            return f"{folder.rstrip('/')}/{name}" if "://" in folder else str(Path(folder, name))
 
         state |= {key: place(state[key]) if state[key] else "" for key in _PATHS}
         scores = {place(path): score for path, score in state["best_k_models"].items()}

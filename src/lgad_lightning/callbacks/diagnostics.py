@@ -13,10 +13,11 @@ class GradientRatios:
 
     Args:
         labels: Names for the features.
-        features: Outputs `(B, C, H, W)` of the student's layers, in the graph of the loss.
-        compared: Views of the same features. Only the distillation loss is computed from these views.
+        outputs: Outputs of the student's layers, in the graph of the loss.
+        compared: Views of the same features, `(B, C, H, W)`. Only the distillation loss is computed from these views.
         layers: The student's layers. If a layer ends in a `LayerNorm`, the gradients before the norm are compared: the
             norm removes all that would change the sum of squares of a cell.
+        to_maps: For each layer, what turns an output of the layer into `(B, C, H, W)`.
 
     The gradients are measured in the backward pass of the training. After it, `ratios` holds the ratio for each label.
     The gradient that comes back from the distillation of a deeper layer counts as a gradient of the task.
@@ -25,22 +26,25 @@ class GradientRatios:
     def __init__(
         self,
         labels: Sequence[str],
-        features: Sequence[Tensor],
+        outputs: Sequence[Tensor],
         compared: Sequence[Tensor],
         layers: Sequence[nn.Module],
+        to_maps: Sequence[Callable[[Tensor], Tensor]],
     ) -> None:
         self.ratios: dict[str, Tensor] = {}
         self._distillation: dict[str, Tensor] = {}
-        for label, feature, view, layer in zip(labels, features, compared, layers, strict=True):
-            if feature.requires_grad:
-                below = partial(_below, ending_norm(layer), feature.detach())
+        for label, output, view, layer, to_map in zip(labels, outputs, compared, layers, to_maps, strict=True):
+            if output.requires_grad:
+                below = partial(_below, ending_norm(layer), view.detach())
                 view.register_hook(partial(self._distillation.__setitem__, label))  # type: ignore[no-untyped-call]
-                feature.register_hook(partial(self._compare, label, below))  # type: ignore[no-untyped-call]
+                output.register_hook(partial(self._compare, label, to_map, below))  # type: ignore[no-untyped-call]
 
-    def _compare(self, label: str, below: Callable[[Tensor], Tensor], total: Tensor) -> None:
+    def _compare(
+        self, label: str, to_map: Callable[[Tensor], Tensor], below: Callable[[Tensor], Tensor], total: Tensor
+    ) -> None:
         distillation = self._distillation.pop(label, None)  # None if only the loss of the task is in this backward pass
         if distillation is not None:
-            task = total.float() - distillation.float()
+            task = to_map(total).float() - distillation.float()
             self.ratios[label] = below(distillation.float()).norm() / below(task).norm()
 
 

@@ -1,6 +1,7 @@
 """The base of the distillation callbacks: adds a loss on inner layers to a LightningModule's training step."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -323,7 +324,10 @@ class FeatureDistillation(LearnedLoss):
         fit.log(f"{self.name}/loss", loss.detach())
         if fit.logs_figures:
             fit.figures |= self.figures(student, teacher)
-            fit.gradient_ratios = GradientRatios(fit.labels, student, compared, [fit.layers[n] for n, _ in fit.pairs])
+            names = [name for name, _ in fit.pairs]
+            outputs, layers = [recorded[name] for name in names], [fit.layers[name] for name in names]
+            to_maps = [partial(fit.as_map, name, self.layout) for name in names]
+            fit.gradient_ratios = GradientRatios(fit.labels, outputs, compared, layers, to_maps)
         return task + weight * loss
 
     def _rehearse(self, inputs: tuple[Any, ...], features: dict[str, Tensor]) -> None:

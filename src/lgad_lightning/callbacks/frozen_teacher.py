@@ -13,6 +13,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.parametrize import is_parametrized
 
 from lgad_lightning.feature_layout import Layout, channels_first, size_of_inputs
 from lgad_lightning.features import find_layers, record_features
@@ -79,7 +80,11 @@ class FrozenTeacher:
         ]
 
     def _prepare(self, *inputs: Any) -> dict[str, nn.Module]:
-        self._network = fold_batch_norm(self._network, self._names, *inputs)
+        try:
+            self._network = fold_batch_norm(self._network, self._names, *inputs)
+        except RuntimeError:  # `view` in a network may need its usual memory
+            self._network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            self._network = fold_batch_norm(self._network, self._names, *inputs)
         layers = find_layers(self._network, self._names, "the teacher")
         with self._precision():
             self._calls = _count_calls(self._network, layers, inputs)
@@ -115,7 +120,7 @@ def working_copy(
     Returns:
         The copy, on the student's device.
     """
-    copy = deepcopy(teacher).to(student.device)
+    copy = _copied(teacher).to(student.device)
     half = student.dtype if student.dtype in (torch.float16, torch.bfloat16) else None
     return FrozenTeacher(copy, layers, torch.bfloat16 if bf16 else half, compiled, layout)
 
@@ -178,7 +183,7 @@ def _watch(
 
     def before_norm(module: nn.Module, args: Any) -> None:
         calls[module] += 1
-        convolution, output = outputs.get(id(args[0]), (None, None))
+        convolution, output = outputs.get(id(args[0]), (None, None)) if args else (None, None)
         if output is not None and output() is args[0]:
             pairs.append((convolution, module))
 
@@ -191,7 +196,14 @@ def _watch(
                 handles.callback(module.register_forward_pre_hook(before_norm).remove)
         network(*inputs)
     once = [(c, n) for c, n in pairs if calls[c] == calls[n] == 1 and c not in wanted.values()]
-    return once, features.maps(list(wanted))
+    plain = [(c, n) for c, n in once if not (is_parametrized(c) or is_parametrized(n))]
+    return plain, features.maps(list(wanted))
+
+
+def _copied(network: nn.Module) -> nn.Module:
+    """A copy. Torch copies no results of computations: those that layers keep of their last pass are detached."""
+    kept = [value for module in network.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    return deepcopy(network, {id(tensor): tensor.detach() for tensor in kept if not tensor.is_leaf})
 
 
 def _device(network: nn.Module) -> str:

@@ -47,24 +47,22 @@ class JoinedStep:
         for shadow in self._shadows:
             shadow.remove()
 
-    def _around_training_step(self, step: Callable[..., Any], batch: Any, *args: Any, **kwargs: Any) -> Any:
+    def _around_training_step(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if not (self._module.trainer.training and torch.is_grad_enabled()):
-            return step(batch, *args, **kwargs)  # for example, called by a validation step
-        layers, inputs = self._prepare(batch)
+            return step(*args, **kwargs)  # for example, called by a validation step
+        layers, inputs = self._prepare(args[0] if args else next(iter(kwargs.values())))
         with record_features(layers, owner="the student") as recorded:
             self._pending = inputs, recorded
             try:
-                output = step(batch, *args, **kwargs)
+                output = step(*args, **kwargs)
             finally:
                 self._pending = None
         if not self._module.automatic_optimization:
             self._expect_none_left(recorded)
             return output
-        if output is None:
-            return output
-        if isinstance(output, Mapping):
+        if isinstance(output, Mapping) and isinstance(output.get("loss"), Tensor):
             return {**output, "loss": self._add(output["loss"], inputs, recorded)}
-        return self._add(output, inputs, recorded)
+        return self._add(output, inputs, recorded) if isinstance(output, Tensor) else output  # Lightning refuses others
 
     def _around_manual_backward(self, backward: Callable[..., Any], loss: Tensor, *args: Any, **kwargs: Any) -> None:
         pending = self._pending

@@ -113,11 +113,18 @@ class RunningFit:
         Raises:
             LgadError: If a layer did not run, if its output is not a feature map, or if its layout is not clear.
         """
-        outputs = zip(self.layers.items(), recorded.maps(list(self.layers)), strict=True)
-        return {
-            name: channels_first(output, self.size, layer, f"layer {name!r} of the student", layout)
-            for (name, layer), output in outputs
-        }
+        outputs = zip(self.layers, recorded.maps(list(self.layers)), strict=True)
+        return {name: self.as_map(name, layout, output) for name, output in outputs}
+
+    def as_map(self, name: str, layout: Layout | None, output: Tensor) -> Tensor:
+        """Convert the output of a student's layer to `(B, C, H, W)`; see `student_features`.
+
+        Args:
+            name: The layer.
+            layout: The layout of the output. None: it is found by the size of the images.
+            output: The output, or another tensor of its shape.
+        """
+        return channels_first(output, self.size, self.layers[name], f"layer {name!r} of the student", layout)
 
     def check_gradients(self, student: dict[str, Tensor]) -> None:
         """Refuse features without a gradient. Warn if their layers are frozen.

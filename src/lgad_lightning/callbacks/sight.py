@@ -16,7 +16,8 @@ from lgad_lightning.batch_items import Where, image_of, label_of, size_of
 from lgad_lightning.callbacks.distillation import FeatureDistillation
 from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.drawing import Picture, draw_attention, draw_grid, draw_image, draw_label, write_picture
-from lgad_lightning.features import evaluating, record_features
+from lgad_lightning.errors import LgadError
+from lgad_lightning.features import evaluating, record_features, tensor_of
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,12 @@ def see(
     # Compiled code would ignore the recording hooks, or be compiled again because of them.
     with evaluating(module), torch.compiler.set_stance("force_eager"):
         output, attention = _output_and_attention(module, batch, distillations, image)
-    logits: Tensor = output["logits"] if isinstance(output, dict) else getattr(output, "logits", output)
+    logits = tensor_of(output)
+    if not isinstance(logits, Tensor) or logits.ndim != 4:
+        raise LgadError(
+            f"the forward pass of {type(module).__name__} returns {type(output).__name__}, so no prediction can be "
+            "drawn: return the class scores (B, K, H, W), or a mapping or an object with `logits`"
+        )
     prediction = logits.argmax(1) if logits.shape[1] > 1 else logits[:, 0] > 0
     images, labels = image_of(batch, image)[:count], label_of(batch, label)
     return Sight(

@@ -36,12 +36,12 @@ class SimilarityPreservingDistillation(FeatureDistillation):
             teacher_features: See `FeatureDistillation.compute_loss`.
 
         Returns:
-            The loss before weighting, a scalar.
+            The loss before weighting, a scalar. It is 0 for a last batch of one image, which has nothing to compare.
 
         Raises:
-            LgadError: If a batch has only one image.
+            LgadError: If the first batch has only one image.
         """
-        if len(student_features[0]) < 2:
+        if len(student_features[0]) < 2 and not self.running.module.trainer.global_step:
             raise LgadError(f"{type(self).__name__} compares the images of a batch: give batches of two or more")
         pairs = zip(student_features, teacher_features, strict=True)
         return self.added_up([(_similarity(s) - _similarity(t)).square().mean() for s, t in pairs])

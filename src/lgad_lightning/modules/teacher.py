@@ -88,12 +88,12 @@ class LaneTeacher(LaneModule):
         Returns:
             The output of the network for the one-hot planes of the label map.
         """
-        output: LaneOutput = self.network(encode_label(label, self.num_classes))
+        output: LaneOutput = self.network(encode_label(label, self.num_classes).to(self.dtype))
         return output
 
     def network_input(self, batch: LaneBatch) -> Tensor:
         """The one-hot planes of the label map."""
-        return encode_label(batch["label"], self.num_classes)
+        return encode_label(batch["label"], self.num_classes).to(self.dtype)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Computes the loss of one batch. Its terms are logged under `train/`."""

@@ -47,7 +47,9 @@ def give_weights(module: nn.Module, weights: dict[str, Tensor], where: str) -> N
     Raises:
         LgadError: If the weights are those of another network. The message names a difference.
     """
-    own = module.state_dict()
+    state = module.state_dict()
+    names = {uncompiled_name(name): name for name in state}  # torch.compile(network) has others
+    own = {name: state[full] for name, full in names.items()}
     others = [name for name in own if name in weights and own[name].shape != weights[name].shape]
     missing, unknown = own.keys() - weights.keys(), weights.keys() - own.keys()
     if others or missing or unknown:
@@ -58,4 +60,4 @@ def give_weights(module: nn.Module, weights: dict[str, Tensor], where: str) -> N
             f"are missing, {len(unknown)} are unknown. For example {example}: {there} there, {here} in "
             f"{type(module).__name__} here. Build the network as it was built for that training."
         )
-    module.load_state_dict(weights)
+    module.load_state_dict({names[name]: tensor for name, tensor in weights.items()})
