@@ -1,3 +1,4 @@
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,18 @@ def test_data_sets_and_cache_folders_are_told_apart() -> None:
     assert place is not None
     assert place.parent == Path("/cache")
     assert cached_teacher(settings(teacher=settings()["teacher"] | {"cache_dir": None}), "CULane-1") is None
+
+
+def test_a_class_of_ones_own_that_was_changed_is_another_teacher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "my_teacher_of_a_test.py"
+    file.write_text("class Mine: ...\n")
+    importlib.import_module(file.stem)
+    module = {"_target_": f"{file.stem}.Mine"}
+    mine = settings(teacher=settings()["teacher"] | {"module": module})
+    before = cached_teacher(mine, "CULane-1")
+    assert before == cached_teacher(mine, "CULane-1") != cached_teacher(settings(), "CULane-1")
+    file.write_text("class Mine: width = 3\n")
+    assert cached_teacher(mine, "CULane-1") != before

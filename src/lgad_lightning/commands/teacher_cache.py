@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from lgad_lightning.data.preprocessing import Preprocessing
+from lgad_lightning.rebuildable import PACKAGE
 
 # The weights of a teacher do not depend on these settings of the trainer and the data: it sees label maps, and their
 # geometry is a part of the data's identity.
@@ -20,6 +22,7 @@ _TRAINER = (
     "log_every_n_steps",
     "profiler",
 )
+_NOT_OWN = ("", PACKAGE, "lightning", "torch")
 _DATA = ("root", "num_workers", "label_cache", "on_error", *(field.name for field in fields(Preprocessing)))
 
 
@@ -46,8 +49,28 @@ def cached_teacher(settings: Mapping[str, Any], identity: str) -> Path | None:
         "trainer": {key: value for key, value in trainer.items() if key not in _TRAINER},
         "data": {key: value for key, value in settings["data"].items() if key not in _DATA},
     }
+    if code := _own_code([depends_on["network"], depends_on["module"]]):
+        depends_on["code"] = code
     name = fingerprint(depends_on, settings["run_dir"])
     return Path(options["cache_dir"]).expanduser() / f"{name}.ckpt"
+
+
+def _own_code(node: Any) -> list[str]:
+    """Digests of the files in which the user's own classes are, without what these files import."""
+    if isinstance(node, Mapping):
+        path = str(node.get("_target_", ""))
+        file = None if path.partition(".")[0] in _NOT_OWN else _file(path)
+        own = [] if file is None else [hashlib.sha256(Path(file).read_bytes()).hexdigest()]
+        return own + _own_code(list(node.values()))
+    return [digest for item in node for digest in _own_code(item)] if isinstance(node, list) else []
+
+
+def _file(path: str) -> str | None:
+    """The file of the module that holds a class. None if it was not imported."""
+    module = path.rpartition(".")[0]
+    while module and module not in sys.modules:
+        module = module.rpartition(".")[0]
+    return getattr(sys.modules.get(module), "__file__", None)
 
 
 def fingerprint(description: Mapping[str, Any], run_dir: str) -> str:
