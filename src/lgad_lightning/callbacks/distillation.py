@@ -1,7 +1,6 @@
 """The base of the distillation callbacks: adds a loss on inner layers to a LightningModule's training step."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import lightning as L
@@ -11,7 +10,6 @@ from typing_extensions import override
 
 from lgad_lightning.batch_items import Where, image_of, size_of
 from lgad_lightning.callbacks.anchor import anchor
-from lgad_lightning.callbacks.diagnostics import GradientRatios
 from lgad_lightning.callbacks.first_batch import refuse_doubtful_pairs, tell_pairs
 from lgad_lightning.callbacks.frozen_teacher import working_copy
 from lgad_lightning.callbacks.joined_step import JoinedStep
@@ -324,10 +322,7 @@ class FeatureDistillation(LearnedLoss):
         fit.log(f"{self.name}/loss", loss.detach())
         if fit.logs_figures:
             fit.figures |= self.figures(student, teacher)
-            names = [name for name, _ in fit.pairs]
-            outputs, layers = [recorded[name] for name in names], [fit.layers[name] for name in names]
-            to_maps = [partial(fit.as_map, name, self.layout) for name in names]
-            fit.gradient_ratios = GradientRatios(fit.labels, outputs, compared, layers, to_maps)
+            fit.measure_gradients(recorded, compared, self.layout)
         return task + weight * loss
 
     def _rehearse(self, inputs: tuple[Any, ...], features: dict[str, Tensor]) -> None:

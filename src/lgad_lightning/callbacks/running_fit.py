@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 
 import lightning as L
 import torch
@@ -125,6 +126,19 @@ class RunningFit:
             output: The output, or another tensor of its shape.
         """
         return channels_first(output, self.size, self.layers[name], f"layer {name!r} of the student", layout)
+
+    def measure_gradients(self, recorded: RecordedFeatures, compared: list[Tensor], layout: Layout | None) -> None:
+        """Measure the gradient ratios in the next backward pass.
+
+        Args:
+            recorded: The outputs of the student's layers.
+            compared: A view of the features of each pair. Only the distillation loss is computed from these views.
+            layout: See `student_features`.
+        """
+        names = [name for name, _ in self.pairs]
+        outputs, layers = [recorded[name] for name in names], [self.layers[name] for name in names]
+        to_maps = [partial(self.as_map, name, layout) for name in names]
+        self.gradient_ratios = GradientRatios(self.labels, outputs, compared, layers, to_maps)
 
     def check_gradients(self, student: dict[str, Tensor]) -> None:
         """Refuse features without a gradient. Warn if their layers are frozen.
