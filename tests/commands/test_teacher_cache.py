@@ -80,12 +80,13 @@ def test_a_class_of_ones_own_that_was_changed_is_another_teacher(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
-    file = tmp_path / "my_teacher_of_a_test.py"
-    file.write_text("class Mine: ...\n")
-    importlib.import_module(file.stem)
-    module = {"_target_": f"{file.stem}.Mine"}
-    mine = settings(teacher=settings()["teacher"] | {"module": module})
+    package = tmp_path / "my_teachers_of_a_test"
+    package.mkdir()
+    (package / "__init__.py").write_text("from my_teachers_of_a_test.mine import Mine\n")
+    (package / "mine.py").write_text("class Mine: ...\n")
+    importlib.import_module(package.name)
+    mine = settings(teacher=settings()["teacher"] | {"module": {"_target_": f"{package.name}.Mine"}})
     before = cached_teacher(mine, "CULane-1")
     assert before == cached_teacher(mine, "CULane-1") != cached_teacher(settings(), "CULane-1")
-    file.write_text("class Mine: width = 3\n")
+    (package / "mine.py").write_text("class Mine: width = 3\n")
     assert cached_teacher(mine, "CULane-1") != before

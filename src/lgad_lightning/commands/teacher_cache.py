@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lgad_lightning.data.preprocessing import Preprocessing
-from lgad_lightning.rebuildable import PACKAGE
+from lgad_lightning.rebuildable import PACKAGE, find_class
 
 # The weights of a teacher do not depend on these settings of the trainer and the data: it sees label maps, and their
 # geometry is a part of the data's identity.
@@ -22,8 +22,9 @@ _TRAINER = (
     "log_every_n_steps",
     "profiler",
 )
-_NOT_OWN = ("", PACKAGE, "lightning", "torch")
 _DATA = ("root", "num_workers", "label_cache", "on_error", *(field.name for field in fields(Preprocessing)))
+# A configuration names classes of these packages, too (and "": no class). Their files are not read.
+_NOT_OWN = ("", PACKAGE, "lightning", "torch")
 
 
 def cached_teacher(settings: Mapping[str, Any], identity: str) -> Path | None:
@@ -56,21 +57,17 @@ def cached_teacher(settings: Mapping[str, Any], identity: str) -> Path | None:
 
 
 def _own_code(node: Any) -> list[str]:
-    """Digests of the files in which the user's own classes are, without what these files import."""
+    """Digests of the files in which the user's own classes are defined, without what these files import."""
     if isinstance(node, Mapping):
         path = str(node.get("_target_", ""))
-        file = None if path.partition(".")[0] in _NOT_OWN else _file(path)
-        own = [] if file is None else [hashlib.sha256(Path(file).read_bytes()).hexdigest()]
+        own = [] if path.partition(".")[0] in _NOT_OWN else [_file_digest(find_class(path))]
         return own + _own_code(list(node.values()))
     return [digest for item in node for digest in _own_code(item)] if isinstance(node, list) else []
 
 
-def _file(path: str) -> str | None:
-    """The file of the module that holds a class. None if it was not imported."""
-    module = path.rpartition(".")[0]
-    while module and module not in sys.modules:
-        module = module.rpartition(".")[0]
-    return getattr(sys.modules.get(module), "__file__", None)
+def _file_digest(thing: Any) -> str:
+    file = getattr(sys.modules.get(getattr(thing, "__module__", "")), "__file__", None)
+    return "" if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def fingerprint(description: Mapping[str, Any], run_dir: str) -> str:
