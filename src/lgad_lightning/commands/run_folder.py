@@ -73,7 +73,7 @@ def save_configuration(cfg: DictConfig, data: str) -> None:
     if (folder / ".hydra").exists():  # a resumed run keeps its own
         begun_with = folder / ".hydra" / _DATA
         if begun_with.is_file() and begun_with.read_text(encoding="utf-8") != data:
-            log.warning("The images or annotations have changed since this run began: it is trained on both.")
+            log.warning("The images or annotations have changed since this run began: its student belongs to both.")
     else:
         part = folder / ".hydra.part"
         part.mkdir(exist_ok=True)
