@@ -39,6 +39,7 @@ FIT = (  # each behind settings of a small run, but for those of another data se
     ("resume=it's", "it's is no run folder"),
     ("hydra.run.dir=/proc/nope", "hydra.run.dir"),
     ("hydra.run.dir=HOME/run", "holds a run already"),
+    ("hydra.run.dir=HOME/data", "folder of the data"),
     ("hydra.run.dir=HOME/data/synthetic.json", "hydra.run.dir"),
     ("num_classes=abc", "num_classes='abc' must be int"),
     ("num_classes=1", "num_classes=1 must be at least 2"),

@@ -155,6 +155,7 @@ def fit(cfg: DictConfig) -> float:
         resume = earlier is not None
     if resume:
         cfg = saved_configuration(Path(cfg.resume or cfg.run_dir))
+    check_apart(cfg)
     with claimed(Path(cfg.run_dir), resume):
         if resume:
             log.info("Resuming the run in %s.", cfg.run_dir)
@@ -163,6 +164,13 @@ def fit(cfg: DictConfig) -> float:
         except Exception:
             log.debug("The run ends here.", exc_info=True)  # only to the log file
             raise
+
+
+def check_apart(cfg: DictConfig) -> None:
+    """Checks that the run does not write into the folder of its data, where its pictures could become images."""
+    root = OmegaConf.select(cfg, "data.root", throw_on_resolution_failure=False)
+    if isinstance(root, str) and Path(root).expanduser().resolve() == Path(cfg.run_dir).resolve():
+        raise LgadError(f"{root} is the folder of the data, and would be that of the run: give a new hydra.run.dir.")
 
 
 def saved_configuration(run_dir: Path) -> DictConfig:
