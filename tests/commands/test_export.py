@@ -97,6 +97,15 @@ def test_a_frame_in_and_lanes_out(folder: Path) -> None:
         LanePredictor(folder / "whole.onnx").predict(road(size=(100, 200)))
 
 
+def test_frames_lower_than_the_crop_of_the_training(folder: Path, tmp_path: Path) -> None:
+    """The crop is the same share of the height, as in `lgad-predict`."""
+    path, image = tmp_path / "lanes.onnx", road(size=(40, 111))
+    export(folder / "tiny.ckpt", "--with", "preprocessing", "--frame-size", "111x40", "--out", path)
+    found, expected = LanePredictor(path).predict(image), LanePredictor(folder / "tiny.ckpt").predict(image)
+    assert expected
+    assert [lane.points.tolist() for lane in found] == [lane.points.tolist() for lane in expected]
+
+
 def test_any_number_of_images(folder: Path) -> None:
     graph = onnx.load(folder / "many.onnx").graph
     assert shapes(graph.input) == {"image": ["batch", 3, 32, 96]}
@@ -212,8 +221,11 @@ def test_openvino(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_tensorrt_is_built_where_it_runs(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "lanes.onnx"
-    export(folder / "tiny.ckpt", "--format", "tensorrt", "--out", path, "--precision", "fp16", "--dynamic", "batch")
+    path.with_suffix(".engine").write_text("of an earlier export")
+    options = ("--format", "tensorrt", "--precision", "fp16", "--dynamic", "batch", "--overwrite")
+    export(folder / "tiny.ckpt", "--out", path, *options)
     told = capsys.readouterr().out
+    assert "lanes.engine belongs to an earlier lanes.onnx" in told
     assert f"trtexec --onnx={path} --saveEngine={tmp_path / 'lanes.engine'} --stronglyTyped" in told
     assert "--maxShapes=image:16x3x32x96" in told
 

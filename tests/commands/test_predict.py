@@ -1,5 +1,7 @@
+import errno
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -11,8 +13,10 @@ import cv2
 import pytest
 
 from lgad_lightning import LanePredictor, LgadError
+from lgad_lightning.callbacks.prediction_files import claim_folder, empty_folder
 from lgad_lightning.commands.predict import main
 from lgad_lightning.inference.engine import TorchEngine
+from lgad_lightning.inference.video import Video
 from lgad_lightning.lanes import read_lines, read_tusimple
 from tests.helpers.commands import finish, start
 from tests.helpers.students import IMAGE_SIZE, make_student, save_checkpoint, write_roads, write_video
@@ -39,6 +43,10 @@ def fails(*arguments: object) -> str:
     assert isinstance(caught.value.code, str)
     assert "\n" not in caught.value.code
     return caught.value.code
+
+
+def full_disk(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def records(folder: str | Path = "predictions") -> list[dict[str, Any]]:
@@ -96,6 +104,47 @@ def test_sources_of_every_kind(model: Path, tmp_path: Path, monkeypatch: pytest.
         predict(model, *arguments, "--out", f"out{number}")
         assert [record["image"] for record in records(f"out{number}")] == expected
         assert len(list(Path(f"out{number}").rglob("*.lines.txt"))) == len(expected)
+
+
+def test_two_images_of_one_name_are_refused(model: Path, tmp_path: Path) -> None:
+    for folder in ("A", "B"):
+        (name,) = write_roads(tmp_path / folder, 1)
+        (tmp_path / folder / "test.txt").write_text(f"{name}\n")
+    told = fails(model, "A/test.txt", "B/test.txt")
+    assert f"A/{name}" in told
+    assert f"B/{name} both have the name {name}" in told
+    predict(model, "A/test.txt", "A/test.txt")
+    assert [record["image"] for record in records()] == [name]
+
+
+def test_names_on_standard_input_need_not_be_unicode(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (name,) = write_roads(tmp_path / "frames", 1)
+    try:
+        shutil.copy(tmp_path / "frames" / name, os.fsencode(tmp_path) + b"/caf\xe9.jpg")
+    except OSError:
+        pytest.skip("this file system takes only names that are Unicode")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9.jpg\n"), encoding="utf-8"))
+    predict(model, "-")
+    assert [os.fsencode(record["image"]) for record in records()] == [b"caf\xe9.jpg"]
+
+
+def test_a_camera_is_not_continued(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts at its first frame again, whose lanes would be those of the first run."""
+    write_video(tmp_path / "clip.avi", 2)
+    video = Video("clip.avi")
+    video.source = 0
+    monkeypatch.setattr("lgad_lightning.inference.sources.open_video", lambda source: video)
+    assert "A camera does not show its frames again" in fails(model, "0", "--resume")
+    assert not Path("predictions").exists()
+
+
+def test_a_video_without_a_frame_is_told(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / "clip.avi", 2)
+    monkeypatch.setattr(Video, "frames", lambda self: iter(()))
+    assert "No frame could be read" in fails(model, "clip.avi")
+    assert not Path("predictions/lanes.jsonl").exists()
 
 
 def test_pictures_of_predictions_are_no_frames(model: Path, tmp_path: Path) -> None:
@@ -346,6 +395,30 @@ def test_a_full_disk_leaves_nothing_half_written(model: Path, tmp_path: Path, so
     assert not list(Path("predictions").rglob("*.mp4"))
     predict(*arguments, "--resume")
     assert len(records()) == 30
+
+
+def test_a_disk_that_is_full_at_the_start_leaves_what_can_be_continued(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_roads(tmp_path / "frames", 2)
+    predict(model, "frames")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full_disk)
+        assert "continue with --resume" in fails(model, "frames", "--resume")
+    with pytest.raises(LgadError, match="holds predictions of lgad-predict"):
+        empty_folder(tmp_path / "predictions")
+    predict(model, "frames", "--resume")
+    assert len(records()) == 2
+
+
+def test_predictions_of_a_training_are_not_mixed_with_others(model: Path, tmp_path: Path) -> None:
+    write_roads(tmp_path / "frames", 1)
+    claim_folder(tmp_path / "predictions")
+    Path("predictions/old.lines.txt").write_text("")
+    before = contents()
+    for option in ("--resume", "--overwrite"):
+        assert "the predictions of a training" in fails(model, "frames", option)
+    assert contents() == before
 
 
 def test_the_help_imports_nothing_heavy() -> None:

@@ -9,8 +9,9 @@ import torch
 
 from lgad_lightning import ERFNet, LanePredictor, LaneStudent, LgadError
 from lgad_lightning.inference import FoundLane
+from lgad_lightning.inference.found import seen
 from lgad_lightning.inference.images import as_bgr
-from lgad_lightning.lanes import CULaneDecoder
+from lgad_lightning.lanes import CULaneDecoder, Frame, MaskDecoder
 from tests.helpers.students import IMAGE_SIZE, NAMES, TinyNet, make_student, road, save_checkpoint, write_video
 
 
@@ -60,6 +61,17 @@ def test_images_of_any_kind_are_the_same_image(predictor: LanePredictor, tmp_pat
         assert [lane.points.tolist() for lane in lanes] == [lane.points.tolist() for lane in expected]
     assert predictor.predict([]) == []
     np.testing.assert_array_equal(rgb.draw(image[..., ::-1], expected), predictor.draw(image, expected)[..., ::-1])
+
+
+def test_images_that_are_stored_turned_are_turned(tmp_path: Path) -> None:
+    pil = pytest.importorskip("PIL.Image")
+    image = pil.fromarray(road(size=(40, 100)))
+    exif = image.getexif()
+    exif[0x0112] = 6  # the orientation: turned by a quarter
+    image.save(tmp_path / "a.png", exif=exif)
+    of_file = as_bgr(tmp_path / "a.png")
+    assert of_file.shape == (100, 40, 3)
+    np.testing.assert_array_equal(as_bgr(pil.open(tmp_path / "a.png")), of_file)
 
 
 @pytest.mark.parametrize(
@@ -159,10 +171,29 @@ def test_images_of_the_training_are_remembered(tmp_path: Path) -> None:
     """Only the command warns; what it warns by comes from the model, or its protocol."""
     student = make_student()
     info = LanePredictor(student).engine.info
-    assert info.aspect_warning(IMAGE_SIZE) is None
-    assert "another aspect" in str(info.aspect_warning((720, 1280)))
+    assert info.size_warning(IMAGE_SIZE) is info.size_warning((296, 820)) is None
+    assert "another aspect" in str(info.size_warning((720, 1280)))
     student.image_size = None
     assert LanePredictor(student).engine.info.usual_size == (590, 1640)
+
+
+def test_rows_that_do_not_grow_with_the_image_are_told() -> None:
+    """The rows of TuSimple are those of its images: at twice the size they leave out the road before the car."""
+    student = make_student(protocol="tusimple")
+    student.image_size = (720, 1280)
+    info = LanePredictor(student).engine.info
+    assert info.size_warning((720, 1280)) is None
+    assert "rows 160 to 710. Resize the images to 1280x720" in str(info.size_warning((1080, 1920)))
+
+
+def test_the_score_of_a_lane_is_read_on_the_lane() -> None:
+    """Where the network sees more pixels than the image has, half a pixel of the image is a pixel beside the lane."""
+    probabilities = torch.zeros(1, 2, 352, 640)
+    probabilities[0, 1, :, 161] = 1
+    probabilities[0, 0] = 1 - probabilities[0, 1]
+    frames = [Frame(176, 320)]
+    lanes = seen(MaskDecoder(), probabilities, None, frames, ("background", "lane")).lanes[0]
+    assert [lane.score for lane in lanes] == [1.0]
 
 
 def test_lane_or_not() -> None:
@@ -177,8 +208,8 @@ def test_lane_or_not() -> None:
     probability = output.logits.softmax(1)[0, 1]
     height, width = probability.shape
     for lane in lanes:
-        columns = lane.points[:, 0] * width / IMAGE_SIZE[1]
-        rows = (lane.points[:, 1] - 48) * height / (IMAGE_SIZE[0] - 48)
+        columns = (lane.points[:, 0] + 0.5) * width / IMAGE_SIZE[1] - 0.5
+        rows = (lane.points[:, 1] - 48 + 0.5) * height / (IMAGE_SIZE[0] - 48) - 0.5
         near = [probability[round(y), round(x)].item() for x, y in zip(columns, rows, strict=True)]
         assert lane.score == pytest.approx(np.mean(near), abs=1e-6)
 

@@ -1,10 +1,20 @@
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
-from lgad_lightning.inference.video import open_video
+from lgad_lightning.inference.video import VideoWriter, open_video
 from tests.helpers.students import write_video
+
+
+def test_names_may_have_colons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg takes what is before a colon for a protocol."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("2024-05-01T10:00:00.mp4")
+    with VideoWriter(path, 25.0, (64, 96)) as writer:
+        writer.write(np.full((64, 96, 3), 90, np.uint8))
+    assert open_video(str(path)).length == len(list(open_video(str(path)).frames())) == 1
 
 
 def test_a_video_opens_with_opencv_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

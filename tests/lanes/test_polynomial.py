@@ -29,3 +29,12 @@ def test_short_lanes_and_far_rows() -> None:
     np.testing.assert_allclose(smoothed(two, [60, 45, 40, 30]).points, [[15, 45], [20, 40]])
     one = Lane([[10, 50]], (100, 100))
     assert smoothed(one) == one
+
+
+def test_a_lane_that_lies_across_the_image_keeps_its_length() -> None:
+    """An arch, as `MaskDecoder` finds it column by column: both ends are in the same row."""
+    x = np.arange(180.0, 19, -1)
+    arch = 60 + 0.002 * (x - 100) ** 2
+    lane = smoothed(Lane(np.column_stack([x, np.round(arch)]), (100, 200)))
+    np.testing.assert_array_equal(lane.points[:, 0], x)
+    assert np.abs(lane.points[:, 1] - arch).max() < 0.5

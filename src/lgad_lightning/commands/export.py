@@ -128,7 +128,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.precision == "int8":
         if options.calibrate is None:
             raise LgadError("int8 is calibrated on training images: give --calibrate DATA, the folder of a data set.")
-        images = _training_images(open_data(options.calibrate, options.layout), student, options.images)
+        images = _training_images(open_data(options.calibrate, options.layout), torch_engine, options.images)
     export = build_onnx(student, plan, images, identity)
     with written(export, path, options.format) as draft:
         _compare(draft, torch_engine, options.precision, check)
@@ -136,22 +136,26 @@ def _run(options: argparse.Namespace) -> None:
             _score(draft, torch_engine, check, options)
         size, builds = draft.size, draft.engine_file.is_file()
     print(f"Wrote {path}, {size / 1e6:.2f} MB.")
+    engine_file = path.with_suffix(".engine")
     if builds:
-        print(f"Wrote {path.with_suffix('.engine')}, the engine for this machine's GPU.")
-    elif options.format == "tensorrt":
+        print(f"Wrote {engine_file}, the engine for this machine's GPU.")
+    elif path.suffix == ".onnx" and engine_file.is_file():
+        print(f"{engine_file} belongs to an earlier {path.name}: remove it, or build it again.")
+    if options.format == "tensorrt" and not builds:
         _tell_trtexec(path, options, torch_engine.info.preprocessing.input_size)
 
 
-def _training_images(data: Any, student: Any, count: int) -> list[Any]:
+def _training_images(data: Any, torch_engine: Any, count: int) -> list[Any]:
     """Normalised images `(1, 3, height, width)`, spread over the training split."""
     import torch
 
+    from lgad_lightning.export.score import evenly_spread
+
     source = data.open("train")
-    chosen = range(0, len(source), max(1, len(source) // count))[:count]
     images = []
-    for index in chosen:
-        pixels, _ = student.preprocessing.cut(source.image(index), name=source.names[index])
-        images.append(student.preprocessing.normalise(torch.from_numpy(pixels)[None]).numpy())
+    for index in evenly_spread(len(source), count):
+        pixels, _ = torch_engine.prepare(source.image(index), source.names[index])
+        images.append(torch_engine.info.preprocessing.normalise(torch.from_numpy(pixels)[None]).numpy())
     return images
 
 
@@ -163,7 +167,7 @@ def _compare(draft: Any, torch_engine: Any, precision: str, data: Any) -> None:
     source = data.open("test") if data is not None else None
     frames = [source.image(index) for index in range(min(4, len(source)))] if source is not None else None
     frames = frames or sample_frames((frame.height, frame.width))
-    difference = logits_difference(draft.export.core, torch_engine.student, frames)
+    difference = logits_difference(draft.export.core, torch_engine, frames)
     engine = draft.engine()
     lanes = lane_parity(torch_engine, engine, frames)
     print(f"Logits differ by {difference:.1e} of the largest; {lanes.differing} of {lanes.points} lane points differ.")

@@ -1,6 +1,7 @@
 """`lgad-predict`: finds lanes in images and videos."""
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -85,6 +86,7 @@ def _run(options: argparse.Namespace) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from lgad_lightning.callbacks.prediction_files import check_names
+    from lgad_lightning.errors import LgadError
     from lgad_lightning.inference.folder import open_folder
     from lgad_lightning.inference.open_model import open_engine
     from lgad_lightning.inference.outputs import Outputs
@@ -92,16 +94,22 @@ def _run(options: argparse.Namespace) -> None:
     from lgad_lightning.inference.sources import Images, open_sources
     from lgad_lightning.lanes import TUSIMPLE_ROWS
 
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # names of files need not be UTF-8
     sources = open_sources(options.sources, options.root, sys.stdin if "-" in options.sources else ())
     for source in sources:
         if isinstance(source, Images):
             check_names(source.files)
+        elif options.resume and isinstance(source.video.source, int):
+            raise LgadError("A camera does not show its frames again: give another --out instead of --resume.")
     engine = open_engine(options.model, options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     kinds = options.write or ["tusimple" if engine.info.protocol == "tusimple" else "lines"]
     made_by = {
         "model": engine.info.identity, "track": options.track, "smooth": options.smooth, "write": sorted(kinds),
         "sources": [os.path.realpath(text) if Path(text).exists() else text for text in options.sources],
     }  # fmt: skip
+    if options.root is not None:
+        made_by["root"] = os.path.realpath(options.root)
     records = open_folder(options.out, made_by, options.resume, options.overwrite)
     if records:
         print(f"Going on after {len(records)} frames.", file=sys.stderr)

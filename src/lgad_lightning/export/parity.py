@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from lgad_lightning.data.synthetic import render, sample_scene
 from lgad_lightning.errors import LgadError
 from lgad_lightning.export.modules import ExportableNetwork
-from lgad_lightning.inference.engine import Engine
-from lgad_lightning.modules import LaneStudent
+from lgad_lightning.inference.engine import Engine, TorchEngine
 
 LARGEST = 1e-4
 """Largest allowed difference of the logits in fp32, relative to the largest logit."""
@@ -45,12 +44,12 @@ def sample_frames(size: tuple[int, int]) -> list[NDArray[np.uint8]]:
     return [cv2.resize(road, size[::-1], interpolation=cv2.INTER_AREA).astype(np.uint8) for road in roads]
 
 
-def logits_difference(core: Any, student: LaneStudent, frames: Sequence[NDArray[np.uint8]]) -> float:
+def logits_difference(core: Any, engine: TorchEngine, frames: Sequence[NDArray[np.uint8]]) -> float:
     """Computes the largest difference between logits of a graph and of its student, relative to the largest logit.
 
     Args:
         core: The graph, an `onnx.ModelProto`; ONNX Runtime runs it.
-        student: The student.
+        engine: Runs the student.
         frames: Images `(H, W, 3)`, blue-green-red.
     """
     try:
@@ -59,11 +58,10 @@ def logits_difference(core: Any, student: LaneStudent, frames: Sequence[NDArray[
         raise LgadError('Exports are compared by ONNX Runtime: pip install "lgad-lightning[export]"') from error
     onnxruntime.set_default_logger_severity(4)
     session = onnxruntime.InferenceSession(core.SerializeToString(), providers=["CPUExecutionProvider"])
-    assert student.preprocessing is not None  # student_info has checked this
-    network, worst, largest = ExportableNetwork(student.network).cpu(), 0.0, 0.0
+    network, worst, largest = ExportableNetwork(engine.student.network).cpu(), 0.0, 0.0
     for frame in frames:
-        pixels, _ = student.preprocessing.cut(frame)
-        image = student.preprocessing.normalise(torch.from_numpy(pixels)[None])
+        pixels, _ = engine.prepare(frame, "a frame")
+        image = engine.info.preprocessing.normalise(torch.from_numpy(pixels)[None])
         with torch.no_grad():
             expected = network(image)[0].numpy()
         found = session.run(["logits"], {"image": image.numpy()})[0]

@@ -1,7 +1,9 @@
 """Computes the official figures of an engine on a data set."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.data.source import LaneSource
@@ -23,8 +25,7 @@ def official_figures(engine: Engine, data: LaneDataModule, images: int | None = 
         LgadError: If an image cannot be read or predicted on.
     """
     source = data.open("test")
-    step = max(1, len(source) // images) if images else 1
-    chosen = range(0, len(source), step)[:images]
+    chosen = evenly_spread(len(source), images or len(source))
     metric = data.protocol.metric()
     for index, predicted in zip(chosen, predict_shots(engine, _shots(source, chosen), batch_size=8), strict=True):
         if predicted.error or predicted.shot.image is None:
@@ -36,12 +37,17 @@ def official_figures(engine: Engine, data: LaneDataModule, images: int | None = 
     return total
 
 
+def evenly_spread(length: int, count: int) -> list[int]:
+    """Chooses numbers from 0 to `length - 1`, the first and the last among them. There are at most `count`."""
+    return [round(place) for place in np.linspace(0, length - 1, min(count, length))]
+
+
 def main_figure(figures: dict[str, Any]) -> tuple[str, float]:
     """Returns name and value of the figure that a protocol ranks by: CULane's F1, TuSimple's accuracy."""
     name = "f1" if "f1" in figures else "accuracy"
     return name, float(figures[name])
 
 
-def _shots(source: LaneSource, chosen: range) -> Iterator[Shot]:
+def _shots(source: LaneSource, chosen: Sequence[int]) -> Iterator[Shot]:
     for index in chosen:
         yield Shot(source.names[index], source.image(index))

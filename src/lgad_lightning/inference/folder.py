@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lgad_lightning.callbacks.prediction_files import check_folder, claim_folder, prediction_path
+from lgad_lightning.callbacks.prediction_files import check_folder, prediction_path
 from lgad_lightning.data.placement import PREDICTED
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.json_lines import iterate_json_lines
@@ -38,10 +38,11 @@ def open_folder(folder: Path, made_by: dict[str, Any], resume: bool, overwrite: 
     check_folder(folder)
     before = _made_by(folder)
     records = list(_records(folder))
+    if before is None and (folder / PREDICTED).is_file():
+        raise LgadError(f"{folder} holds the predictions of a training: give another --out.")
     if not overwrite:
         _check(folder, made_by, before, bool(records), resume)
     with writing_to(folder):
-        claim_folder(folder)
         if overwrite:
             _forget(folder, records)
             records = []
@@ -65,8 +66,6 @@ def writing_to(folder: Path) -> Iterator[None]:
 
 
 def _check(folder: Path, made_by: dict[str, Any], before: dict[str, Any] | None, any_there: bool, resume: bool) -> None:
-    if before is None and (folder / PREDICTED).is_file():
-        raise LgadError(f"{folder} holds the predictions of a training: give another --out.")
     if before not in (None, made_by) and any_there:
         raise LgadError(
             f"{folder} holds predictions of another model, of other images, or with other settings: give another "

@@ -127,8 +127,8 @@ def seen(
 def _mean_probability(lane: Lane, frame: Frame, lane_map: NDArray[Any]) -> float:
     """Mean of the map `(H, W)` at the points of a lane."""
     height, width = lane_map.shape
-    x = lane.points[:, 0] * width / frame.width
-    y = (lane.points[:, 1] - frame.crop_top) * height / (frame.height - frame.crop_top)
+    x = (lane.points[:, 0] + 0.5) * width / frame.width - 0.5
+    y = (lane.points[:, 1] - frame.crop_top + 0.5) * height / (frame.height - frame.crop_top) - 0.5
     rows, columns = (np.rint(values).astype(int).clip(0, most - 1) for values, most in ((y, height), (x, width)))
     return float(lane_map[rows, columns].mean())
 

@@ -28,7 +28,9 @@ def as_bgr(image: Any, channels: Channels = "bgr") -> NDArray[np.uint8]:
     if isinstance(image, str | Path):
         return read_image(Path(image))
     if hasattr(image, "convert"):  # an image of PIL, which may not be installed
-        image, channels = np.asarray(image.convert("RGB")), "rgb"
+        from PIL import ImageOps
+
+        image, channels = np.asarray(ImageOps.exif_transpose(image).convert("RGB")), "rgb"  # turned, as files are
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise LgadError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lgad_lightning.data.preprocessing import Preprocessing
-from lgad_lightning.lanes import CULANE_SIZE, TUSIMPLE_SIZE, GridDecoder, MaskDecoder
+from lgad_lightning.lanes import CULANE_SIZE, TUSIMPLE_SIZE, GridDecoder, MaskDecoder, TuSimpleDecoder
 
 _SIZES = {"culane": CULANE_SIZE, "tusimple": TUSIMPLE_SIZE}
 _ODD = 0.02  # relative difference of the aspect; more means another camera or another crop
@@ -48,20 +48,29 @@ class ModelInfo:
             return self.preprocessing
         return replace(self.preprocessing, crop_top=round(self.preprocessing.crop_top * size[0] / usual[0]))
 
-    def aspect_warning(self, size: tuple[int, int]) -> str | None:
-        """Returns a warning if images of a size have another aspect than in training, otherwise None.
+    def size_warning(self, size: tuple[int, int]) -> str | None:
+        """Returns a warning if the model is worse on images of a size than on those of the training, otherwise None.
 
         Args:
             size: Height and width in pixels.
         """
         usual = self.usual_size
-        if usual is None or abs(size[1] / size[0] * usual[0] / usual[1] - 1) <= _ODD:
+        if usual is None:
             return None
-        return (
-            f"Images of {size[1]}x{size[0]} pixels have another aspect than those of the training "
-            f"({usual[1]}x{usual[0]}): the network sees distorted lanes. Crop them to that aspect for better "
-            "results."
-        )
+        if abs(size[1] / size[0] * usual[0] / usual[1] - 1) > _ODD:
+            return (
+                f"Images of {size[1]}x{size[0]} pixels have another aspect than those of the training "
+                f"({usual[1]}x{usual[0]}): the network sees distorted lanes. Crop them to that aspect for better "
+                "results."
+            )
+        if isinstance(self.decoder, TuSimpleDecoder) and size[0] != usual[0]:
+            rows = self.decoder.h_samples
+            return (
+                f"Images have {size[0]} rows, those of the training had {usual[0]}: TuSimpleDecoder finds lanes only "
+                f"in its h_samples, rows {min(rows)} to {max(rows)}. Resize the images to {usual[1]}x{usual[0]} "
+                "pixels to find whole lanes."
+            )
+        return None
 
 
 def files_identity(paths: Iterable[Path]) -> str:

@@ -62,7 +62,7 @@ def predict_sources(
                             log.warning("Skipped: %s", predicted.error)
                         elif not warned and predicted.shot.image is not None:
                             size = predicted.shot.image.shape[0], predicted.shot.image.shape[1]
-                            if warning := engine.info.aspect_warning(size):
+                            if warning := engine.info.size_warning(size):
                                 log.warning(warning)
                                 warned = True
                         frames += predicted.run_time is not None
@@ -72,7 +72,9 @@ def predict_sources(
                         advance()
                         if predicted.error and isinstance(source, VideoShots):
                             break  # all frames of a video have the same size, which the model does not take
-    if not frames and not outputs.done and outputs.skipped:
+    if not frames and not outputs.done:
+        if not outputs.skipped:
+            raise LgadError("No frame could be read: the videos hold none.")
         first = next(iter(outputs.skipped.values()))
         raise LgadError(f"None of {len(outputs.skipped)} frames could be predicted; the first: {first}")
     seconds = time.perf_counter() - start

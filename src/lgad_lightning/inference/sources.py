@@ -85,34 +85,44 @@ def open_sources(
         The images, then the videos.
 
     Raises:
-        LgadError: If a source is missing, holds no image, or is not a video.
+        LgadError: If a source is missing, holds no image, or is not a video, or if two images have the same name.
     """
     files: dict[str, Path] = {}
     videos: list[VideoShots] = []
     for source in sources:
         path = Path(source)
         if source == "-":
-            files |= {line: Path(line) for line in (line.rstrip("\r\n") for line in stdin) if line}
+            _add(files, {line: Path(line) for line in (line.rstrip("\r\n") for line in stdin) if line})
         elif path.is_dir():
             found = find_files(path, path)
             if not found:
                 raise LgadError(f"{path} holds no images ({', '.join(IMAGES)}), nor do the folders in it.")
-            files |= {name if len(sources) == 1 else (path / name).as_posix(): path / name for name in found}
+            _add(files, {name if len(sources) == 1 else (path / name).as_posix(): path / name for name in found})
         elif path.suffix.lower() in _LISTS and path.is_file():
-            files |= _listed(path, root)
+            _add(files, _listed(path, root))
         elif path.suffix.lower() in IMAGES and path.is_file():
-            files[path.as_posix()] = path
+            _add(files, {path.as_posix(): path})
         elif path.is_file():
             videos.append(VideoShots(open_video(source), path.stem if len(sources) == 1 else path.as_posix()))
         elif source.isdecimal():
             videos.append(VideoShots(open_video(int(source)), f"camera{source}"))
         elif matches := sorted(glob.glob(source, recursive=True)):  # noqa: PTH207  Path.glob takes no absolute ones
-            files |= {match: Path(match) for match in matches if Path(match).suffix.lower() in IMAGES}
+            _add(files, {match: Path(match) for match in matches if Path(match).suffix.lower() in IMAGES})
         else:
             raise LgadError(f"There is no image, folder, list or video {source}; check the path.")
     if not files and not videos:
         raise LgadError(f"There are no images in {', '.join(sources)}: check the path; give a video by its own name.")
     return [*([Images(files)] if files else []), *videos]
+
+
+def _add(files: dict[str, Path], more: dict[str, Path]) -> None:
+    """Adds images by name. A name may come again only for the same image."""
+    for name, path in more.items():
+        if files.setdefault(name, path).absolute() != path.absolute():
+            raise LgadError(
+                f"{files[name]} and {path} both have the name {name} in their lists, so their lanes would be one "
+                "file: predict them one list after the other, each with its own --out."
+            )
 
 
 def _listed(path: Path, root: Path | None) -> dict[str, Path]:

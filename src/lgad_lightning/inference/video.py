@@ -43,7 +43,9 @@ class Video:
         if isinstance(self.source, str) and not Path(self.source).stat().st_size:
             raise LgadError(f"The video {self.source} is empty.")
         backend = cv2.CAP_FFMPEG if isinstance(self.source, str) else cv2.CAP_ANY
-        capture = cv2.VideoCapture(self.source, backend)
+        # FFmpeg takes what is before a colon for a protocol, but not in an absolute path.
+        source = str(Path(self.source).absolute()) if isinstance(self.source, str) else self.source
+        capture = cv2.VideoCapture(source, backend)
         if not capture.isOpened():
             kind = "camera" if isinstance(self.source, int) else "image or video"
             raise LgadError(f"{self.source} is no {kind} that can be read.")
@@ -102,7 +104,7 @@ class VideoWriter:
         scale = min(1.0, _WIDEST / size[1])
         self.size = (max(2, round(size[1] * scale / 2) * 2), max(2, round(size[0] * scale / 2) * 2))  # even
         self.path = path
-        self.part = path.with_name(f".{path.stem}.{os.getpid()}.part.mp4")
+        self.part = path.absolute().with_name(f".{path.stem}.{os.getpid()}.part.mp4")
         self.written = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self.writer = cv2.VideoWriter(str(self.part), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*_CODEC), rate, self.size)

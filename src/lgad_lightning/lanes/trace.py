@@ -23,7 +23,8 @@ def trace_lane(mask: NDArray[np.bool_]) -> Lane | None:
         mask: `(H, W)` true where the lane is.
 
     Returns:
-        The lane from the bottom up; None if it is painted in fewer than two rows and columns.
+        The lane from the bottom up, or from the right if it is traced column by column. None if it is painted in fewer
+        than two rows and columns.
 
     Example:
         >>> trace_lane(np.eye(4, dtype=bool)).points.tolist()

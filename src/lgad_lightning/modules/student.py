@@ -133,8 +133,13 @@ class LaneStudent(LaneModule):
         """Stores the size of the images, because crop and aspect belong to this size. Drops figures of old weights."""
         self.figures, self.test_results = {}, {}
         if isinstance(batch, dict) and batch.get("frame"):
-            height, width, _ = batch["frame"][0]
+            height, width, crop_top = batch["frame"][0]
             self.image_size = (height, width)
+            if crop_top and any(other != height for other, _, _ in batch["frame"]):
+                rank_zero_warn(
+                    f"The images have different heights. Training and test cut crop_top={crop_top} rows from each, but "
+                    "a prediction cuts the same share of each height: crop the images before, and set crop_top=0."
+                )
 
     def on_train_end(self) -> None:
         """Stores the recipe of the training."""

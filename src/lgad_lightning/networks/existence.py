@@ -7,8 +7,8 @@ class ExistenceHead(nn.Sequential):
     """Predicts from the encoder's features which lane slots contain a lane.
 
     A dilated convolution makes a coarse segmentation. It is averaged onto a grid, and two linear layers read the grid.
-    At the configured input size, the averaging is 2 x 2 pooling. Inputs of another size are averaged onto the same
-    grid, so other sizes work too.
+    At the configured input size, the averaging is 2 x 2 pooling (if the features have odd sides: nearly). Inputs of
+    another size are averaged onto the same grid, so other sizes work too.
 
     Args:
         in_channels: Channels of the features.
