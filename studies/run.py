@@ -129,10 +129,16 @@ def run_job(study: Study, job: Job, folder: Path) -> float:
         raise LgadError(f"ended with exit code {code}: see {output.name}")
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     with writing, locked(folder.parent / "results.lock"):  # of this process's threads, and of other processes
-        write_rows(study.curves, [*read_rows(study.curves), *curve(job, folder)])
+        write_rows(study.curves, [*_of_others(study.curves, job), *curve(job, folder)])
         seconds = None if begun else round(time.monotonic() - began)
-        write_rows(study.results, [*read_rows(study.results), figures(job, metrics, seconds)])
+        write_rows(study.results, [*_of_others(study.results, job), figures(job, metrics, seconds)])
     return float(metrics["total"].get("f1", metrics["total"].get("accuracy")))
+
+
+def _of_others(path: Path, job: Job) -> list[dict[str, str]]:
+    """The lines of a file without those of earlier runs of a job, which may have had another configuration."""
+    own = (job.condition, job.arm, str(job.seed))
+    return [row for row in read_rows(path) if (row["condition"], row["arm"], row["seed"]) != own]
 
 
 def figures(job: Job, metrics: Mapping[str, Any], seconds: int | None) -> dict[str, Any]:

@@ -38,6 +38,11 @@ def test_eight_wins_of_eight_are_two_sign_patterns_of_256() -> None:
     assert difference.established
 
 
+def test_two_equal_differences_establish_nothing() -> None:
+    assert not compare({1: 5, 2: 6}, {1: 4, 2: 5}).established
+    assert compare(dict.fromkeys(range(8), 5), dict.fromkeys(range(8), 4)).established
+
+
 def test_differences_are_paired_by_seed() -> None:
     """The seeds differ far more than the arms: only the pairing shows it."""
     baseline = {seed: seed / 10 for seed in range(8)}

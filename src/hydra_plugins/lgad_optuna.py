@@ -141,8 +141,9 @@ def divide(overrides: list[Override]) -> "tuple[list[str], dict[str, BaseDistrib
     for override in overrides:
         key = override.get_key_element()
         value: Any = override.value()
-        fixed.pop(key, None)
-        space.pop(key, None)
+        for earlier in [name for name in (*fixed, *space) if name.lstrip("+") == key.lstrip("+")]:
+            fixed.pop(earlier, None)
+            space.pop(earlier, None)
         if isinstance(value, IntervalSweep):
             whole = {type(value.start), type(value.end)} == {int}
             kind: Any = IntDistribution if whole else FloatDistribution

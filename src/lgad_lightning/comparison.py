@@ -51,8 +51,12 @@ class Difference(NamedTuple):
 
     @property
     def established(self) -> bool:
-        """Whether the interval excludes zero. Only then an arm is called better."""
-        return self.low > 0 or self.high < 0
+        """Whether the interval excludes zero. Only then an arm is called better.
+
+        Differences that are all equal give an interval without width. Then p must be below .05, too.
+        """
+        width = self.high - self.low
+        return (self.low > 0 or self.high < 0) and (width > 1e-9 * abs(self.mean) or self.p < 0.05)
 
 
 def summarise(figures: Sequence[float], level: float = 0.95) -> Summary:

@@ -11,7 +11,7 @@ from lgad_lightning.annotations.bdd100k import BDD100KRecords
 from lgad_lightning.annotations.coco import CocoRecords
 from lgad_lightning.annotations.cvat import CvatRecords
 from lgad_lightning.annotations.polylines import is_open
-from lgad_lightning.annotations.records import Records
+from lgad_lightning.annotations.records import Records, open_records
 from lgad_lightning.errors import LgadError
 
 
@@ -150,3 +150,35 @@ def test_names_in_xml_may_hold_entities(tmp_path: Path) -> None:
 )
 def test_a_line_of_coco_may_be_level_in_its_middle(rows: list[float], expected: bool) -> None:
     assert is_open([[3.0 * number, row] for number, row in enumerate(rows)]) is expected
+
+
+def test_categories_that_a_file_does_not_have_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(coco("a.jpg"))
+    with pytest.raises(LgadError, match=r"none of its categories \(kerb, lane\) is in categories=\['Lane'\]"):
+        CocoRecords(tmp_path / "a.json", ["Lane"])
+    assert len(CocoRecords(tmp_path / "a.json", ["Lane", "lane"]).record(0).lanes) == 1
+
+
+def test_boxes_are_not_taken_for_no_lanes(tmp_path: Path) -> None:
+    content = json.loads(coco("a.jpg"))
+    content["annotations"][0] |= {"segmentation": [], "bbox": [1, 2, 3, 4]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(LgadError, match="annotation 1 has no 'segmentation' with points"):
+        CocoRecords(tmp_path / "a.json").record(0)
+    assert CocoRecords(tmp_path / "a.json", ["kerb"]).record(0).lanes == []
+
+
+def test_a_long_line_of_coco_may_say_image(tmp_path: Path) -> None:
+    content = {"info": {"contributor": "image"}, **json.loads(coco(*(f"{n}.jpg" for n in range(60))))}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert (tmp_path / "a.json").stat().st_size > 1 << 16
+    assert len(open_records(tmp_path / "a.json").names) == 60
+
+
+def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(LgadError, match="cannot read the file"):
+        open_records(tmp_path / "a.json")

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 
 from lgad_lightning import ERFNet, LaneStudent, LgadError, SyntheticLaneDataModule
 from lgad_lightning.commands.candidates import find_candidates
+from lgad_lightning.commands.student_report import report
 from lgad_lightning.data.pixels import Image
 from lgad_lightning.networks import LaneOutput
 
@@ -22,6 +24,26 @@ class Certain(ERFNet):
             logits[:, slot, :, 16 * slot - 6 : 16 * slot + 6] = 20.0
         existence = torch.tensor([4.0, -4.0, 4.0, -4.0]).expand(len(image), -1) if self.has_existence else None
         return LaneOutput(logits, existence)
+
+
+def test_a_test_is_complete_only_at_its_end(
+    data: SyntheticLaneDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep does not run a job again that has figures: they must not be there before the rest."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    student = LaneStudent(Certain(), data.protocol.decoder(), data.protocol.metric())
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path)
+    trainer.test(student, data, verbose=False)
+    with monkeypatch.context() as patch:
+        patch.setattr("lgad_lightning.commands.student_report.find_candidates", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            report(student, data, trainer, [], tmp_path, None)
+    assert not (tmp_path / "metrics.json").exists()
+    report(student, data, trainer, [], tmp_path, None)
+    assert {"metrics.json", "candidates.json", "pictures"} <= {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.fixture

@@ -219,7 +219,8 @@ def test_a_mask_may_ignore_what_is_no_lane(roads: Path) -> None:
         cv2.imwrite(str(path), np.full(SIZE, 255, np.uint8))
     for path in roads.rglob("*.lines.txt"):
         path.write_text("")
-    assert check_data(open_data(roads), workers=0)["ok"]
+    findings = check_data(open_data(roads), workers=0)["findings"]
+    assert {kind for kind, finding in findings.items() if finding["severity"] == "error"} == {"none"}
     assert load(roads) == 3
 
 
@@ -238,3 +239,11 @@ def test_a_byte_order_mark_and_blank_lines_at_the_end_of_json_lines_are_nothing(
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\n  \r\n\n")
     assert check_data(open_data(lines), workers=0)["ok"]
     assert load(lines) == 1
+
+
+def test_a_split_without_a_lane_is_an_error(own: Path) -> None:
+    for path in own.glob("train/**/*.lines.txt"):
+        path.write_text("")
+    result = check_data(open_data(own), workers=0)
+    assert not result["ok"]
+    assert "train has" in result["findings"]["none"]["examples"][0]

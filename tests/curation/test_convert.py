@@ -1,6 +1,9 @@
 """`lgad-data convert`: what is read of the new layout is what was read of the old one."""
 
 import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 
 from lgad_lightning.commands.data import main
 from lgad_lightning.curation.check import check_data
-from lgad_lightning.curation.convert import TARGETS, Target, convert
+from lgad_lightning.curation.convert import _LISTS, TARGETS, Target, convert
 from lgad_lightning.curation.layouts import open_data
 from lgad_lightning.data import CULaneDataModule, LaneDataModule, LaneFolderDataModule, TuSimpleDataModule
 from lgad_lightning.data.source import SPLITS
@@ -113,6 +116,15 @@ def test_an_interrupted_conversion_is_continued(roads: Path, tmp_path: Path) -> 
     assert len(open_data(tmp_path / "out").open("test")) == 9
 
 
+def interrupted_after(write: Callable[..., None], split: str) -> Callable[..., None]:
+    def writes(folder: Path, of: str, images: Any) -> None:
+        write(folder, of, images)
+        if of == split:
+            raise KeyboardInterrupt
+
+    return writes
+
+
 def own(root: Path, name: str, shade: int, lines: str) -> None:
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -174,3 +186,55 @@ def test_an_image_that_is_listed_twice_is_refused_where_one_annotation_would_be_
             convert(open_data(tmp_path / "own"), tmp_path / to, to, workers=0)
     convert(open_data(tmp_path / "own"), tmp_path / "tusimple", "tusimple", workers=0)
     assert len((tmp_path / "tusimple" / "label_data_0313.json").read_text().splitlines()) == 2
+
+
+def test_a_split_that_cannot_be_read_is_not_left_out_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for split in SPLITS:
+        own(tmp_path / "own", f"{split}/0.png", 1, "5 700 40 100\n")
+    (tmp_path / "own/val.jsonl").write_text('{"image": "val/0.png", "lanes": [')
+    assert convert(open_data(tmp_path / "own"), tmp_path / "out", "culane", workers=0) == {"train": 1, "test": 1}
+    assert "The split val is left out" in caplog.text
+    assert "val.jsonl:1" in caplog.text
+
+
+@pytest.mark.parametrize("names", [["a.tif"], [".a/0.png"], ["b/images/0.png", "a/1.png"]])
+def test_images_that_the_new_folder_would_not_find_are_refused(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        own(tmp_path / "own", name, 1, "")
+    lines = [json.dumps({"image": name, "lanes": [[[5, 700], [40, 100]]]}) for name in names]
+    (tmp_path / "own/train.jsonl").write_text("\n".join(lines))
+    with pytest.raises(LgadError, match=re.escape(f"{names[-1]} would not be found")):
+        convert(open_data(tmp_path / "own"), tmp_path / "out", "folder", workers=0)
+    assert convert(open_data(tmp_path / "own"), tmp_path / "culane", "culane", workers=0) == {"train": len(names)}
+
+
+def test_an_interrupted_conversion_is_not_continued_with_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for split in ("train", "val"):
+        own(tmp_path / "own", f"{split}/images/0.png", 1, "5 700 40 100\n")
+        (tmp_path / "own" / split / "masks").mkdir()
+        cv2.imwrite(str(tmp_path / "own" / split / "masks/0.png"), np.full((720, 1280), 1, np.uint8))
+    with monkeypatch.context() as patch:
+        patch.setitem(_LISTS, "culane", interrupted_after(_LISTS["culane"], "train"))
+        with pytest.raises(KeyboardInterrupt):
+            convert(open_data(tmp_path / "own", num_slots=4), tmp_path / "out", "culane", workers=0)
+    convert(open_data(tmp_path / "own", num_slots=6), tmp_path / "out", "culane", workers=0)
+    assert not list((tmp_path / "out").glob("**/*_gt.txt"))
+
+
+def test_a_conversion_that_another_process_has_ended_is_not_done_again(
+    roads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def waited(path: Path) -> Iterator[None]:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out/of the other").touch()
+        yield
+
+    monkeypatch.setattr("lgad_lightning.curation.convert.locked", waited)
+    with pytest.raises(LgadError, match="not empty"):
+        convert(open_data(roads), tmp_path / "out", "culane", workers=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

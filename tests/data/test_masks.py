@@ -1,6 +1,8 @@
 """Masks are label maps, or one `LgadError` that names the file: whatever the file holds."""
 
 import contextlib
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +76,16 @@ def test_random_masks_are_read_or_refused(
     path = tmp_path_factory.getbasetemp() / "a.png"
     path.write_bytes(SOUND[:place] + noise + SOUND[place + len(noise) :])
     read_or_refuse(path, table)
+
+
+@pytest.mark.parametrize("colours", ["no colours", "equal colours", "few colours"])
+def test_the_numbers_of_a_palette_are_the_values(colours: str, tmp_path: Path) -> None:
+    """Its colours may be equal: some programs leave them all black, or draw all lanes in one colour."""
+    numbers = np.arange(54, dtype=np.uint8).reshape(SIZE) % 3
+    palette = {"no colours": bytes(768), "equal colours": bytes(3) + b"\xff" * 765, "few colours": bytes(range(9))}
+    head = SOUND[12:25] + b"\3" + SOUND[26:29]
+    chunks = [(13, head), (len(palette[colours]), b"PLTE" + palette[colours])]
+    content = b"".join(struct.pack(">I", size) + chunk + struct.pack(">I", zlib.crc32(chunk)) for size, chunk in chunks)
+    (tmp_path / "a.png").write_bytes(SOUND[:8] + content + SOUND[33:])
+    assert (read_own_mask(tmp_path / "a.png", None, 2, SIZE) == numbers).all()
+    assert (read_own_mask(tmp_path / "a.png", {1: 2, 2: 1}, 2, SIZE) == (3 - numbers) % 3).all()

@@ -128,13 +128,18 @@ def test_ranges_become_distributions_and_the_later_one_counts() -> None:
         "e=1",
         "d=[u],[v]",
         "a=2",
+        "f=interval(0.1,1.0)",
+        "++f=0.5",
+        "+g=1",
+        "+g=x,y",
     ]
     fixed, space = divide(OverridesParser.create().parse_overrides(given))
-    assert fixed == ["e=1", "a=2"]
+    assert fixed == ["e=1", "a=2", "++f=0.5"]
     assert space == {
         "b": optuna.distributions.IntDistribution(1, 3),
         "c": optuna.distributions.FloatDistribution(0.1, 1.0, log=True),
         "d": optuna.distributions.CategoricalDistribution(["[u]", "[v]"]),
+        "+g": optuna.distributions.CategoricalDistribution(["x", "y"]),
     }
 
 

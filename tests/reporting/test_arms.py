@@ -129,3 +129,18 @@ def test_tests_that_were_changed_between_two_runs_are_refused(make: Make) -> Non
     with pytest.raises(LgadError, match="annotations of the test differ"):
         group_runs(runs)
     group_runs([runs[0], read_run(make("of an earlier version", 0.5, seed=2))])
+
+
+def test_runs_that_failed_early_belong_to_the_arm_of_their_overrides(make: Make) -> None:
+    """They have no configuration yet."""
+    folders = [make("a", 0.5), make("b", None, seed=2), make("c", None, distillation="sad"), make("d", 0.4, seed=3)]
+    for folder in folders[1:3]:
+        overrides = yaml.safe_load((folder / ".hydra/overrides.yaml").read_text())
+        (folder / "failed.json").write_text(json.dumps({"overrides": overrides, "error": "no"}))
+        for file in (folder / ".hydra").iterdir():
+            file.unlink()
+    arms = group_runs([read_run(folder) for folder in folders])
+    assert [(arm.name, sorted(arm.runs), len(arm.others)) for arm in arms] == [
+        ("distillation=lgad", [1, 3], 1),
+        ("distillation=sad", [], 1),
+    ]

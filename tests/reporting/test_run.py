@@ -72,3 +72,11 @@ def test_a_log_that_is_no_table_is_told(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text(f"step,a\n0,{'1' * 200_000}\n")
     with pytest.raises(LgadError, match=r"metrics\.csv is damaged: field larger"):
         read_curves(tmp_path / "metrics.csv")
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"reason": "x"}', '"x"'])
+def test_a_damaged_failure_is_told_with_its_file(make: Make, content: str) -> None:
+    folder = make("run", None)
+    (folder / "failed.json").write_text(content)
+    with pytest.raises(LgadError, match=r"failed\.json is damaged"):
+        read_run(folder)

@@ -38,6 +38,25 @@ def test_a_study_runs_each_training_once(
     assert any("difference to none" in line for line in tables.condition_lines(small, "all"))
 
 
+def test_a_run_takes_the_place_of_the_same_with_another_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "RESULTS", tmp_path / "results")
+    small = study.read_study(write(tmp_path, seeds=[1], arms={"none": []}, compare_with=[]))
+    (job,) = small.jobs
+    old = {"condition": "all", "arm": "none", "seed": 1}
+    study.write_rows(small.curves, [{**old, "step": 5, "f1": 0.9}, {**old, "seed": 2, "step": 5, "f1": 0.1}])
+    study.write_rows(small.results, [{**old, "overrides": "of another configuration", "f1": 0.9}])
+    folder = tmp_path / "runs" / job.name
+    (folder / "student" / "version_0").mkdir(parents=True)
+    (folder / "student" / "version_0" / "metrics.csv").write_text("epoch,step,val/f1\n0,4,0.5\n")
+    (folder / "metrics.json").write_text('{"total": {"f1": 0.6}, "data": {"identity": "x"}}')
+    monkeypatch.setattr("studies.run.subprocess.run", lambda *_, **__: subprocess.CompletedProcess("", 0, "", ""))
+    run.run_job(small, job, folder)
+    assert [(row["seed"], row["f1"]) for row in study.read_rows(small.curves)] == [("2", "0.1"), ("1", "0.5")]
+    assert [row["f1"] for row in study.read_rows(small.results)] == ["0.6"]
+
+
 def test_tables_show_differences_seed_by_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "RESULTS", tmp_path)
     small = study.read_study(write(tmp_path))
@@ -63,7 +82,7 @@ def test_tables_show_differences_seed_by_seed(tmp_path: Path, monkeypatch: pytes
                 "arm": arm,
                 "seed": seed,
                 "step": step,
-                "f1": step / 10 * (2 if arm == "control" else 1),
+                "f1": step / 10 * (2 if arm == "control" else 1) + seed * step / 1000 * (arm == "control"),
             }
             for arm, seed in scores
             for step in (1, 2, 3)
@@ -72,8 +91,8 @@ def test_tables_show_differences_seed_by_seed(tmp_path: Path, monkeypatch: pytes
     text = "\n".join(tables.condition_lines(small, "all"))
     assert "| none (2 seeds) | 0.550 (0.071) |  |" in text
     assert "| control (2 seeds) | 0.651 (0.072) | **+0.101** [+0.088, +0.114], 0.500 |" in text
-    assert "| control (2 seeds) | 0.600 (0.000) | **+0.300** [+0.300, +0.300], 0.500 |" in text  # best validation
-    assert "| control (2 seeds) | 0.200 (0.000) | **+0.100** [+0.100, +0.100], 0.500 |" in text  # after a third
+    assert "| control (2 seeds) | 0.605 (0.002) | **+0.304** [+0.285, +0.324], 0.500 |" in text  # best validation
+    assert "| control (2 seeds) | 0.202 (0.001) | **+0.102** [+0.095, +0.108], 0.500 |" in text  # after a third
     assert "| control | 2 | 0 of 2 |" in text
     assert "4 runs: correlation 1.000" in text
 

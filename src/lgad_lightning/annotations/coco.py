@@ -45,6 +45,11 @@ class CocoRecords:
         self._objects = JsonObjects(path)
         self._images, self._annotations = self._list("images"), self._list("annotations")
         self._categories = self._names_of_categories()
+        known = {str(name) for name in self._categories.values()}
+        if categories is not None and known and not known & set(categories):
+            raise LgadError(
+                f"{path}: none of its categories ({', '.join(sorted(known))}) is in categories={list(categories)}."
+            )
         names: list[str] = []
         images: dict[int, int] = {}
         columns = (self._objects.column(key, self._images, "image") for key in ("file_name", "id"))
@@ -126,8 +131,11 @@ def _check_image(name: Any, key: Any, where: str) -> None:
 def _lines(segmentation: Any, where: str) -> list[Polyline]:
     if isinstance(segmentation, dict):
         raise LgadError(f"{where} is a mask in run lengths: export polygons, or masks as PNG.")
-    if not isinstance(segmentation, list):
-        raise LgadError(f"{where} has no 'segmentation' with points.")
+    if not isinstance(segmentation, list) or not segmentation:
+        raise LgadError(
+            f"{where} has no 'segmentation' with points: export polygons, or choose the lanes among the categories "
+            "(categories)."
+        )
     check_number(segmentation, where)
     parts = [flat_polyline(part, where) for part in segmentation]
     return [points if is_open(points) else middle_of_polygon(points, where) for points in parts]

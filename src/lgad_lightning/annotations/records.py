@@ -1,12 +1,14 @@
 """Files that hold the lanes of many images: JSON lines (our own and TuSimple's), COCO, CVAT."""
 
 import json
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
 from lgad_lightning.annotations.coco import CocoRecords
 from lgad_lightning.annotations.cvat import CvatRecords
+from lgad_lightning.annotations.json_files import reading
 from lgad_lightning.annotations.json_lines import JsonLines
 from lgad_lightning.annotations.polylines import ImageLanes
 from lgad_lightning.lanes.compact_strings import Strings
@@ -62,10 +64,10 @@ def is_coco(path: Path) -> bool:
     """Whether a file is COCO's JSON and not JSON lines. Its ending and its first line decide."""
     if path.suffix.lower() == ".jsonl":
         return False
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with reading(path), path.open(encoding="utf-8-sig", errors="replace") as file:
         first = file.readline(_HEAD)
     try:
         value = json.loads(first)
     except (ValueError, RecursionError):
-        return '"raw_file"' not in first and '"image"' not in first
+        return not re.search(r'"(raw_file|image)"\s*:', first)
     return isinstance(value, dict) and "images" in value

@@ -48,14 +48,13 @@ def report(
     pixels = {name: float(logged[f"test/{name}"]) for name in ("iou", "existence_accuracy") if f"test/{name}" in logged}
     results = student.test_results | {"pixels": pixels} | origin(data, checkpoint)
     results["data"]["test"] = data.open("test").fingerprint()
-    write_json(results, run_dir / "metrics.json")
     print_results(results)
     frames = frames_at(data, spread(len(data.datasets["test"]), most=6), student.device)
     picture = None
     if frames is not None:  # with on_error=skip, none of them may be readable
         picture = see(student, frames, distillation, count=6).write(run_dir / "pictures" / "test.png")
     if links := log_test(trainer, results, picture):
-        write_json(results | {"trackers": links}, run_dir / "metrics.json")
+        results |= {"trackers": links}
     if candidates := find_candidates(student, data):
         write_candidates(run_dir / CANDIDATES, candidates)
     try:
@@ -63,6 +62,7 @@ def report(
             write_tested(run_dir / TESTED, found)
     except LgadError as error:  # with on_error=skip, the test leaves such an image out
         log.warning("The page of the run will show no test frames: %s", error)
+    write_json(results, run_dir / "metrics.json")  # at the end: a sweep takes a job with this file for complete
     log.info("Figures, predictions, pictures and checkpoints are in %s.", run_dir)
 
 

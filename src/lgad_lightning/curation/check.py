@@ -26,6 +26,7 @@ ERRORS = {
     "lanes": "an annotation of lanes is missing or garbled",
     "label": "a mask is missing, damaged, of another size, has other values than classes, or ignores every lane",
     "names": "predictions for two images would be one file, since their names differ in their endings alone",
+    "none": "no image of a split has a lane",
 }
 """Kinds of findings that would make a training or test fail or go wrong."""
 
@@ -121,6 +122,11 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
     if "val" in sources and "test" in sources and list(sources["val"].names) == list(sources["test"].names):
         del apart["test"]  # intended if the labels of the official test images are not public
     late = [*_listed_twice(apart), *_compare(groups, official)]
+    late += [
+        Finding("none", split, f"{split} has {groups[split][0]:,} images and no lane: are the right labels chosen?")
+        for split in ("train", "val")
+        if not state["counts"].keys() & {"image", "lanes"} and split in groups and not groups[split][1]
+    ]
     late += [Finding("clip", clip, detail) for clip, detail in clips_in_two_splits(apart)]
     for split, total in state["reach"].items():
         late += [Finding(kind, split, f"{split}: {detail}") for kind, detail in size_causes(total)]

@@ -1,7 +1,9 @@
 """Writes a data set in another layout."""
 
+import filecmp
 import hashlib
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from lgad_lightning.callbacks.prediction_files import check_names
 from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.placement import IMAGES
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SLOTS, Lane, tusimple_row, write_lines
@@ -23,6 +26,8 @@ from lgad_lightning.longwork.locked import locked
 from lgad_lightning.longwork.new_folder import check_new_folder
 from lgad_lightning.longwork.parallel import map_parallel
 from lgad_lightning.longwork.whole_file import whole_file
+
+log = logging.getLogger(__name__)
 
 Target = Literal["culane", "tusimple", "folder"]
 TARGETS: tuple[Target, ...] = ("culane", "tusimple", "folder")
@@ -50,7 +55,7 @@ def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | Non
     with four slots.
 
     Args:
-        module: The data set. Missing splits are left out.
+        module: The data set. Splits that cannot be opened are left out; a warning says why.
         folder: The folder to write. It must be new or empty.
         to: The layout.
         workers: Number of processes, as for `map_parallel`.
@@ -59,19 +64,21 @@ def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | Non
         The number of images by split.
 
     Raises:
-        LgadError: If the folder is in use, if no split can be opened, if two images would have the same name, or if a
-            file cannot be read or written.
+        LgadError: If the folder is in use, if no split can be opened, if two images would have the same name or an
+            image would not be found by its name, or if a file cannot be read or written.
     """
     if module.packed:
         raise LgadError(f"{module.packed} is packed: convert what it was made from.")
     folder = folder.resolve()
     check_new_folder(folder)
     sources = dict(_sources(module))
-    contents = " ".join([str(module.root.resolve()), *(source.fingerprint() for source in sources.values())])
+    settings = (module.root.resolve(), type(module).__name__, f"{module.num_slots}{module.reading}")
+    contents = " ".join([*map(str, settings), *(source.fingerprint() for source in sources.values())])
     digest = hashlib.sha256(contents.encode(errors="surrogatepass")).hexdigest()[:12]
     partly = folder.with_name(f".{folder.name}.{to}.{digest}.partly")
     try:
         with locked(partly.with_suffix(".lock")):
+            check_new_folder(folder)  # another process may have written it in the meantime
             _check_names(sources, to)
             for split, source in sources.items():
                 work = partial(_write, source, partly, split, to)
@@ -83,15 +90,17 @@ def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | Non
 
 
 def _sources(module: LaneDataModule) -> Iterator[tuple[Split, LaneSource]]:
-    faults = []
+    faults: dict[Split, LgadError] = {}
     for split in SPLITS:
         try:
             if len(source := module.open(split)):
                 yield split, source
         except LgadError as error:
-            faults.append(error)
+            faults[split] = error
     if len(faults) == len(SPLITS):
-        raise faults[0]
+        raise faults[SPLITS[0]]
+    for split, fault in faults.items():
+        log.warning("The split %s is left out: %s", split, fault)
 
 
 def _check_names(sources: Mapping[Split, LaneSource], to: Target) -> None:
@@ -104,9 +113,27 @@ def _check_names(sources: Mapping[Split, LaneSource], to: Target) -> None:
         for name, before in zip(names, before_names, strict=True):
             if seen.setdefault(name, before) != before:
                 raise LgadError(f"{seen[name]} and {before} would both be called {name}: rename one of them.")
+        if to == "folder":
+            _check_found(names)
         twice = [name for name, count in Counter(source.names).items() if count > 1]
         if twice and to != "tusimple":  # this layout has a line for each image, and no file
             raise LgadError(f"{twice[0]} is listed twice for {split}, but can have one annotation only: remove one.")
+
+
+def _check_found(names: list[str]) -> None:
+    """Refuses images that are not found in a folder by their names."""
+    hidden = [name for name in names if re.search(r"(^|/)\.", name) or not name.lower().endswith(IMAGES)]
+    if hidden:
+        raise LgadError(
+            f"{hidden[0]} would not be found in the layout `folder`: it finds {', '.join(IMAGES)} whose path has no "
+            "name with a dot before it. Rename the image, or save it as one of these."
+        )
+    below = ["images" in name.split("/")[:-1] for name in names]
+    if any(below) and not all(below):
+        raise LgadError(
+            f"{names[below.index(False)]} would not be found in the layout `folder`, because other images are in "
+            "folders `images`: rename these folders."
+        )
 
 
 def _name(name: str, split: Split, to: Target) -> str:
@@ -143,7 +170,7 @@ def _write(source: LaneSource, folder: Path, split: Split, to: Target, index: in
 
 def _copy(image: Path, target: Path) -> None:
     """Copies an image, unless an earlier call has already copied it."""
-    if target.is_file() and target.stat().st_size == image.stat().st_size:
+    if target.is_file() and filecmp.cmp(image, target, shallow=False):
         return
     with whole_file(target) as part:
         part.write_bytes(image.read_bytes())

@@ -50,6 +50,7 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk
     partly = folder.with_name(f".{folder.name}.{module.identity}.partly")
     try:
         with locked(partly.with_suffix(".lock")):
+            check_new_folder(folder)  # another process may have written it in the meantime
             partly.mkdir(exist_ok=True)
             for split, source in sources.items():
                 facts = {

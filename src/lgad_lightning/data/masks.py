@@ -2,6 +2,7 @@
 
 import re
 import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -71,9 +72,9 @@ def read_own_mask(
         LgadError: If the mask cannot be read, has another size, or has a value that is not a class.
     """
     content = read_bytes(path)
-    mask = decode_mask(content, path, image_size)
     colours = mask_values is not None and has_colours(mask_values)
-    values = _coded(mask) if colours else _single(mask, content, path)
+    mask = decode_mask(content if colours else _numbered(content), path, image_size)
+    values = _coded(mask) if colours else _single(mask, path)
     if mask_values is None:
         table = {value: value for value in (*range(num_slots + 1), IGNORE_INDEX)}
         if num_slots == 1:
@@ -112,31 +113,26 @@ def _coded(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.asarray(red << 16 | green << 8 | blue)
 
 
-def _single(mask: NDArray[np.uint8], content: bytes, path: Path) -> NDArray[np.int64]:
+def _single(mask: NDArray[np.uint8], path: Path) -> NDArray[np.int64]:
     """The single value of each pixel."""
     if mask.ndim == 2:
         return mask.astype(np.int64)
-    if (palette := _palette(content)) is not None:
-        codes = _coded(mask)
-        order = np.argsort(palette, kind="stable")  # the first of equal colours
-        place = np.searchsorted(palette[order], codes).clip(max=len(palette) - 1)
-        return np.asarray(order[place], np.int64)
     if not (mask[..., :1] == mask[..., 1:3]).all():
         raise LgadError(f"{path} has colours: say which are lanes, like mask_values={{ff0000: 1}}.")
     return mask[..., 0].astype(np.int64)
 
 
-def _palette(content: bytes) -> NDArray[np.int64] | None:
-    """The colours in the palette of a PNG as 0xRRGGBB. None if the file has no palette."""
+def _numbered(content: bytes) -> bytes:
+    """The content of an image file. In a PNG with a palette, each colour is replaced by the grey of its number."""
     if not content.startswith(b"\x89PNG\r\n\x1a\n") or content[25:26] != b"\x03":
-        return None
+        return content
     place = content.find(b"PLTE")
     if place < 4:
-        return None
+        return content
     (length,) = struct.unpack(">I", content[place - 4 : place])
-    entries = np.frombuffer(content[place + 4 : place + 4 + length], np.uint8).astype(np.int64)
-    red, green, blue = entries[: len(entries) // 3 * 3].reshape(-1, 3).T
-    return np.asarray(red << 16 | green << 8 | blue)
+    end = place + 4 + length
+    greys = b"PLTE" + bytes(entry // 3 % 256 for entry in range(min(length, 768)))
+    return content[:place] + greys + struct.pack(">I", zlib.crc32(greys)) + content[end + 4 :]
 
 
 def _colour(text: str) -> int:

@@ -79,9 +79,11 @@ def group_runs(runs: Sequence[Run]) -> list[Arm]:
             arm.
     """
     check_comparable([run for run in runs if not run.state])
+    known = {_told(run): _identity(run) for run in runs if run.config}
     groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(_identity(run), []).append(run)
+    for run in runs:  # a run that failed early has no configuration, only its overrides
+        identity = _identity(run) if run.config else known.get(_told(run), repr(_told(run)))
+        groups.setdefault(identity, []).append(run)
     names = _names([group[0] for group in groups.values()])
     arms = []
     for name, group in zip(names, groups.values(), strict=True):
@@ -159,10 +161,15 @@ def _identity(run: Run) -> str:
 
 def _names(runs: Sequence[Run]) -> list[str]:
     """Names each run by the overrides that not all runs have."""
-    told = [[text for text in run.overrides if not _is_of_no_interest(text)] for run in runs]
+    told = [_told(run) for run in runs]
     common = set.intersection(*(set(texts) for texts in told)) if len(runs) > 1 else set()
     names = [" ".join(text for text in texts if text not in common) or "default" for texts in told]
     return [name if names.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(names, start=1)]
+
+
+def _told(run: Run) -> tuple[str, ...]:
+    """The overrides of a run, without those in which repetitions may differ."""
+    return tuple(text for text in run.overrides if not _is_of_no_interest(text))
 
 
 def _is_of_no_interest(override: str) -> bool:

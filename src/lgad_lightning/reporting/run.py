@@ -85,6 +85,8 @@ def read_run(folder: Path) -> Run:
     config = _flat(_read(folder / ".hydra" / "config.yaml", yaml.safe_load) or {})
     metrics = _read(folder / "metrics.json", json.loads)
     failed = _read(folder / "failed.json", json.loads) or {}
+    if failed and not (isinstance(failed, dict) and {"error", "overrides"} <= failed.keys()):
+        raise LgadError(f"{folder / 'failed.json'} is damaged: expected error and overrides.")
     overrides = tuple(_read(folder / ".hydra" / "overrides.yaml", yaml.safe_load) or failed.get("overrides", ()))
     if metrics is None:
         return Run(folder, _state(failed, bool(config)), overrides, config, {}, {})
