@@ -17,21 +17,6 @@ from lgad_lightning.lanes import IGNORE_INDEX
 from lgad_lightning.losses import segmentation_loss
 
 
-def lane_shares(label: Tensor, size: tuple[int, int]) -> Tensor:
-    """How much of each cell each lane covers.
-
-    Args:
-        label: Label map, `(B, H, W)`, integer, 0 for the background, 255 where nothing is known.
-        size: Height and width of the result.
-
-    Returns:
-        `(B, L, h, w)`, float32 in [0, 1], for the L lane classes.
-    """
-    lanes = torch.where(label == IGNORE_INDEX, 0, label.long())
-    planes = F.one_hot(lanes, max(int(lanes.max()), 1) + 1)[..., 1:].permute(0, 3, 1, 2).float()
-    return F.interpolate(planes, size, mode="bilinear", antialias=True)
-
-
 class FloorlessLGAD(LabelGuidedAttentionDistillation):
     """LGAD whose maps begin at zero: the smallest value of each map, which all cells share, is taken away."""
 
@@ -41,25 +26,10 @@ class FloorlessLGAD(LabelGuidedAttentionDistillation):
 
 
 class BalancedLGAD(LabelGuidedAttentionDistillation):
-    """LGAD whose target does not draw one lane brighter than another: each lane's mean attention is brought to one."""
+    """LGAD with `balanced=True`, which moved into the package after it was tried under this name."""
 
-    @override
-    def target_features(
-        self, fit: RunningFit, inputs: tuple[Any, ...], student_features: Mapping[str, Tensor]
-    ) -> list[Tensor]:
-        return [self._balanced(f, inputs[0]) for f in super().target_features(fit, inputs, student_features)]
-
-    def _balanced(self, features: Tensor, label: Tensor) -> Tensor:
-        maps = attention_map(features, self.power, self.reduction)[:, None]
-        shares = lane_shares(label, (maps.shape[-2], maps.shape[-1]))
-        covered = shares.sum((2, 3))
-        means = (maps * shares).sum((2, 3)) / covered.clamp_min(1e-6)
-        present = (covered > 0) & (means > 0)
-        typical = torch.where(present, means, 0).sum(1) / present.sum(1).clamp_min(1)
-        factors = torch.where(present, typical[:, None] / means.clamp_min(1e-12), 1.0)
-        of_lanes, of_any = (shares * factors[..., None, None]).sum(1, keepdim=True), shares.sum(1, keepdim=True)
-        scale = torch.where(of_any > 0, of_lanes / of_any.clamp_min(1e-6), 1)
-        return (maps * scale).clamp_min(0).pow(1 / self.power)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, balanced=True, **kwargs)
 
 
 class MixedLGAD(LabelGuidedAttentionDistillation):

@@ -16,7 +16,7 @@ LEVELS = (
     {"errors", "rebuildable", "internals"},
     {"longwork", "comparison"},
     {"lanes", "attention", "features", "feature_layout", "pairing", "batch_items", "label_values"},
-    {"annotations", "networks", "metrics", "losses", "drawing", "attention_file"},
+    {"annotations", "networks", "metrics", "losses", "drawing", "attention_file", "lane_attention"},
     {"data", "checkpoints"},
     {"modules"},
     {"callbacks", "curation"},

@@ -8,14 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lgad_lightning.attention import attention_distance, attention_map
 from lgad_lightning.callbacks import (
     AttentionTransfer,
     FeatureDistillation,
+    JointLabelGuidedAttentionDistillation,
     LabelAttention,
     LabelGuidedAttentionDistillation,
     SelfAttentionDistillation,
 )
 from lgad_lightning.errors import LgadError
+from lgad_lightning.lane_attention import balance_lanes
 
 from .distillation_toys import (
     LAYERS,
@@ -61,6 +64,33 @@ def test_lgad_feeds_the_label(students: Any):
         batch = {"image": image, key: label}
         module = type("Plain", (DictModule,), {"training_step": lambda self, batch: self.net(batch["image"]).mean()})
         assert first_loss(callback, net, module, batch) == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+@pytest.mark.parametrize("kind", [LabelGuidedAttentionDistillation, JointLabelGuidedAttentionDistillation])
+def test_lgad_may_balance_the_lanes_of_its_target(
+    students: Any, kind: type[LabelGuidedAttentionDistillation], power: float
+):
+    net, features = students
+    _, teacher = make_pair()
+    _, label = make_batches(1)[0]
+    wanted = 0.0
+    for student, target in zip(features, teacher.encoder.stages(one_hot(label))[0], strict=True):
+        balanced = balance_lanes(attention_map(target, power), label)
+        wanted += attention_distance(attention_map(student, power), balanced).item()
+    callback = kind(teacher, LAYERS, TEACHER_LAYERS, power=power, balanced=True)
+    assert first_loss(callback, net) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_a_balance_needs_a_label_map(students: Any):
+    class OfPlanes(LabelGuidedAttentionDistillation):
+        def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
+            return (one_hot(batch[1]),)
+
+    net, _ = students
+    callback = OfPlanes(Net(3), LAYERS, TEACHER_LAYERS, balanced=True)
+    with pytest.raises(LgadError, match=r"balanced=True needs a label map \(B, H, W\)"):
+        first_loss(callback, net)
 
 
 def test_attention_transfer_feeds_the_image(students: Any):

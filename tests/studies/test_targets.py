@@ -9,7 +9,6 @@ from lgad_lightning import LaneTeacher
 from lgad_lightning.attention import attention_map, resize_attention
 from lgad_lightning.networks import ERFNet
 from studies.targets import (
-    BalancedLGAD,
     CorrelatedLGAD,
     DeepSupervision,
     FloorlessLGAD,
@@ -18,7 +17,6 @@ from studies.targets import (
     MixedRegionalLGAD,
     RegionalControl,
     RegionalLGAD,
-    lane_shares,
 )
 from studies.teachers import ImageTeacher
 
@@ -33,29 +31,6 @@ def label() -> torch.Tensor:
 
 def teacher() -> LaneTeacher:
     return LaneTeacher(ERFNet(num_classes=3, in_channels=3, input_size=SIZE, channels=(4, 8, 12)))
-
-
-def test_shares_of_lanes_add_up_to_their_pixels() -> None:
-    shares = lane_shares(label(), (8, 16))
-    assert shares.sum((0, 2, 3)).tolist() == pytest.approx([2 * 240 / 16] * 2, rel=0.1)
-
-
-@pytest.mark.parametrize("power", [1.0, 2.0])
-def test_balanced_lanes_are_equally_bright(power: float) -> None:
-    callback = BalancedLGAD(teacher(), power=power)
-    features = torch.rand(2, 5, 16, 32) + 1
-    features[..., :16] *= 7
-    balanced = callback._balanced(features, label())
-    maps = balanced.pow(power).sum(1, keepdim=True)
-    shares = lane_shares(label(), (16, 32))
-    means = (maps * shares).sum((2, 3)) / shares.sum((2, 3))
-    assert torch.allclose(means[:, 0], means[:, 1], rtol=1e-4)
-
-
-def test_images_without_lanes_are_not_changed_by_the_balance() -> None:
-    features = torch.rand(2, 5, 16, 32)
-    balanced = BalancedLGAD(teacher(), power=1.0)._balanced(features, torch.zeros_like(label()))
-    assert torch.allclose(balanced[:, 0], attention_map(features, 1.0))
 
 
 def test_correlation_does_not_see_a_floor() -> None:

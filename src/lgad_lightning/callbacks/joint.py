@@ -149,7 +149,8 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
             output = self.teacher(label)
         size = size_of_inputs((label,))
         features = zip(names, recorded.maps(names), strict=True)
-        return output, [
+        targets = [
             channels_first(one.detach(), size, layers[name], f"layer {name!r} of the teacher", self.teacher_layout)
             for name, one in features
         ]
+        return output, self._balanced(targets, (label,))
