@@ -51,6 +51,14 @@ def test_a_search_ends_trials_that_fall_behind_and_goes_on(tiny_root: Path, tmp_
     assert float(second["distillation.weight"]) == study.trials[1].params["distillation.weight"]
 
 
+def test_jobs_that_failed_at_once_are_failures(tmp_path: Path) -> None:
+    failed = run("lgad-fit", "-m", "+model=enet", "seed=1,2", "hydra.sweep.dir=sweep", folder=tmp_path, fails=True)
+    assert "2 of 2 jobs failed: 0, 1" in failed.stderr
+    assert [row["failed"] for row in read_table(tmp_path / "sweep")] == [
+        "+model=enet: there is no group model, and lgad-fit reads no key of this name."
+    ] * 2
+
+
 def test_a_search_without_optuna_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lgad_lightning.commands.sweep.find_spec", lambda name: None)
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from lgad_lightning.curation import check
 from lgad_lightning.curation.check import check_data
 from lgad_lightning.curation.layouts import open_data
 from lgad_lightning.curation.preview import contact_sheet
@@ -247,3 +248,24 @@ def test_a_split_without_a_lane_is_an_error(own: Path) -> None:
     result = check_data(open_data(own), workers=0)
     assert not result["ok"]
     assert "train has" in result["findings"]["none"]["examples"][0]
+
+
+def test_an_interrupted_check_is_not_continued_with_another_list(
+    roads: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(total: Any, report: Any) -> None:
+        added.append(report)
+        if len(added) == 2:
+            raise KeyboardInterrupt
+        count(total, report)
+
+    added: list[Any] = []
+    count = check._add
+    with monkeypatch.context() as patch:
+        patch.setattr(check, "_add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            check_data(open_data(roads), workers=0)
+    path = roads / "list/train_gt.txt"
+    path.write_text(path.read_text().replace(" 1", " 0"))
+    result = check_data(open_data(roads), workers=0)
+    assert result["findings"]["bits"]["count"] == result["splits"]["train"]["images"]

@@ -49,6 +49,14 @@ def test_made_once_and_anew_when_a_source_changes(tmp_path: Path) -> None:
     assert LabelCache(path, SIZE)[0].max() == 7
 
 
+@pytest.mark.parametrize("order", [(0, 1, 1), (0, 0), (0, 0, 1, 1), (1, 0, 0)])
+def test_made_anew_when_images_are_listed_in_another_order_or_number(tmp_path: Path, order: tuple[int, ...]) -> None:
+    path, files = tmp_path / "a.labels", sources(tmp_path)
+    build_label_cache(path, [files[index] for index in (0, 0, 1)], lambda index: make((0, 0, 1)[index]), workers=0)
+    build_label_cache(path, [files[index] for index in order], lambda index: make(order[index]), workers=0)
+    assert [int(LabelCache(path, SIZE)[index].max()) for index in range(len(order))] == list(order)
+
+
 @pytest.mark.parametrize("place", [0, 130, -3])
 def test_damage_is_noticed(tmp_path: Path, place: int) -> None:
     path = tmp_path / "a.labels"

@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from lgad_lightning.commands.data import main
@@ -96,6 +98,25 @@ def test_other_readers_and_slots_are_refused(packed: Path) -> None:
     reader.num_slots = 6
     with pytest.raises(LgadError, match="packed with 4 lane slots; num_slots is 6"):
         reader.prepare_data()
+
+
+def test_settings_that_what_was_packed_does_not_have_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("litdata", reason="needs the extra `stream`")
+    for split in ("train", "val", "test"):
+        (tmp_path / "own" / split).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "own" / split / "0.png"), np.zeros((60, 120, 3), np.uint8))
+        shapes = [{"label": "lane", "points": [[9, 50], [40, 10]]}, {"label": "kerb", "points": [[90, 50], [70, 10]]}]
+        content = {"shapes": [shape | {"shape_type": "linestrip"} for shape in shapes]}
+        (tmp_path / "own" / split / "0.json").write_text(json.dumps(content))
+
+    def module(root: str, *categories: str) -> LaneFolderDataModule:
+        return LaneFolderDataModule(tmp_path / root, num_slots=2, categories=categories or None)
+
+    pack(module("own", "lane"), tmp_path / "packed", workers=0)
+    assert module("packed").identity == module("packed", "lane").identity == module("own", "lane").identity
+    assert module("packed").identity != module("own").identity
+    with pytest.raises(LgadError, match=r"was packed with the settings .*'lane'.*, not with .*'kerb'"):
+        module("packed", "kerb").open("train")
 
 
 class Inverted(CULaneSource):

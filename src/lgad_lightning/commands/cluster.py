@@ -1,4 +1,4 @@
-"""Gives all processes of torchrun or Slurm one run folder. They find it again when the job is started again."""
+"""Gives all processes of torchrun or Slurm one run folder. A job that Slurm starts again finds it again."""
 
 import os
 from datetime import datetime
@@ -16,7 +16,8 @@ from lgad_lightning.commands.command_line import quote
 def cluster_arguments(arguments: list[str]) -> list[str]:
     """Names the folder that the processes of a run share. Hydra would name it by the clock of each process.
 
-    If Slurm or torchrun starts a job again, with the same command, the job continues its run.
+    If Slurm starts a job again, with the same command, the job continues its run. If torchrun does (`--max-restarts`),
+    the job continues only if `hydra.run.dir` was given.
 
     Args:
         arguments: The command line's arguments.

@@ -94,7 +94,7 @@ def resume_sweep(folder: Path) -> list[str]:
 
 
 def check_added(overrides: Sequence[str], cfg: DictConfig) -> None:
-    """Refuses `+NAME=TEXT` if there is no group NAME to choose TEXT from, because it would have no effect.
+    """Refuses `+NAME=VALUE` if there is no group NAME, and nothing refers to it, because it would have no effect.
 
     Args:
         overrides: The command line's overrides, as Hydra has them.
@@ -105,7 +105,9 @@ def check_added(overrides: Sequence[str], cfg: DictConfig) -> None:
     """
     for override in overrides:
         added = re.match(r"\+(\w+)=", override)
-        if added and isinstance(cfg.get(added[1]), str):
+        if added is None or OmegaConf.is_config(value := cfg.get(added[1])) or value is None:
+            continue
+        if f"${{{added[1]}}}" not in str(OmegaConf.to_container(cfg, resolve=False)):
             raise LgadError(f"{override}: there is no group {added[1]}, and lgad-fit reads no key of this name.")
 
 
@@ -150,7 +152,9 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
         parent = key.rpartition(".")[0]
         beside = [name for name in known if name.rpartition(".")[0] == parent]
         near = get_close_matches(key, beside if parent in known else known, n=1, cutoff=0.8)
-        hint = f" Did you mean {near[0]}?" if near else f" A new one is added by +{key}=VALUE."
+        alike = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
+        meant = " or ".join(near or alike[:3])
+        hint = f" Did you mean {meant}?" if meant else f" A new one is added by +{key}=VALUE."
         return f"{key} is no key of the configuration.{hint}"
     reason = " ".join(str(error).split()) if type(error).__module__ == "hydra.errors" else describe(error)
     return f"No configuration can be made of {' '.join(arguments)}: {reason}"

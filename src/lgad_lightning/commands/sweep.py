@@ -93,8 +93,8 @@ def write_failure(folder: Path, overrides: Sequence[str], message: str) -> None:
 
 def job_folders(sweep: Path) -> list[Path]:
     """The folders of a sweep's jobs, in order. `hydra.sweep.subdir` may be one or two folders deep."""
-    marks = [*sweep.glob(f"*/{RUN}"), *sweep.glob(f"*/*/{RUN}")]
-    return sorted((mark.parent for mark in marks), key=lambda folder: (len(folder.name), folder.name))
+    marks = [mark for name in (RUN, FAILED) for depth in ("*", "*/*") for mark in sweep.glob(f"{depth}/{name}")]
+    return sorted({mark.parent for mark in marks}, key=lambda folder: (len(folder.name), folder.name))
 
 
 def read_job(folder: Path) -> dict[str, Any]:

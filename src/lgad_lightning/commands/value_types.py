@@ -48,6 +48,8 @@ def check_node(key: str, node: Any) -> None:
 def check_value(key: str, value: Any, hint: Any) -> None:
     """Compares a value with a type. If the type is a TypedDict, the items are compared with their types.
 
+    Below the top level, a TypedDict may have no other items.
+
     Args:
         key: Where the value is in the configuration.
         value: A plain value, as YAML has it.
@@ -61,6 +63,8 @@ def check_value(key: str, value: Any, hint: Any) -> None:
             if name not in value:
                 raise LgadError(f"{_join(key, name)} is not set: it must be {describe(inner)}.")
             check_value(_join(key, name), value[name], inner)
+        for name in value.keys() - get_type_hints(hint).keys() if key else ():
+            raise LgadError(f"{_join(key, name)}: there is no such key.{nearest(name, get_type_hints(hint))}")
     elif get_origin(hint) is dict and isinstance(value, Mapping):
         for name, item in value.items():
             check_value(_join(key, name), item, get_args(hint)[1])

@@ -1,5 +1,6 @@
 """Reads every file of a data set, and reports problems that would make a training fail or go wrong."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -112,7 +113,7 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
         "Checking images",
         workers,
         key=f"check {_VERSION} {module.packed or module.root.resolve()} {type(module).__name__} {module.num_slots}"
-        f"{module.reading}",
+        f"{module.reading} {'' if module.packed else _digest(sources, bits)}",
         files=lambda item: sources[item[0]].files(item[1]),
     )
     groups = {group: (count, state["lanes"][group]) for group, count in state["images"].items()}
@@ -142,6 +143,17 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
         for group, (images, lanes) in groups.items()
     }
     return {"ok": not state["counts"].keys() & ERRORS.keys(), "splits": splits, "findings": _summary(state)}
+
+
+def _digest(sources: Mapping[Split, LaneSource], bits: Mapping[Split, Sequence[str]]) -> str:
+    """A digest of what the lists say of the images: names, scenarios and existence bits."""
+    digest = hashlib.sha256()
+    for split, source in sources.items():
+        digest.update(f"{split} {source.stroke}".encode())
+        for index, name in enumerate(source.names):
+            told = f"{name} {source.scenario(index)} {bits[split][index] if split in bits else ''}\n"
+            digest.update(told.encode(errors="surrogatepass"))
+    return digest.hexdigest()
 
 
 def check_image(

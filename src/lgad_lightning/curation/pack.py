@@ -57,6 +57,7 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk
                     "module": type(module).__name__,
                     "num_slots": source.num_slots,
                     "stroke": source.stroke,
+                    "reading": module.reading,
                     "fingerprint": source.fingerprint(),
                 }
                 _pack_split(source, json.dumps(facts), partly / split, f"Packing {split}", workers, chunk_bytes)

@@ -152,13 +152,20 @@ class LaneDataModule(L.LightningDataModule, ABC):
             split: `train`, `val` or `test`.
 
         Raises:
-            LgadError: If they cannot be found, if there are none, or if another data set was packed.
+            LgadError: If they cannot be found, if there are none, or if another data set was packed, or with other
+                settings (`reading`).
         """
         if self.packed is None:
             source = self.source(split)
         else:
             kinds = [kind.__name__ for kind in type(self).__mro__]
             source = StreamSource(f"{self.packed}/{split}", self.num_slots, kinds)
+            reading = source.facts.get("reading", self.reading)  # earlier versions did not store it
+            if self.reading not in ("", reading):
+                raise LgadError(
+                    f"{self.packed} was packed with the settings{reading or ' of the default'}, not with"
+                    f"{self.reading}: give the same, or pack the data set again."
+                )
         if not len(source):
             raise LgadError(f"{source.root} has no images for {split}.")
         return source
@@ -216,10 +223,11 @@ class LaneDataModule(L.LightningDataModule, ABC):
         Two modules with equal identity give equal label maps for equal images in training, apart from augmentation.
         Packing does not change the identity of a data set. `LaneSource.fingerprint` describes which files are read.
         """
-        digest = hashlib.sha256(f"{self.preprocessing.geometry} {self.num_slots}{self.reading}".encode())
-        for split in SPLITS[:2]:
+        digest = hashlib.sha256(f"{self.preprocessing.geometry} {self.num_slots}".encode())
+        for number, split in enumerate(SPLITS[:2]):
             source = self.open(split)
-            digest.update(f"{source.stroke} {source.fingerprint()}".encode())
+            reading = source.facts.get("reading", self.reading) if isinstance(source, StreamSource) else self.reading
+            digest.update(f"{'' if number else reading}{source.stroke} {source.fingerprint()}".encode())
         return f"{type(self).__name__}-{digest.hexdigest()[:12]}"
 
     def prepare_data(self) -> None:

@@ -156,6 +156,11 @@ class BDD100KDataModule(LaneDataModule):
             first, count = names[chosen.index(-1)], chosen.count(-1)
             raise LgadError(f"{labels} has no labels for {first} and {count - 1} more images.")
         kind = BDD100KCentres if self.labels == "centres" else RecordsSource
-        source = kind(self.root, [records], 1, chosen=chosen, names=Strings(names))
-        source.stroke = self.stroke if split == "train" else self.test_stroke
+        return kind(self.root, [records], 1, chosen=chosen, names=Strings(names))
+
+    def open(self, split: Split) -> LaneSource:
+        """The images and labels of a split. Lines are drawn with `stroke` or `test_stroke`, also if they are packed."""
+        source = super().open(split)
+        if self.labels != "masks":
+            source.stroke = self.stroke if split == "train" else self.test_stroke
         return source

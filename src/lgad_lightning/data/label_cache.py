@@ -154,12 +154,18 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def files_stamp(sources: Sequence[Sequence[Path]]) -> str:
-    """Computes a digest of the present state of files.
+    """Computes a digest of the present state of files, and of which label map is made from which.
 
     Args:
         sources: The files of each label map.
     """
     digest = hashlib.sha256()
-    for path in dict.fromkeys(path for files in sources for path in files):
-        digest.update(file_state(path).encode(errors="surrogatepass"))
+    numbers: dict[Path, int] = {}
+    for files in sources:
+        for path in files:
+            if path not in numbers:
+                numbers[path] = len(numbers)
+                digest.update(file_state(path).encode(errors="surrogatepass"))
+            digest.update(b"%d," % numbers[path])
+        digest.update(b";")
     return digest.hexdigest()
