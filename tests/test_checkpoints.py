@@ -39,3 +39,12 @@ def test_a_checkpoint_is_whole_or_not(tmp_path: Path) -> None:
         assert not is_whole(path)
     torch.save([1], path)
     assert not is_whole(path)
+
+
+def test_a_checkpoint_with_any_damage_is_read_or_not(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save({"weights": torch.ones(3)}, path)
+    content = path.read_bytes()
+    for place in range(0, len(content), 3):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x15]) + content[place + 1 :])
+        assert is_whole(path) in (True, False)

@@ -43,6 +43,12 @@ def test_lanes_get_the_same_mean_and_the_rest_stays(seed: int, factor: float, si
     torch.testing.assert_close(found[road], maps[road])
 
 
+def test_a_lane_that_touches_a_corner_of_a_cell_does_not_darken_it() -> None:
+    corner = torch.zeros(1, 64, 64, dtype=torch.long)
+    corner[:, 48:, 48:] = 1
+    torch.testing.assert_close(balance_lanes(torch.ones(1, 2, 2), corner), torch.ones(1, 2, 2))
+
+
 def test_maps_without_lanes_are_not_changed() -> None:
     maps = torch.rand(2, 16, 32)
     for empty in (torch.zeros_like(label()), torch.full_like(label(), 255)):

@@ -71,3 +71,30 @@ def test_impossible_descriptions_are_refused(description: dict[str, Any], messag
 
 def test_classes_of_this_package_are_found_without_an_import() -> None:
     assert find_class("lgad_lightning.networks.erfnet.ERFNet").__name__ == "ERFNet"
+
+
+class Pretrained(Rebuildable):
+    rebuilt_with = {"pretrained": False}  # noqa: RUF012
+
+    def __init__(self, width: int = 3, pretrained: bool = True) -> None:
+        self.width, self.pretrained = width, pretrained
+
+
+class Own(Pretrained):
+    def __init__(self, width: int = 3) -> None:
+        super().__init__(width)
+
+
+class Star(Rebuildable):
+    def __init__(self, *channels: int) -> None:
+        self.channels = channels
+
+
+def test_what_is_built_with_other_arguments_is_for_those_that_have_them() -> None:
+    assert not rebuild(describe(Pretrained(5)), Pretrained).pretrained
+    assert rebuild(describe(Own(5)), Own).width == 5
+
+
+def test_arguments_without_names_are_not_known() -> None:
+    assert Star(1, 2).channels == (1, 2)
+    assert describe(Star(1, 2)) is None

@@ -58,7 +58,7 @@ def normalise_attention(maps: Tensor, normalisation: Normalisation = "l2", tempe
         Maps `(B, H, W)` with norm 1 (`l2`), or with cells that sum to 1 (the others).
 
     Raises:
-        LgadError: If the normalisation is unknown.
+        LgadError: If the normalisation is unknown, or the temperature is not above 0.
 
     Example:
         >>> normalise_attention(torch.tensor([[[3.0, 4.0]]]))
@@ -202,6 +202,8 @@ def _size(maps: Tensor) -> tuple[int, int]:
 
 
 def _logits(cells: Tensor, normalisation: Normalisation, temperature: float) -> Tensor:
+    if temperature <= 0:
+        raise LgadError(f"temperature must be above 0, not {temperature}")
     if normalisation == "zscore":
         spread = cells.std(1, keepdim=True, correction=min(1, cells.shape[1] - 1))  # one cell: 0, and not NaN
         cells = (cells - cells.mean(1, keepdim=True)) / (spread + _TINY)

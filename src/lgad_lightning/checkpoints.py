@@ -1,7 +1,6 @@
 """Writes checkpoint files so that they are never half written."""
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -42,5 +41,5 @@ def is_whole(path: Path) -> bool:
     """Whether a file is a checkpoint that can be read."""
     try:
         return isinstance(torch.load(path, map_location="cpu", weights_only=True, mmap=True), dict)
-    except (OSError, RuntimeError, UnpicklingError, EOFError, ValueError):
+    except Exception:  # a damaged file raises many kinds
         return False

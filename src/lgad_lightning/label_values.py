@@ -1,6 +1,6 @@
 """Checks the values of label maps, so that no training uses labels that cannot be right."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -60,7 +60,8 @@ def classes_of(network: nn.Module | None) -> int | None:
         True
     """
     hparams: Any = getattr(network, "hparams", {})
-    for count in (getattr(network, "num_classes", None), hparams.get("num_classes")):
+    stored = hparams.get("num_classes") if isinstance(hparams, Mapping) else getattr(hparams, "num_classes", None)
+    for count in (getattr(network, "num_classes", None), stored):
         if isinstance(count, int) and count > 1:
             return count
     return None

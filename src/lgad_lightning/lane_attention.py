@@ -29,9 +29,10 @@ def lane_shares(label: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def balance_lanes(maps: Tensor, label: Tensor) -> Tensor:
-    """Scale attention maps so that all lanes of an image have the same mean attention. The background is not changed.
+    """Scale attention maps so that all lanes of an image have the same mean attention.
 
-    A teacher draws some lanes far brighter than others. In the norm of a map, the bright ones outshine the others.
+    A teacher draws some lanes far brighter than others. In the norm of a map, the bright ones outshine the others. All
+    cells that a lane touches are scaled as the lane; cells without a lane are not changed.
 
     Args:
         maps: Attention maps, `(B, h, w)`.
@@ -52,4 +53,4 @@ def balance_lanes(maps: Tensor, label: Tensor) -> Tensor:
     typical = torch.where(present, means, 0).sum(1) / present.sum(1).clamp_min(1)
     factors = torch.where(present, typical[:, None] / means.clamp_min(_TINY**2), 1.0)
     of_lanes, of_any = (shares * factors[..., None, None]).sum(1), shares.sum(1)
-    return maps * torch.where(of_any > 0, of_lanes / of_any.clamp_min(_TINY), 1)
+    return maps * torch.where(of_any > 0, of_lanes / of_any.clamp_min(torch.finfo(of_any.dtype).tiny), 1)

@@ -34,6 +34,8 @@ class Rebuildable:
         """Stores the arguments by name, with the defaults."""
         made = super().__new__(cls)
         signature = inspect.signature(cls.__init__)
+        if any(p.kind == p.VAR_POSITIONAL for p in signature.parameters.values()):
+            return made  # such arguments have no names
         with suppress(TypeError):  # a copy or an unpickled object has its own; or __init__ reports a mistake
             bound = signature.bind(made, *args, **kwargs)
             bound.apply_defaults()
@@ -95,7 +97,8 @@ def rebuild(description: Mapping[str, Any], base: type | tuple[type, ...]) -> An
     if not (isinstance(kind, type) and issubclass(kind, base)):
         raise LgadError(f"{path} is not a {base.__name__ if isinstance(base, type) else 'class of the right kind'}.")
     arguments = {name: _unplain(value) for name, value in description["arguments"].items()}
-    arguments |= getattr(kind, "rebuilt_with", {})
+    fixed = getattr(kind, "rebuilt_with", {})
+    arguments |= {name: value for name, value in fixed.items() if name in arguments}  # a subclass may have others
     try:
         return kind(**arguments)
     except (TypeError, ValueError) as error:
@@ -127,6 +130,15 @@ def find_class(path: str) -> Any:
             f"The class {parts[-1]} was defined in a script or notebook. These cannot be imported: move it to a module."
         )
     raise LgadError(f"The class {path} is not known here: import it first (from {'.'.join(parts[:-1])} import ...).")
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value consists of None, numbers, texts, and lists, tuples and dictionaries of such values."""
+    if isinstance(value, list | tuple):
+        return all(map(is_plain, value))
+    if isinstance(value, Mapping):
+        return all(map(is_plain, [*value, *value.values()]))
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def _plain(value: Any) -> Any:

@@ -12,10 +12,12 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from lgad_lightning.callbacks import (
+    ChannelWiseDistillation,
     FeatureDistillation,
     JointLabelGuidedAttentionDistillation,
     LabelAttention,
     LabelGuidedAttentionDistillation,
+    LogitsDistillation,
     SelfAttentionDistillation,
 )
 from lgad_lightning.callbacks.weight_schedule import describe_schedule
@@ -468,3 +470,33 @@ def test_lightning_says_what_a_step_must_return(output: Any):
 
     with pytest.raises(MisconfigurationException, match="training_step"):
         make_trainer(LabelAttention(LAYERS)).fit(Wrong(make_pair()[0]), loader(make_batches(1)))
+
+
+@pytest.mark.parametrize("times", [{"start": 0.6, "end": 0.4}, {"start": 20, "end": 20}, {"end": 0}])
+def test_an_end_before_the_start_is_refused(times: dict[str, Any]):
+    with pytest.raises(LgadError, match="the end must be after the start"):
+        lgad(make_pair()[1], **times)
+
+
+@pytest.mark.parametrize("start", [5000, 1.0])
+def test_a_start_after_the_end_of_the_training_is_told(start: float):
+    with pytest.warns(UserWarning, match=r"is not before the end of the training \(4 steps\), so nothing is distilled"):
+        train(lgad(make_pair()[1], start=start))
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0])
+def test_impossible_temperatures_are_refused(temperature: float):
+    _, teacher = make_pair()
+    for kind, options in (
+        (LabelGuidedAttentionDistillation, {"normalisation": "softmax"}),
+        (ChannelWiseDistillation, {}),
+        (LogitsDistillation, {}),
+    ):
+        with pytest.raises(LgadError, match="temperature must be above 0"):
+            kind(teacher, LAYERS, TEACHER_LAYERS, temperature=temperature, **options)
+
+
+def test_a_frozen_joint_teacher_is_refused():
+    _, teacher = make_pair()
+    with pytest.raises(LgadError, match="all its parameters are frozen"):
+        train(JointLabelGuidedAttentionDistillation(teacher.requires_grad_(False), LAYERS, TEACHER_LAYERS))

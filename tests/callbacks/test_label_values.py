@@ -1,3 +1,4 @@
+from argparse import Namespace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from torch import Tensor
 from lgad_lightning import ERFNet, LaneTeacher
 from lgad_lightning.callbacks import LabelAttention, LabelGuidedAttentionDistillation
 from lgad_lightning.errors import LgadError
+from lgad_lightning.label_values import classes_of
 
 from .distillation_toys import Module, Net, loader, make_batches, make_pair, make_trainer
 
@@ -89,3 +91,24 @@ def test_the_students_classes_count_where_there_is_no_teacher():
     module.training_step = lambda batch, batch_idx: F.relu(module.net(batch[0])).mean()  # type: ignore[method-assign]
     with pytest.raises(LgadError, match="the student has the classes 0 to 2"):
         make_trainer(LabelAttention(["net.encoder.stage1"])).fit(module, loader([(IMAGE, VOID)]))
+
+
+def test_a_step_may_change_the_labels_of_its_batch():
+    class Clears(Unlabelled):
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            batch[1].zero_()
+            return super().training_step(batch, batch_idx)
+
+    class Seen(LabelAttention):
+        def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
+            assert teacher_features[0].sum() > 0
+            return super().compute_loss(student_features, teacher_features)
+
+    make_trainer(Seen(["net.encoder.stage1"])).fit(Clears(Net()), loader([(IMAGE, LABEL.clone())]))
+
+
+@pytest.mark.parametrize("hparams", [{"num_classes": 3}, Namespace(num_classes=3), Namespace(), None])
+def test_hyperparameters_of_any_kind_may_tell_the_classes(hparams: Any):
+    network = Net()
+    network.hparams = hparams
+    assert classes_of(network) == (3 if hparams in ({"num_classes": 3}, Namespace(num_classes=3)) else None)

@@ -319,11 +319,18 @@ def test_a_last_batch_of_one_image_has_nothing_to_compare():
     assert trainer.callback_metrics["similarity/loss"] == pytest.approx(0, abs=1e-9)
 
 
-def test_a_batch_of_one_image_is_refused():
+@pytest.mark.parametrize("start", [0, 2])
+def test_a_batch_of_one_image_is_refused(start: int):
     image, label = make_batches(1)[0]
-    callback = seeded(SimilarityPreservingDistillation, student_layers=LAYERS, teacher_layers=TEACHER_LAYERS)
+    layers: dict[str, Any] = {"student_layers": LAYERS, "teacher_layers": TEACHER_LAYERS}
+    callback = seeded(SimilarityPreservingDistillation, start=start, **layers)
     with pytest.raises(LgadError, match="give batches of two or more"):
         make_trainer(callback).fit(Module(make_pair()[0]), loader([(image[:1], label[:1])]))
+
+
+def test_an_impossible_margin_is_refused():
+    with pytest.raises(LgadError, match="margin=-1 must be at least 0"):
+        InterRegionAffinityDistillation(make_pair()[0], LAYERS, TEACHER_LAYERS, margin=-1)
 
 
 def test_a_share_that_hides_everything_is_refused():

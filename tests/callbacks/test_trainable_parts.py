@@ -193,3 +193,44 @@ def test_an_optimiser_that_cannot_be_copied_is_refused():
 
     with pytest.raises(LgadError, match=r"LBFGS.*override trainable_optimizer"):
         train(fitnets(), Odd(make_pair()[0]))
+
+
+@pytest.mark.parametrize("layer", ["net.encoder.stage2", "net.encoder.stage2.2"])
+def test_the_optimiser_of_the_distilled_layer_is_followed(layer: str):
+    """Also if the layer is a ReLU, which has no parameters."""
+
+    class Two(ManualModule):
+        def configure_optimizers(self) -> Any:
+            self.other = nn.Linear(4, 1)
+            return [torch.optim.SGD(part.parameters(), rate) for part, rate in ((self.other, 9.0), (self.net, 0.01))]
+
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            other, own = self.optimizers()  # type: ignore[misc]
+            other.step()
+            own.zero_grad()
+            self.manual_backward(self.net(batch[0]).square().mean())
+            own.step()
+
+    class Spy(FitNets):
+        def trainable_optimizer(self, parameters: Any, student_optimizer: Any) -> Any:
+            followed.append(student_optimizer.param_groups[0]["lr"])
+            return super().trainable_optimizer(parameters, student_optimizer)
+
+    followed: list[float] = []
+    make_trainer(Spy(image_teacher(), [layer], TEACHER_LAYER)).fit(Two(make_pair()[0]), loader(make_batches()))
+    assert followed == [0.01]
+
+
+def test_a_restart_leaves_nothing_of_the_batches_before():
+    """As after a finder of the batch size, whose last batch was too large for the memory."""
+
+    class Restarted(Seeded):
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            if trainer.global_step == 1:
+                (weight, _) = self.trainable.parameters()
+                weight.grad = torch.ones_like(weight)
+                self._trainable.restart()
+                assert weight.grad is None
+
+    callback = Restarted(image_teacher(), LAYER, TEACHER_LAYER)
+    make_trainer(callback).fit(Student(make_pair()[0]), loader(make_batches()))

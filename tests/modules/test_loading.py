@@ -233,3 +233,19 @@ def test_another_preprocessing_than_in_training_is_warned_of(data: SyntheticLane
     with pytest.warns(UserWarning, match="was trained with Preprocessing"):
         trainer.validate(student, data, verbose=False)
     assert student.preprocessing == Preprocessing(SIZE, 0)
+
+
+class Focal(LaneStudent):
+    def __init__(
+        self, network: nn.Module, criterion: nn.Module, note: Path, gamma: float = 2.0, **options: Any
+    ) -> None:
+        super().__init__(network, **options)
+        self.criterion, self.note, self.gamma = criterion, note, gamma
+
+
+def test_a_subclass_may_have_arguments_of_any_kind(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
+    student = Focal(small(), nn.SmoothL1Loss(), tmp_path, gamma=1.5)
+    assert dict(student.hparams)["gamma"] == 1.5
+    path = fit(student, data, tmp_path)
+    assert isinstance(load_student(path).network, ERFNet)
+    assert set(torch.load(path)["hyper_parameters"]) >= {"gamma", "background_weight"}

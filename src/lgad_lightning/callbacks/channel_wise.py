@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from lgad_lightning.callbacks.adapters import channel_adapters, resized_to
 from lgad_lightning.callbacks.distillation import FeatureDistillation
+from lgad_lightning.errors import LgadError
 
 
 class ChannelWiseDistillation(FeatureDistillation):
@@ -45,6 +46,8 @@ class ChannelWiseDistillation(FeatureDistillation):
         **kwargs: Any,
     ) -> None:
         super().__init__(teacher, student_layers, teacher_layers, weight, **kwargs)
+        if temperature <= 0:
+            raise LgadError(f"temperature must be above 0, not {temperature}")
         self.temperature = temperature
 
     @override

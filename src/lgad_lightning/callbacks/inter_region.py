@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from lgad_lightning.batch_items import label_of
 from lgad_lightning.callbacks.distillation import FeatureDistillation
+from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import IGNORE_INDEX
 
 _TINY = 1e-6
@@ -52,6 +53,8 @@ class InterRegionAffinityDistillation(FeatureDistillation):
         **kwargs: Any,
     ) -> None:
         super().__init__(teacher, student_layers, teacher_layers, weight, **kwargs)
+        if margin < 0:
+            raise LgadError(f"margin={margin} must be at least 0")
         self.margin = margin
         self.ignore_index = ignore_index
         self._label = torch.empty(0)
@@ -66,7 +69,7 @@ class InterRegionAffinityDistillation(FeatureDistillation):
         Returns:
             The images.
         """
-        self._label = label_of(batch, self.label)
+        self._label = label_of(batch, self.label).clone()  # the step may change the batch
         return super().teacher_inputs(batch)
 
     @override

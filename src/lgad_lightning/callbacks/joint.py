@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from lgad_lightning.callbacks.lgad import LabelGuidedAttentionDistillation
 from lgad_lightning.callbacks.running_fit import RunningFit
+from lgad_lightning.errors import LgadError
 from lgad_lightning.feature_layout import channels_first, size_of_inputs
 from lgad_lightning.features import evaluating, find_layers, record_features
 from lgad_lightning.lanes import IGNORE_INDEX
@@ -79,7 +80,12 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
 
         Returns:
             The teacher itself.
+
+        Raises:
+            LgadError: If the teacher is frozen.
         """
+        if not any(parameter.requires_grad for parameter in self.teacher.parameters()):
+            raise LgadError(f"{type(self).__name__} trains its teacher, but all its parameters are frozen")
         return self.teacher
 
     @override

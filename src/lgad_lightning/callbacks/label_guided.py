@@ -43,9 +43,9 @@ class LabelGuided(AttentionTransfer):
             batch: The batch that `training_step` gets, on the device.
 
         Returns:
-            Only the label map, `(B, H, W)`. Ignored pixels are 255.
+            Only the label map, `(B, H, W)`, a copy, because the step may change the batch. Ignored pixels are 255.
         """
-        label = label_of(batch, self.label)
+        label = label_of(batch, self.label).clone()
         if self.ignore_index in (None, IGNORE_INDEX):
             return (label,)
         return (torch.where(label == self.ignore_index, IGNORE_INDEX, label.long()),)

@@ -10,7 +10,7 @@ from torch import Size, Tensor, nn
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from lgad_lightning.callbacks.running_fit import RunningFit
+from lgad_lightning.callbacks.running_fit import RunningFit, parameters_around
 from lgad_lightning.callbacks.trainable_parts import TrainableParts, optimizer_like
 
 
@@ -108,7 +108,8 @@ class LearnedLoss(L.Callback):
             module = self.trainable_modules([s.shape for s in student], [t.shape for t in teacher])
         if module is not None:
             build, mirrored = self.trainable_optimizer, not is_overridden("trainable_optimizer", self, LearnedLoss)
-            self._trainable = TrainableParts(module, fit.module, fit.layers.values(), build, mirrored, self._saved)
+            followed = [parameter for name in fit.layers for parameter in parameters_around(fit.module, name)]
+            self._trainable = TrainableParts(module, fit.module, followed, build, mirrored, self._saved)
 
     def _learning(self, loss: Callable[[], Tensor]) -> Tensor:
         """Compute a loss that trains the modules. They stay in float32 if the student has true half precision."""

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from lgad_lightning.callbacks.adapters import resized_to
 from lgad_lightning.callbacks.distillation import FeatureDistillation
+from lgad_lightning.errors import LgadError
 
 
 class LogitsDistillation(FeatureDistillation):
@@ -43,6 +44,8 @@ class LogitsDistillation(FeatureDistillation):
         **kwargs: Any,
     ) -> None:
         super().__init__(teacher, student_layers, teacher_layers, weight, **kwargs)
+        if temperature <= 0:
+            raise LgadError(f"temperature must be above 0, not {temperature}")
         self.temperature = temperature
 
     @override

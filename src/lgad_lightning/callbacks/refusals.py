@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signatu
 from torch import Tensor, nn
 
 from lgad_lightning.callbacks.running_fit import RunningFit
-from lgad_lightning.callbacks.weight_schedule import When
+from lgad_lightning.callbacks.weight_schedule import When, in_steps
 from lgad_lightning.errors import LgadError
 from lgad_lightning.internals import steps_of
 
@@ -108,6 +108,13 @@ def check_ahead(callback: Distillation, trainer: L.Trainer) -> None:
         LgadError: If the schedule is impossible, or if early stopping monitors a figure that does not always exist.
     """
     callback.weight_at(0)  # fails for a fraction of an endless training
+    start, _, _ = in_steps(callback.start, 0, None, lambda: trainer)
+    if start >= steps_of(trainer) > 0:
+        callback.running.warn_once(
+            "never",
+            f"{type(callback).__name__}: start={callback.start} is not before the end of the training"
+            f" ({steps_of(trainer):.0f} steps), so nothing is distilled",
+        )
     refuse_stopping_on_nothing(callback, trainer)
     for name in untrained_modules(callback):
         callback.running.warn_once(

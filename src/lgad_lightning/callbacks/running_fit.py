@@ -152,7 +152,7 @@ class RunningFit:
         for name, features in student.items():
             if features.requires_grad:
                 continue
-            parameters = _parameters_around(self.module, name)
+            parameters = parameters_around(self.module, name)
             if any(parameter.requires_grad for parameter in parameters):
                 raise LgadError(
                     f"the output of layer {name!r} of the student carries no gradient, so the distillation cannot train"
@@ -189,7 +189,7 @@ class RunningFit:
         self.forget_traces()
 
 
-def _parameters_around(network: nn.Module, name: str) -> list[nn.Parameter]:
+def parameters_around(network: nn.Module, name: str) -> list[nn.Parameter]:
     """The parameters of a layer. If it has none, those of the smallest layer around it that has some."""
     layers = named_layers(network)
     while not (parameters := list(layers[name].parameters())) and name:

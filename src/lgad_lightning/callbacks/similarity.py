@@ -1,3 +1,5 @@
+from typing import Any
+
 from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
@@ -28,6 +30,19 @@ class SimilarityPreservingDistillation(FeatureDistillation):
     default_name = "similarity"
 
     @override
+    def check_inputs(self, inputs: tuple[Any, ...]) -> None:
+        """Refuse a first batch of one image.
+
+        Args:
+            inputs: What `teacher_inputs` returned.
+
+        Raises:
+            LgadError: If the first batch has only one image.
+        """
+        if self.running.looked == 1 and len(inputs[0]) < 2:
+            raise LgadError(f"{type(self).__name__} compares the images of a batch: give batches of two or more")
+
+    @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
         """Add the mean squared differences between the similarities of student and teacher.
 
@@ -37,12 +52,7 @@ class SimilarityPreservingDistillation(FeatureDistillation):
 
         Returns:
             The loss before weighting, a scalar. It is 0 for a last batch of one image, which has nothing to compare.
-
-        Raises:
-            LgadError: If the first batch has only one image.
         """
-        if len(student_features[0]) < 2 and not self.running.module.trainer.global_step:
-            raise LgadError(f"{type(self).__name__} compares the images of a batch: give batches of two or more")
         pairs = zip(student_features, teacher_features, strict=True)
         return self.added_up([(_similarity(s) - _similarity(t)).square().mean() for s, t in pairs])
 

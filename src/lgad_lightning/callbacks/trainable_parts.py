@@ -24,7 +24,7 @@ class TrainableParts:
     Args:
         module: The module. It is moved to the student's device and gets the weights of the first process.
         student: The student, during a fit.
-        layers: The distilled layers of the student. The optimiser with their parameters is followed.
+        followed: The parameters of the distilled layers of the student. The optimiser that has them is followed.
         build: Makes the module's optimiser from its parameters and the student's optimiser.
         mirrored: Whether this optimiser copies the settings (such as the learning rate) of the student's in every step.
         state: What `state_dict` returned in the fit that is resumed.
@@ -34,14 +34,14 @@ class TrainableParts:
         self,
         module: nn.Module,
         student: L.LightningModule,
-        layers: Iterable[nn.Module],
+        followed: Iterable[nn.Parameter],
         build: BuildOptimizer,
         mirrored: bool = True,
         state: dict[str, Any] | None = None,
     ) -> None:
         self.module = module
         self._student = student
-        self._followed_parameters = {parameter for layer in layers for parameter in layer.parameters()}
+        self._followed_parameters = set(followed)
         self._build = build
         self._mirrored = mirrored
         strategy = student.trainer.strategy
@@ -63,8 +63,10 @@ class TrainableParts:
         return {"modules": self.module.state_dict(), "optimizer": optimizer}
 
     def restart(self) -> None:
-        """Restore the first weights, for example after a learning-rate finder."""
+        """Restore the first weights, for example after a finder of the learning rate or the batch size."""
         self.module.load_state_dict(self._first)
+        self.module.zero_grad()
+        self._used = self.stepping = False
         self.close()
         self._optimizer = self._followed = None
 

@@ -26,6 +26,8 @@ def check_schedule(weight: float, start: When, ramp: When, end: When | None) -> 
     for argument, when in (("start", start), ("ramp", ramp), ("end", end)):
         if when is not None and (when < 0 or (_is_fraction(when) and when > 1)):
             raise LgadError(f"{argument}={when}: give a number of steps (int) or a fraction of the training (0..1)")
+    if end is not None and _is_fraction(start) == _is_fraction(end) and start >= end:
+        raise LgadError(f"start={start} and end={end}: the end must be after the start")
     if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
         raise LgadError(f"weight={weight}: give a finite number of at least 0")
 

@@ -19,6 +19,7 @@ from lgad_lightning.lanes import IGNORE_INDEX
 from lgad_lightning.losses import LaneLoss
 from lgad_lightning.modules.schedule import PolyLR
 from lgad_lightning.networks import LaneOutput
+from lgad_lightning.rebuildable import is_plain
 
 SchedulerCallable = Callable[[Optimizer, int], LRScheduler]
 """Builds a learning-rate schedule from the optimiser and the number of optimiser steps of the training."""
@@ -63,6 +64,8 @@ class LaneModule(L.LightningModule, ABC):
         super().__init__()
         built = ["network", "decoder", "metric", "preprocessing", "optimizer", "scheduler", "label"]
         self.save_hyperparameters(ignore=built)  # which are objects or functions
+        for name in [name for name, value in self.hparams.items() if not is_plain(value)]:
+            del self.hparams[name]  # of a subclass; a checkpoint with other objects could not be read
         num_classes = getattr(network, "num_classes", None)
         if not isinstance(num_classes, int):
             raise LgadError(
