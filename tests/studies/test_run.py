@@ -94,7 +94,7 @@ def test_tables_show_differences_seed_by_seed(tmp_path: Path, monkeypatch: pytes
     assert "| control (2 seeds) | 0.605 (0.002) | **+0.304** [+0.285, +0.324], 0.500 |" in text  # best validation
     assert "| control (2 seeds) | 0.202 (0.001) | **+0.102** [+0.095, +0.108], 0.500 |" in text  # after a third
     assert "| control | 2 | 0 of 2 |" in text
-    assert "4 runs: correlation 1.000" in text
+    assert "4 runs: correlation of their ranks 1.000" in text
 
 
 @pytest.mark.parametrize(
