@@ -69,7 +69,7 @@ def together_lines(study: Study, condition: str) -> list[str]:
     f1, iou = ([run for arm in arms.values() for _, run in sorted(arm.items())] for arms in by_figure)
     if len(f1) < 3:
         return []
-    ranks = [[sorted(figures).index(figure) for figure in figures] for figures in (f1, iou)]  # one bad run counts little
+    ranks = [[sorted(figures).index(figure) for figure in figures] for figures in (f1, iou)]  # an outlier counts little
     found = statistics.correlation(*ranks)
     return [f"Test F1 and lane IoU of {len(f1)} runs: correlation of their ranks {found:.3f}", ""]
 
