@@ -379,7 +379,6 @@ def test_an_interrupted_export_leaves_nothing(
         (["--check", "nope"], "nope"),
         (["--check", "empty"], "none of the known layouts"),
         (["--check", "empty", "--layout", "openlane"], "Expected is OpenLane's layout"),
-        (["--frame-size", "40x20", "--with", "preprocessing"], "frames of 40x20"),
         (["--out", "lanes.txt"], ".onnx"),
         (["--out", "mine.onnx"], "--overwrite"),
         (["--out", "/proc/lanes.onnx"], "/proc/lanes.onnx"),

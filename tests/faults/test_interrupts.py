@@ -70,7 +70,7 @@ def test_training(workers: int, kept: Path, tmp_path: Path) -> None:
 def test_reporting(kept: Path, tmp_path: Path) -> None:
     call = (*TINY, f"data.root={kept}/data", "distillation=none", "trainer.max_epochs=1", "hydra.run.dir=run")
     hint = f"Interrupted. To go on: lgad-fit resume={tmp_path}/run"
-    interrupt("lgad-fit", *call, folder=tmp_path, sign=there(tmp_path, "run/metrics.json"), hint=hint)
+    interrupt("lgad-fit", *call, folder=tmp_path, sign=there(tmp_path, "run/pictures/test.png"), hint=hint)
     assert "To go on" not in run("lgad-fit", "resume=run", folder=tmp_path).stdout
 
 

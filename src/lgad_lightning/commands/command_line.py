@@ -153,7 +153,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
         beside = [name for name in known if name.rpartition(".")[0] == parent]
         near = get_close_matches(key, beside if parent in known else known, n=1, cutoff=0.8)
         alike = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
-        meant = " or ".join(near or alike[:3])
+        meant = " or ".join(near or sorted(alike, key=lambda name: name.count("."))[:3])
         hint = f" Did you mean {meant}?" if meant else f" A new one is added by +{key}=VALUE."
         return f"{key} is no key of the configuration.{hint}"
     reason = " ".join(str(error).split()) if type(error).__module__ == "hydra.errors" else describe(error)
