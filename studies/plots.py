@@ -45,17 +45,24 @@ def draw(study: Study, condition: str, file: Path) -> None:
         condition: One of its conditions.
         file: The SVG to write.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained", width_ratios=[3, 4])
-    draw_figures(left, figures_of(study, condition, "f1"))
+    arms = figures_of(study, condition, "f1")
+    size = 9, max(3.4, 0.17 * len(arms))
+    figure, (left, right) = plt.subplots(1, 2, figsize=size, layout="constrained", width_ratios=[3, 4])
+    draw_figures(left, arms)
     draw_curves(right, study, condition)
     figure.savefig(file, metadata={"Date": None})
     plt.close(figure)
 
 
+def colour_of(number: int) -> tuple[float, float, float, float]:
+    """The colour of an arm: ten colours, then their lighter kinds."""
+    return plt.colormaps["tab20"](number % 10 * 2 + number // 10 % 2)
+
+
 def draw_figures(axes: Axes, arms: dict[str, dict[int, float]]) -> None:
     """Each arm in a row: a dot for each seed, a bar for the mean's 95 % interval."""
     for number, figures in enumerate(arms.values()):
-        found, colour = summarise(list(figures.values())), f"C{number % 10}"
+        found, colour = summarise(list(figures.values())), colour_of(number)
         axes.scatter(figures.values(), [number] * len(figures), s=14, color=colour, alpha=0.6)
         if found.seeds > 2:  # with two seeds it would fill the picture
             axes.plot([found.low, found.high], [number] * 2, color=colour, linewidth=1.5)
@@ -81,10 +88,10 @@ def draw_curves(axes: Axes, study: Study, condition: str) -> None:
         found = [summarise(curves[arm][step]) for step in steps]
         if 2 * found[-1].seeds < most:
             continue
-        axes.plot(steps, [at.mean for at in found], color=f"C{number % 10}", label=arm)
+        axes.plot(steps, [at.mean for at in found], color=colour_of(number), label=arm)
         if all(at.seeds > 1 for at in found):
             low, high = ([at.mean + side * at.deviation for at in found] for side in (-1, 1))
-            axes.fill_between(steps, low, high, color=f"C{number % 10}", alpha=0.15, linewidth=0)
+            axes.fill_between(steps, low, high, color=colour_of(number), alpha=0.15, linewidth=0)
     axes.set_xlabel("training step")
     axes.set_ylabel("validation F1")
     axes.legend(frameon=False, fontsize=8)
