@@ -1,9 +1,12 @@
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import TUSIMPLE_ROWS, Lane, TuSimpleFrame, write_tusimple
@@ -16,6 +19,7 @@ from lgad_lightning.reporting.judging import (
     f1_by_threshold,
     judge_frames,
     recall_by_place,
+    spread,
     tusimple_rule,
 )
 from lgad_lightning.reporting.tested import read_tested, write_tested
@@ -122,3 +126,12 @@ def test_a_damaged_prediction_is_told(roads: Roads) -> None:
     (folder / "2.lines.txt").write_text("no numbers\n")
     with pytest.raises(LgadError, match=r"2\.lines\.txt"):
         judge_frames(roads, folder, culane_rule())
+
+
+@given(st.integers(2, 300), st.integers(2, 300))
+def test_frames_are_chosen_from_the_first_to_the_last(length: int, count: int) -> None:
+    chosen = spread(length, count)
+    assert (len(chosen), chosen[0], chosen[-1]) == (min(length, count), 0, length - 1)
+    gaps = {after - before for before, after in pairwise(chosen)}
+    assert min(gaps) >= 1
+    assert max(gaps) - min(gaps) <= 1

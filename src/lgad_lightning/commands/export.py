@@ -149,11 +149,11 @@ def _training_images(data: Any, torch_engine: Any, count: int) -> list[Any]:
     """Normalised images `(1, 3, height, width)`, spread over the training split."""
     import torch
 
-    from lgad_lightning.export.score import evenly_spread
+    from lgad_lightning.reporting.judging import spread
 
     source = data.open("train")
     images = []
-    for index in evenly_spread(len(source), count):
+    for index in spread(len(source), most=count):
         pixels, _ = torch_engine.prepare(source.image(index), source.names[index])
         images.append(torch_engine.info.preprocessing.normalise(torch.from_numpy(pixels)[None]).numpy())
     return images

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.errors import LgadError
 from lgad_lightning.inference.engine import Engine
 from lgad_lightning.inference.pipeline import predict_shots
 from lgad_lightning.inference.sources import Shot
+from lgad_lightning.reporting.judging import spread
 
 
 def official_figures(engine: Engine, data: LaneDataModule, images: int | None = None) -> dict[str, Any]:
@@ -25,7 +24,7 @@ def official_figures(engine: Engine, data: LaneDataModule, images: int | None = 
         LgadError: If an image cannot be read or predicted on.
     """
     source = data.open("test")
-    chosen = evenly_spread(len(source), images or len(source))
+    chosen = spread(len(source), most=images or len(source))
     metric = data.protocol.metric()
     for index, predicted in zip(chosen, predict_shots(engine, _shots(source, chosen), batch_size=8), strict=True):
         if predicted.error or predicted.shot.image is None:
@@ -35,11 +34,6 @@ def official_figures(engine: Engine, data: LaneDataModule, images: int | None = 
         metric.update([list(predicted.lanes)], **{key: [value] for key, value in evaluation.items()})
     total: dict[str, Any] = metric.results()["total"]
     return total
-
-
-def evenly_spread(length: int, count: int) -> list[int]:
-    """Chooses numbers from 0 to `length - 1`, the first and the last among them. There are at most `count`."""
-    return [round(place) for place in np.linspace(0, length - 1, min(count, length))]
 
 
 def main_figure(figures: dict[str, Any]) -> tuple[str, float]:
