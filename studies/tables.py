@@ -4,11 +4,12 @@ python -m studies.tables studies/generated.yaml
 """
 
 import argparse
-import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+
+from scipy import stats
 
 from lgad_lightning import LgadError
 from lgad_lightning.comparison import compare, median_steps, steps_until, summarise
@@ -69,8 +70,7 @@ def together_lines(study: Study, condition: str) -> list[str]:
     f1, iou = ([run for arm in arms.values() for _, run in sorted(arm.items())] for arms in by_figure)
     if len(f1) < 3:
         return []
-    ranks = [[sorted(figures).index(figure) for figure in figures] for figures in (f1, iou)]  # an outlier counts little
-    found = statistics.correlation(*ranks)
+    found = stats.spearmanr(f1, iou).statistic  # of ranks, so that an outlier counts little
     return [f"Test F1 and lane IoU of {len(f1)} runs: correlation of their ranks {found:.3f}", ""]
 
 
