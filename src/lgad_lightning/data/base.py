@@ -160,7 +160,7 @@ class LaneDataModule(L.LightningDataModule, ABC):
         else:
             kinds = [kind.__name__ for kind in type(self).__mro__]
             source = StreamSource(f"{self.packed}/{split}", self.num_slots, kinds)
-            reading = source.facts.get("reading", self.reading)  # earlier versions did not store it
+            reading = self._reading_of(source)
             if self.reading not in ("", reading):
                 raise LgadError(
                     f"{self.packed} was packed with the settings{reading or ' of the default'}, not with"
@@ -206,6 +206,10 @@ class LaneDataModule(L.LightningDataModule, ABC):
         """The settings that change the labels made from the same files, as text. It is empty by default."""
         return ""
 
+    def _reading_of(self, source: LaneSource) -> str:
+        """The settings that a source was read with. Packed data keep those of the packing, if they say them."""
+        return source.facts.get("reading", self.reading) if isinstance(source, StreamSource) else self.reading
+
     @property
     def num_classes(self) -> int:
         """Number of classes, the background included."""
@@ -223,11 +227,11 @@ class LaneDataModule(L.LightningDataModule, ABC):
         Two modules with equal identity give equal label maps for equal images in training, apart from augmentation.
         Packing does not change the identity of a data set. `LaneSource.fingerprint` describes which files are read.
         """
-        digest = hashlib.sha256(f"{self.preprocessing.geometry} {self.num_slots}".encode())
-        for number, split in enumerate(SPLITS[:2]):
-            source = self.open(split)
-            reading = source.facts.get("reading", self.reading) if isinstance(source, StreamSource) else self.reading
-            digest.update(f"{'' if number else reading}{source.stroke} {source.fingerprint()}".encode())
+        sources = [self.open(split) for split in SPLITS[:2]]
+        reading = self._reading_of(sources[0])
+        digest = hashlib.sha256(f"{self.preprocessing.geometry} {self.num_slots}{reading}".encode())
+        for source in sources:
+            digest.update(f"{source.stroke} {source.fingerprint()}".encode())
         return f"{type(self).__name__}-{digest.hexdigest()[:12]}"
 
     def prepare_data(self) -> None:

@@ -131,7 +131,7 @@ def _numbered(content: bytes) -> bytes:
         return content
     (length,) = struct.unpack(">I", content[place - 4 : place])
     end = place + 4 + length
-    greys = b"PLTE" + bytes(entry // 3 % 256 for entry in range(min(length, 768)))
+    greys = b"PLTE" + bytes(entry // 3 for entry in range(min(length, 768)))
     return content[:place] + greys + struct.pack(">I", zlib.crc32(greys)) + content[end + 4 :]
 
 
