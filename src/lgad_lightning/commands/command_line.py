@@ -105,7 +105,8 @@ def check_added(overrides: Sequence[str], cfg: DictConfig) -> None:
     """
     for override in overrides:
         added = re.match(r"\+(\w+)=", override)
-        if added is None or OmegaConf.is_config(value := cfg.get(added[1])) or value is None:
+        value = cfg.get(added[1]) if added else None
+        if added is None or value is None or OmegaConf.is_config(value):
             continue
         if f"${{{added[1]}}}" not in str(OmegaConf.to_container(cfg, resolve=False)):
             raise LgadError(f"{override}: there is no group {added[1]}, and lgad-fit reads no key of this name.")
