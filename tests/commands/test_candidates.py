@@ -5,10 +5,11 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+import yaml
 
-from lgad_lightning import ERFNet, LaneStudent, LgadError, SyntheticLaneDataModule
+from lgad_lightning import ERFNet, LabelGuidedAttentionDistillation, LaneStudent, LgadError, SyntheticLaneDataModule
 from lgad_lightning.commands.candidates import find_candidates
-from lgad_lightning.commands.student_report import report
+from lgad_lightning.commands.student_report import next_command, report
 from lgad_lightning.data.pixels import Image
 from lgad_lightning.networks import LaneOutput
 
@@ -44,6 +45,15 @@ def test_a_test_is_complete_only_at_its_end(
     assert not (tmp_path / "metrics.json").exists()
     report(student, data, trainer, [], tmp_path, None)
     assert {"metrics.json", "candidates.json", "pictures"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_the_run_to_compare_with_has_the_settings_that_its_distillation_takes(tmp_path: Path) -> None:
+    given = ["seed=2", "distillation=lgad", "distillation.weight=0.1", "+distillation.balanced=true", "run_dir=x"]
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(given))
+    lgad = LabelGuidedAttentionDistillation(Certain())
+    told = next_command(tmp_path, [lgad])
+    assert told == "lgad-fit seed=2 distillation.weight=0.1 distillation=label_attention, to compare with."
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L
 from omegaconf import OmegaConf
 
-from lgad_lightning.callbacks import FeatureDistillation, LabelGuidedAttentionDistillation
+from lgad_lightning.callbacks import FeatureDistillation, LabelAttention, LabelGuidedAttentionDistillation
 from lgad_lightning.callbacks.sight import see
 from lgad_lightning.commands.candidates import find_candidates
 from lgad_lightning.commands.command_line import as_given
@@ -16,6 +16,7 @@ from lgad_lightning.commands.figures import print_results, write_json
 from lgad_lightning.commands.split_frames import frames_at
 from lgad_lightning.commands.tested import tested
 from lgad_lightning.commands.trackers import log_test
+from lgad_lightning.commands.value_types import parameters
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneStudent
@@ -67,11 +68,19 @@ def report(
 
 
 def next_command(run_dir: Path, distillation: list[FeatureDistillation]) -> str:
-    """The run to compare this run with: for LGAD, the control without a teacher. Otherwise, LGAD."""
+    """The run to compare this run with: for LGAD, the control without a teacher. Otherwise, LGAD.
+
+    It has the same settings, without those that the other distillation does not take.
+    """
     overrides = as_given(OmegaConf.load(run_dir / ".hydra" / "overrides.yaml"))
-    kept = [text for text in overrides if not text.startswith(("distillation=", "run_dir="))]
     control = any(isinstance(callback, LabelGuidedAttentionDistillation) for callback in distillation)
-    other = "label_attention" if control else "lgad"
+    other, kind = ("label_attention", LabelAttention) if control else ("lgad", LabelGuidedAttentionDistillation)
+    taken = parameters(kind)[0].keys() - {"teacher", "teacher_layers"}
+    kept = []
+    for text in overrides:
+        group, _, name = text.lstrip("+~").partition("=")[0].partition(".")
+        if group != "run_dir" and (group != "distillation" or name in taken):
+            kept.append(text)
     return shlex.join(["lgad-fit", *kept, f"distillation={other}"]) + ", to compare with."
 
 
