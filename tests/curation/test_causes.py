@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lgad_lightning.curation.check import check_data, check_image
+from lgad_lightning.curation.check import check_data
+from lgad_lightning.curation.check_image import check_image
 from lgad_lightning.curation.layouts import open_data
 from lgad_lightning.data.synthetic import SyntheticData, generate
 from lgad_lightning.lanes import Lane, read_lines, write_lines
