@@ -322,6 +322,16 @@ def test_lgad_data_takes_the_settings(tmp_path: Path, capsys: pytest.CaptureFixt
         assert message in str(run("--set", wrong))
 
 
+def test_statistics_of_one_class_for_all_lanes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(2):
+        image(tmp_path / f"train/images/{number}.jpg")
+        mask(tmp_path / f"train/masks/{number}.png", (255, 255) if number else (0, 0))
+    with pytest.raises(SystemExit) as end:
+        main(["stats", str(tmp_path), "--workers", "0", "--slots", "1"])
+    assert end.value.code in (0, None)
+    assert "2 images, 50.0% with lanes" in capsys.readouterr().out
+
+
 def test_real_frames_in_tusimples_style(shared_dir: Path) -> None:
     data = module(shared_dir / "formats/tusimple_style", num_slots=4, split="0.8/0.1/0.1")
     result = check_data(data, workers=0)

@@ -106,7 +106,11 @@ def stats(options: argparse.Namespace) -> int:
     for pattern, count in figures["existence"].items():
         patterns.add_row(pattern, f"{count:,}", f"{count / figures['images']:.3f}")
     console.print(patterns)
-    console.print(f"{figures['images']:,} images, {figures['lanes_per_image']:.2f} lanes an image")
+    lanes = figures["lanes_per_image"]
+    single = len(figures["class_share"]) == 2  # one class for all lanes
+    console.print(
+        f"{figures['images']:,} images, {f'{lanes:.1%} with lanes' if single else f'{lanes:.2f} lanes an image'}"
+    )
     return 0
 
 

@@ -39,7 +39,8 @@ def data_statistics(module: LaneDataModule, split: Split, workers: int | None = 
 
     Returns:
         `{"images", "lanes_per_image", "class_share", "existence", "geometry"}` and a picture. `class_share` is the
-        share of pixels of each class. `existence` counts patterns like `1110`. `geometry` has mean and deviation of the
+        share of pixels of each class. With one slot for all lanes, `lanes_per_image` is the share of the images that
+        have any. `existence` counts patterns like `1110`. `geometry` has mean and deviation of the
         `MEASURES` for each slot. It is None for slots that no image has.
 
     Raises:
