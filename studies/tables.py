@@ -6,7 +6,7 @@ python -m studies.tables studies/generated.yaml
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from scipy import stats
@@ -15,7 +15,14 @@ from lgad_lightning import LgadError
 from lgad_lightning.comparison import compare, median_steps, steps_until, summarise
 from studies.study import Study, read_rows, read_study
 
-FIGURES = {"f1": "F1", "iou": "lane IoU"}
+FIGURES = {
+    "f1": "test F1",
+    "iou": "test lane IoU",
+    "best": "best validation F1",
+    "early": "validation F1 after a third of the steps",
+}
+"""The figures of a run, by key. Arms are chosen by those of the validation, not by the test."""
+
 Figures = dict[str, dict[int, float]]
 """By arm and seed."""
 Curve = list[tuple[int, float]]
@@ -38,35 +45,50 @@ def main() -> None:
 def condition_lines(study: Study, condition: str) -> list[str]:
     """The tables of one condition; arms without runs are left out."""
     lines = []
-    tables = {f"test {name}": figures_of(study, condition, key) for key, name in FIGURES.items()}
-    tables["best validation F1"] = validation_figures(study, condition, best)
-    tables["validation F1 after a third of the steps"] = validation_figures(study, condition, early)
-    for name, arms in tables.items():
-        if not arms:
-            continue
-        against = [arm for arm in study.compare_with if arm in arms]
-        header = ["arm", f"{name}: mean (deviation)", *(f"difference to {arm}: mean [95 %], p" for arm in against)]
-        lines += [f"**{study.name}, {condition}: {name}**", "", row(header), row(["---"] * len(header))]
-        for arm, figures in arms.items():
-            seeds = f"{len(figures)} seed{'s' * (len(figures) > 1)}"
-            lines.append(row([f"{arm} ({seeds})", spread(figures), *differences(arm, arms, against)]))
-        lines.append("")
+    for key, name in FIGURES.items():
+        if arms := list(figures_of(study, condition, key)):
+            against = [arm for arm in study.compare_with if arm in arms]
+            lines += [f"**{study.name}, {condition}: {name}**", "", *table(study, condition, [key], arms, against), ""]
     return [*lines, *together_lines(study, condition), *speed_lines(study, condition)]
 
 
+def table(study: Study, condition: str, keys: Sequence[str], arms: Sequence[str], against: Sequence[str]) -> list[str]:
+    """A row for each arm: its mean (deviation), and its differences seed by seed: mean [95 % interval], p.
+
+    Args:
+        study: The study.
+        condition: One of its conditions.
+        keys: Figures of `FIGURES`, from the left.
+        arms: Arms that have runs, from the top.
+        against: The arms that these are compared with.
+    """
+    header, rows = ["arm"], [[arm] for arm in arms]
+    for key in keys:
+        figures = figures_of(study, condition, key)
+        header += [FIGURES[key], *(f"difference to {other}" for other in against)]
+        for arm, cells in zip(arms, rows, strict=True):
+            cells[0] = f"{arm} ({len(figures[arm])} seed{'s' * (len(figures[arm]) > 1)})"
+            cells += [spread(figures[arm]), *differences(arm, figures, against)]
+    return [row(header), row(["---"] * len(header)), *map(row, rows)]
+
+
 def figures_of(study: Study, condition: str, key: str) -> Figures:
-    """The test figures of a condition's runs."""
+    """A figure of each run of a condition, by arm and seed."""
     found: Figures = defaultdict(dict)
-    wanted = {(job.arm, str(job.seed), " ".join(job.overrides)) for job in study.jobs if job.condition == condition}
-    for line in read_rows(study.results):
-        if line["condition"] == condition and (line["arm"], line["seed"], line["overrides"]) in wanted:
-            found[line["arm"]][int(line["seed"])] = float(line[key])
+    if key in CURVE_FIGURES:
+        for (arm, seed), curve in curves_of(study, condition).items():
+            found[arm][seed] = CURVE_FIGURES[key](curve)
+    else:
+        wanted = {(job.arm, str(job.seed), " ".join(job.overrides)) for job in study.jobs if job.condition == condition}
+        for line in read_rows(study.results):
+            if line["condition"] == condition and (line["arm"], line["seed"], line["overrides"]) in wanted:
+                found[line["arm"]][int(line["seed"])] = float(line[key])
     return {arm: found[arm] for arm in dict.fromkeys(job.arm for job in study.jobs) if arm in found}
 
 
 def together_lines(study: Study, condition: str) -> list[str]:
     """Whether the two figures of the test agree which run is better."""
-    by_figure = [figures_of(study, condition, key) for key in FIGURES]
+    by_figure = [figures_of(study, condition, key) for key in ("f1", "iou")]
     f1, iou = ([run for arm in arms.values() for _, run in sorted(arm.items())] for arms in by_figure)
     if len(f1) < 3:
         return []
@@ -80,17 +102,17 @@ def spread(figures: dict[int, float]) -> str:
     return f"{mean:.3f}" if len(figures) == 1 else f"{mean:.3f} ({deviation:.3f})"
 
 
-def differences(arm: str, arms: Figures, against: list[str]) -> list[str]:
-    """The cells of an arm's differences; those that are established are in bold."""
+def differences(arm: str, arms: Figures, against: Sequence[str]) -> list[str]:
+    """The cells of an arm's differences; those that are established are in bold. Two seeds give no interval."""
     cells = []
     for other in against:
-        if other == arm or not arms[arm].keys() & arms[other].keys():
+        if other == arm or not arms[arm].keys() & arms.get(other, {}).keys():
             cells.append("")
             continue
         found = compare(arms[arm], arms[other])
-        mean = f"{found.mean:+.3f}"
-        interval = "" if found.seeds == 1 else f" [{found.low:+.3f}, {found.high:+.3f}], {found.p:.3f}"
-        cells.append(f"**{mean}**{interval}" if found.established else f"{mean}{interval}")
+        mean = f"**{found.mean:+.3f}**" if found.established and found.seeds > 2 else f"{found.mean:+.3f}"
+        interval = f" [{found.low:+.3f}, {found.high:+.3f}], {found.p:.3f}" if found.seeds > 2 else ""
+        cells.append(mean + interval)
     return cells
 
 
@@ -103,14 +125,6 @@ def curves_of(study: Study, condition: str) -> dict[tuple[str, int], Curve]:
     return curves
 
 
-def validation_figures(study: Study, condition: str, pick: Callable[[Curve], float]) -> Figures:
-    """A figure of each run's validation; arms are chosen by these, not by the test."""
-    found: Figures = defaultdict(dict)
-    for (arm, seed), curve in curves_of(study, condition).items():
-        found[arm][seed] = pick(curve)
-    return {arm: found[arm] for arm in dict.fromkeys(job.arm for job in study.jobs) if arm in found}
-
-
 def best(curve: Curve) -> float:
     """The figure of the checkpoint that is tested."""
     return max(figure for _, figure in curve)
@@ -120,6 +134,9 @@ def early(curve: Curve) -> float:
     """The figure where a third of the training is done."""
     third = curve[-1][0] / 3
     return min(curve, key=lambda point: abs(point[0] - third))[1]
+
+
+CURVE_FIGURES: dict[str, Callable[[Curve], float]] = {"best": best, "early": early}
 
 
 def speed_lines(study: Study, condition: str) -> list[str]:

@@ -59,8 +59,9 @@ def test_a_run_takes_the_place_of_the_same_with_another_configuration(
 
 def test_tables_show_differences_seed_by_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "RESULTS", tmp_path)
-    small = study.read_study(write(tmp_path))
-    scores = {("none", 1): 0.5, ("none", 2): 0.6, ("control", 1): 0.6, ("control", 2): 0.702}
+    small = study.read_study(write(tmp_path, seeds=[1, 2, 3]))
+    none, control = {1: 0.5, 2: 0.6, 3: 0.7}, {1: 0.6, 2: 0.702, 3: 0.801}
+    scores = {("none", seed): f1 for seed, f1 in none.items()} | {("control", seed): f1 for seed, f1 in control.items()}
     rows = [
         {
             "condition": "all",
@@ -89,12 +90,12 @@ def test_tables_show_differences_seed_by_seed(tmp_path: Path, monkeypatch: pytes
         ],
     )
     text = "\n".join(tables.condition_lines(small, "all"))
-    assert "| none (2 seeds) | 0.550 (0.071) |  |" in text
-    assert "| control (2 seeds) | 0.651 (0.072) | **+0.101** [+0.088, +0.114], 0.500 |" in text
-    assert "| control (2 seeds) | 0.605 (0.002) | **+0.304** [+0.285, +0.324], 0.500 |" in text  # best validation
-    assert "| control (2 seeds) | 0.202 (0.001) | **+0.102** [+0.095, +0.108], 0.500 |" in text  # after a third
-    assert "| control | 2 | 0 of 2 |" in text
-    assert "4 runs: correlation of their ranks 1.000" in text
+    assert "| none (3 seeds) | 0.600 (0.100) |  |" in text
+    assert "| control (3 seeds) | 0.701 (0.101) | **+0.101** [+0.099, +0.103], 0.250 |" in text
+    assert "| control (3 seeds) | 0.606 (0.003) | **+0.306** [+0.299, +0.313], 0.250 |" in text  # best validation
+    assert "| control (3 seeds) | 0.202 (0.001) | **+0.102** [+0.100, +0.104], 0.250 |" in text  # after a third
+    assert "| control | 2 | 0 of 3 |" in text
+    assert "6 runs: correlation of their ranks 1.000" in text
 
 
 @pytest.mark.parametrize(
