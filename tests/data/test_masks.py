@@ -68,6 +68,14 @@ def test_hostile_masks_are_read_or_refused(table: Any, tmp_path: Path) -> None:
         read_or_refuse(tmp_path / "a.png", table)
 
 
+def test_a_damaged_length_is_refused_before_gigabytes_are_reserved(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(SOUND[:33] + b"\xf0" + SOUND[34:])
+    with pytest.raises(LgadError, match=r"a\.png is cut off after \d+ bytes"):
+        read_own_mask(tmp_path / "a.png", None, 2, SIZE)
+    (tmp_path / "a.png").write_bytes(SOUND + b"more")
+    assert read_own_mask(tmp_path / "a.png", None, 2, SIZE).shape == SIZE
+
+
 @settings(max_examples=300)
 @given(noise=st.binary(max_size=80), place=st.integers(0, len(SOUND)), table=st.sampled_from(TABLES))
 def test_random_masks_are_read_or_refused(

@@ -155,7 +155,8 @@ def _decode(content: bytes, name: str, flags: int) -> Image | None:
     if not content:
         raise LgadError(f"{name} is empty. Restore it from the data set's archive.")
     # OpenCV 4 decodes a JPEG that was cut off without an error, and makes the missing part grey. OpenCV 5 does not.
-    if content.startswith(b"\xff\xd8") and is_cut_off(content):
+    # Both reserve as much memory for a part of a PNG as its length says: gigabytes, if the length is damaged.
+    if is_cut_off(content):
         raise LgadError(f"{name} is cut off after {len(content)} bytes. Restore it from the data set's archive.")
     try:
         return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
