@@ -18,7 +18,7 @@ class TestENet(NetworkTester):
     def test_compiled_computes_the_same(self) -> None:
         network = self.build().eval()
         expected = network(self.images())
-        network.compile(fullgraph=True, backend="aot_eager")  # inductor takes half a minute
+        network.compile(fullgraph=True, backend="eager")  # others take up to half a minute
         torch.testing.assert_close(network(self.images()), expected, rtol=1e-4, atol=1e-4)
 
 

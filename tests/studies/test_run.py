@@ -28,14 +28,15 @@ def test_a_study_runs_each_training_once(
     monkeypatch.setattr(study, "RESULTS", tmp_path / "results")
     monkeypatch.setattr("os.environ", environment(tmp_path))
     tiny = [word for word in TINY if not word.startswith(("data.num_workers", "trainer.max"))]
-    small = study.read_study(write(tmp_path, base=[*tiny, f"data.root={tiny_root}", "trainer.max_epochs=1"], seeds=[1]))
-    run.run_study(small, small.jobs, 2, tmp_path / "runs")
+    base = [*tiny, f"data.root={tiny_root}", "trainer.max_epochs=1", "distillation=none"]
+    small = study.read_study(write(tmp_path, base=base, arms={"none": []}, seeds=[1]))
+    run.run_study(small, small.jobs, 1, tmp_path / "runs")
     kept = small.results.read_text()
-    assert len(study.read_rows(small.results)) == 2
-    run.run_study(small, small.jobs, 2, tmp_path / "runs")
+    assert len(study.read_rows(small.results)) == 1
+    run.run_study(small, small.jobs, 1, tmp_path / "runs")
     assert small.results.read_text() == kept
-    assert "2 runs, 0 of them to do" in capsys.readouterr().out
-    assert any("difference to none" in line for line in tables.condition_lines(small, "all"))
+    assert "1 runs, 0 of them to do" in capsys.readouterr().out
+    assert any("none (1 seed)" in line for line in tables.condition_lines(small, "all"))
 
 
 def test_a_run_takes_the_place_of_the_same_with_another_configuration(
