@@ -2,7 +2,7 @@
 
     python -m studies.page docs/evidence.md
 
-A table stands between two comments. The first says what it shows, the keys of `studies.tables.table`:
+A table stands between two comments. The first says what it shows, as the arguments of `studies.tables.table` do:
 
     <!-- study: generated erfnet_small, keys: f1, arms: none lgad control, against: none control -->
     <!-- end -->

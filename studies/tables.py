@@ -8,6 +8,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from scipy import stats
 
@@ -23,8 +24,8 @@ FIGURES = {
 }
 """The figures of a run, by key. Arms are chosen by those of the validation, not by the test."""
 
-Figures = dict[str, dict[int, float]]
-"""By arm and seed."""
+Figures = dict[str, dict[Any, float]]
+"""By arm and seed, or, over several conditions, by arm and (condition, seed)."""
 Curve = list[tuple[int, float]]
 """Steps, each with its figure."""
 
@@ -57,25 +58,29 @@ def table(study: Study, condition: str, keys: Sequence[str], arms: Sequence[str]
 
     Args:
         study: The study.
-        condition: One of its conditions.
+        condition: One of its conditions, or several with `+` between them, whose pairs are then put together.
         keys: Figures of `FIGURES`, from the left.
         arms: Arms that have runs, from the top.
         against: The arms that these are compared with.
     """
-    header, rows = ["arm"], [[arm] for arm in arms]
+    header, rows, one = ["arm"], [[arm] for arm in arms], "run" if "+" in condition else "seed"
     for key in keys:
         figures = figures_of(study, condition, key)
         header += [FIGURES[key], *(f"difference to {other}" for other in against)]
         for arm, cells in zip(arms, rows, strict=True):
-            cells[0] = f"{arm} ({len(figures[arm])} seed{'s' * (len(figures[arm]) > 1)})"
+            cells[0] = f"{arm} ({len(figures[arm])} {one}{'s' * (len(figures[arm]) > 1)})"
             cells += [spread(figures[arm]), *differences(arm, figures, against)]
     return [row(header), row(["---"] * len(header)), *map(row, rows)]
 
 
 def figures_of(study: Study, condition: str, key: str) -> Figures:
-    """A figure of each run of a condition, by arm and seed."""
+    """A figure of each run of a condition, by arm and seed; of several conditions with `+` between them."""
     found: Figures = defaultdict(dict)
-    if key in CURVE_FIGURES:
+    if "+" in condition:
+        for part in condition.split("+"):
+            for arm, figures in figures_of(study, part, key).items():
+                found[arm] |= {(part, seed): figure for seed, figure in figures.items()}
+    elif key in CURVE_FIGURES:
         for (arm, seed), curve in curves_of(study, condition).items():
             found[arm][seed] = CURVE_FIGURES[key](curve)
     else:
@@ -96,7 +101,7 @@ def together_lines(study: Study, condition: str) -> list[str]:
     return [f"Test F1 and lane IoU of {len(f1)} runs: correlation of their ranks {found:.3f}", ""]
 
 
-def spread(figures: dict[int, float]) -> str:
+def spread(figures: dict[Any, float]) -> str:
     """Mean and standard deviation."""
     mean, deviation, *_ = summarise(list(figures.values()))
     return f"{mean:.3f}" if len(figures) == 1 else f"{mean:.3f} ({deviation:.3f})"

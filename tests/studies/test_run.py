@@ -99,6 +99,20 @@ def test_tables_show_differences_seed_by_seed(tmp_path: Path, monkeypatch: pytes
     assert "6 runs: correlation of their ranks 1.000" in text
 
 
+def test_a_table_puts_the_pairs_of_conditions_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "RESULTS", tmp_path)
+    small = study.read_study(write(tmp_path, conditions={"one": ["a=1"], "two": ["a=2"]}))
+    f1 = {("one", "none"): 0.5, ("one", "control"): 0.6, ("two", "none"): 0.2, ("two", "control"): 0.4}
+    rows = [
+        {"condition": job.condition, "arm": job.arm, "seed": job.seed, "overrides": " ".join(job.overrides)}
+        | {"f1": f1[job.condition, job.arm]}
+        for job in small.jobs
+    ]
+    study.write_rows(small.results, rows)
+    lines = tables.table(small, "one+two", ["f1"], ["control"], ["none"])
+    assert lines[-1] == "| control (4 runs) | 0.500 (0.115) | **+0.150** [+0.058, +0.242], 0.125 |"
+
+
 @pytest.mark.parametrize(
     "content", [{"compare_with": ["nothing"]}, {"nonsense": 1}, {"arms": None, "seeds": None, "x": 1}]
 )
