@@ -166,7 +166,7 @@ def test_cli_configurations_agree_with_the_experiment(name: str) -> None:
     assert cli["trainer"]["max_epochs"] == {**cfg.trainer, **phase.trainer}["max_epochs"]
 
 
-@pytest.mark.parametrize("name", ["joint", "label_attention", "lgad", "sad"])
+@pytest.mark.parametrize("name", ["joint", "label_attention", "lgad", "lgad_balanced", "sad"])
 def test_every_distillation_builds(name: str) -> None:
     settings = OmegaConf.to_container(composed(f"distillation={name}"), resolve=True)["distillation"]
     teacher = {} if settings.get("teacher") != "???" else {"teacher": ERFNet(in_channels=5)}
