@@ -176,25 +176,29 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    options = arguments(__doc__).parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--measure", nargs="+", choices=("memory", "time"), default=("memory", "time"))
+    options = parser.parse_args()
     cases = list(itertools.product(options.networks, options.layouts))
     console = Console(width=120)
 
     # glibc hands freed tensors back at once, so that the peak is the tensors' and not the heap's.
     os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"
     memory = Table("network", "layout", "step", "MiB", "ratio", "bar", title="Peak memory of a training step")
-    for name, layout in cases:  # before this process grows: a child's peak begins at its parent's
-        peaks = peaks_mib(name, layout, options)
+    for name, layout in cases if "memory" in options.measure else ():
+        peaks = peaks_mib(name, layout, options)  # before this process grows: a child's peak begins at its parent's
         for kind, peak in zip(KINDS, peaks, strict=True):
             memory.add_row(name, layout, kind, f"{peak:.0f}", f"{peak / peaks[0]:.3f}", f"{MEMORY_BAR:.2f}")
-    console.print(memory)
+    if memory.row_count:
+        console.print(memory)
 
     speed = Table("network", "layout", "step", "CPU s", "ratio", "quartiles", "bar", title="Time of a training step")
-    for name, layout in cases:
+    for name, layout in cases if "time" in options.measure else ():
         seconds = fit(*build(name, layout, options), KINDS, rounds=options.rounds + 1)
         for kind, cells, bar in zip(KINDS, figures(seconds), BARS[name], strict=True):
             speed.add_row(name, layout, kind, *cells, f"{bar:.2f}")
-    console.print(speed)
+    if speed.row_count:
+        console.print(speed)
 
 
 if __name__ == "__main__":
