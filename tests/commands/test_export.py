@@ -281,6 +281,20 @@ def test_an_engine_that_cannot_be_run_is_refused(folder: Path, tmp_path: Path, m
     assert sorted(file.name for file in tmp_path.iterdir()) == ["lanes.engine", "lanes.onnx"]
 
 
+def test_data_that_need_settings(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    for number, lanes in enumerate(sorted((folder / "data").rglob("*.lines.txt"))):
+        image = lanes.with_name(lanes.name.replace(".lines.txt", ".jpg"))
+        (own / f"{number}.jpg").write_bytes(image.read_bytes())
+        (own / f"{number}.lines.txt").write_bytes(lanes.read_bytes())
+    plan = [folder / "tiny.ckpt", "--out", tmp_path / "own.onnx", "--check", own, "--layout", "folder"]
+    assert "no test images" in fails(*plan)
+    export(*plan, "--set", "split=0.5/0.1/0.4", "num_slots=4")
+    assert f"f1 on {own}:" in capsys.readouterr().out
+    assert metadata(tmp_path / "own.onnx")["checked"]["data"] == str(own)
+
+
 def test_an_export_that_scores_otherwise_is_not_written(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -379,6 +393,8 @@ def test_an_interrupted_export_leaves_nothing(
         (["--check", "nope"], "nope"),
         (["--check", "empty"], "none of the known layouts"),
         (["--check", "empty", "--layout", "openlane"], "Expected is OpenLane's layout"),
+        (["--set", "split=0.8/0.1/0.1"], "--set"),
+        (["--check", "empty", "--layout", "culane", "--set", "stroke=thick"], "stroke"),
         (["--out", "lanes.txt"], ".onnx"),
         (["--out", "mine.onnx"], "--overwrite"),
         (["--out", "/proc/lanes.onnx"], "/proc/lanes.onnx"),

@@ -33,3 +33,21 @@ def width_height(text: str) -> tuple[int, int]:
     if not found:
         raise argparse.ArgumentTypeError(f"'{text}' is no size: give width and height, like 1640x590")
     return int(found[2]), int(found[1])
+
+
+def add_layout(parser: argparse.ArgumentParser) -> None:
+    """Adds `--layout` and `--set`, which say how a data set is read."""
+    parser.add_argument(
+        "--layout",
+        default="auto",
+        metavar="NAME",
+        help="name of a layout, like culane, or package.Class (default: auto, found by its files)",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="other arguments of the data module, like split=0.8/0.1/0.1 or 'mask_values={255: 1}'",
+    )

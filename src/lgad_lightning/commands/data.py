@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lgad_lightning import __version__
-from lgad_lightning.commands.arguments import at_least, width_height
+from lgad_lightning.commands.arguments import add_layout, at_least, width_height
 from lgad_lightning.commands.console import CommandParser, run_command
 from lgad_lightning.data.source import SPLITS
 from lgad_lightning.data.synthetic import SyntheticData
@@ -64,20 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in (convert, pack_, check, stats, preview):
         command.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
-        command.add_argument(
-            "--layout",
-            default="auto",
-            metavar="NAME",
-            help="name of a layout, like culane, or package.Class (default: auto, found by its files)",
-        )
-        command.add_argument(
-            "--set",
-            nargs="+",
-            action="extend",
-            default=[],
-            metavar="KEY=VALUE",
-            help="other arguments of the data module, like split=0.8/0.1/0.1 or 'mask_values={255: 1}'",
-        )
+        add_layout(command)
         command.add_argument(
             "--slots", type=at_least(1), metavar="N", help="number of lane slots (default: that of the layout)"
         )

@@ -1,14 +1,13 @@
 """The actions of the commands of `lgad-data`, with the options that `data` read."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from rich.table import Table
 
 from lgad_lightning.commands.figures import plain_console
+from lgad_lightning.commands.named_data import open_named
 from lgad_lightning.commands.outputs import (
     Recognise,
     check_distinct,
@@ -19,10 +18,8 @@ from lgad_lightning.commands.outputs import (
     picture_of,
     write_output,
 )
-from lgad_lightning.commands.value_types import check_node
 from lgad_lightning.curation.check import check_data
 from lgad_lightning.curation.convert import convert as write_layout
-from lgad_lightning.curation.layouts import find_layout, open_data
 from lgad_lightning.curation.pack import pack as write_chunks
 from lgad_lightning.curation.preview import contact_sheet
 from lgad_lightning.curation.statistics import FIGURES, MEASURES, data_statistics
@@ -138,17 +135,12 @@ def _check_picture(path: Path | None) -> None:
 
 
 def _open(options: argparse.Namespace, **settings: Any) -> LaneDataModule:
-    """The data module of the folder. What is given by `--set` replaces the settings of other options."""
-    if not options.folder.is_dir():
-        raise LgadError(f"There is no folder {options.folder}; check the path.")
-    kind = find_layout(options.folder, options.layout)
-    given = _settings(options.set) | ({} if options.slots is None else {"num_slots": options.slots})
-    if "root" in given:
-        raise LgadError(f"--set root={given['root']}: the folder is already named, {options.folder}: name one only.")
-    check_node("--set", {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | given)
-    if issubclass(kind, LaneFolderDataModule):
+    """The data module of the folder. What is given by `--slots` and `--set` replaces other settings."""
+    slots = {} if options.slots is None else {"num_slots": options.slots}
+    module = open_named(options.folder, options.layout, options.set, **(settings | slots))
+    if isinstance(module, LaneFolderDataModule):
         _check_outside(options)
-    return open_data(options.folder, kind, **(settings | given))
+    return module
 
 
 def _check_outside(options: argparse.Namespace) -> None:
@@ -157,14 +149,3 @@ def _check_outside(options: argparse.Namespace) -> None:
     for path in (getattr(options, name, None) for name in ("out", "json", "picture")):
         if path is not None and path.resolve().is_relative_to(folder):
             raise LgadError(f"{path} would be inside of {options.folder}, as if it were data: give a place outside.")
-
-
-def _settings(texts: Sequence[str]) -> dict[str, Any]:
-    """Reads texts `KEY=VALUE` as a mapping. The values are read as YAML."""
-    try:
-        found = OmegaConf.to_container(OmegaConf.from_dotlist(list(texts)))
-    except Exception as error:  # of omegaconf or of its YAML
-        raise LgadError(f"--set {' '.join(texts)}: expected KEY=VALUE, like split=0.8/0.1/0.1.") from error
-    if wrong := [text for text in texts if not text.partition("=")[0].isidentifier() or "=" not in text]:
-        raise LgadError(f"--set {wrong[0]}: expected KEY=VALUE, like split=0.8/0.1/0.1.")
-    return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}

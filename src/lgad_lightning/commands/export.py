@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lgad_lightning import __version__
-from lgad_lightning.commands.arguments import at_least, ratio, width_height
+from lgad_lightning.commands.arguments import add_layout, at_least, ratio, width_height
 from lgad_lightning.commands.console import CommandParser, run_command, tidy_on_sigterm
 from lgad_lightning.errors import LgadError
 
@@ -68,12 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         default=0.005,
         help="largest difference of the figure, from 0 to 1 (default: 0.005, half a point)",
     )
-    parser.add_argument(
-        "--layout",
-        default="auto",
-        metavar="NAME",
-        help="layout of both data sets, as for lgad-data: a name like culane, or package.Class (default: auto)",
-    )
+    add_layout(parser)
     parser.add_argument("--overwrite", action="store_true", help="write even over a file of other origin")
     return parser
 
@@ -88,8 +83,9 @@ def _parts(text: str) -> frozenset[str]:
 @tidy_on_sigterm()
 def _run(options: argparse.Namespace) -> None:
     # Imported here, because --help should not wait for torch.
+    from lgad_lightning.commands.named_data import open_named
     from lgad_lightning.commands.outputs import check_output
-    from lgad_lightning.curation.layouts import find_layout, open_data
+    from lgad_lightning.curation.layouts import find_layout
     from lgad_lightning.export.build import ExportPlan, build_onnx
     from lgad_lightning.export.graph import import_onnx
     from lgad_lightning.export.write import BESIDE, SUFFIXES, written
@@ -99,6 +95,8 @@ def _run(options: argparse.Namespace) -> None:
 
     if options.layout != "auto":
         find_layout(Path(), options.layout)  # refuses an unknown name, even if no data set is given
+    if options.set and not (options.check or options.calibrate):
+        raise LgadError("--set says how a data set is read: give one with --check or --calibrate.")
     suffix = SUFFIXES[options.format]
     path = options.out or Path(f"lanes{suffix}")
     if path.suffix != suffix:
@@ -118,17 +116,19 @@ def _run(options: argparse.Namespace) -> None:
     student, weights = open_student(options.model)
     identity = files_identity([weights])
     torch_engine = TorchEngine(student, identity=identity)
-    for folder in (options.calibrate, options.check):
-        if folder is not None and not folder.is_dir():
-            raise LgadError(f"There is no folder {folder}; check the path.")
-    check = open_data(options.check, options.layout) if options.check is not None else None
+    data = {
+        folder: open_named(folder, options.layout, options.set)
+        for folder in (options.calibrate, options.check)
+        if folder
+    }
+    check = data.get(options.check)
     if check is not None and check.protocol.name == "pixels":
         raise LgadError("--check scores lanes, but this data set is scored by its pixels: leave out --check.")
     images: list[Any] = []
     if options.precision == "int8":
         if options.calibrate is None:
             raise LgadError("int8 is calibrated on training images: give --calibrate DATA, the folder of a data set.")
-        images = _training_images(open_data(options.calibrate, options.layout), torch_engine, options.images)
+        images = _training_images(data[options.calibrate], torch_engine, options.images)
     export = build_onnx(student, plan, images, identity)
     with written(export, path, options.format) as draft:
         _compare(draft, torch_engine, options.precision, check)
