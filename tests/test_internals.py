@@ -27,6 +27,15 @@ def test_fabric_keeps_the_plain_network():
 
 
 @pytest.mark.parametrize(
+    ("strategy", "devices", "told"),
+    [("auto", 1, None), ("ddp", 2, "commands"), ("ddp_spawn", 2, "copies"), ("ddp_fork", 2, "copies")],
+)
+def test_how_a_trainer_starts_its_processes(strategy: str, devices: int, told: str | None):
+    trainer = L.Trainer(accelerator="cpu", strategy=strategy, devices=devices, logger=False)
+    assert internals.starts_processes_as(trainer) == told
+
+
+@pytest.mark.parametrize(
     "compiled",
     [
         lambda: nn.Sequential(torch.compile(nn.ReLU())),

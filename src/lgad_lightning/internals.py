@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -134,6 +134,24 @@ def resume_behind_epochs(trainer: Any) -> None:
         trainer: The trainer, before a fit.
     """
     trainer.fit_loop._iteration_based_training = lambda: False
+
+
+def starts_processes_as(trainer: Any) -> Literal["commands", "copies"] | None:
+    """Return how a trainer starts the processes of its other devices.
+
+    Args:
+        trainer: The trainer.
+
+    Returns:
+        `commands` if each runs the command of this process again (ddp), `copies` if each is a copy of this process
+        (spawn, fork). None if the trainer starts none.
+    """
+    from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher  # `features` does not need lightning
+
+    launcher = trainer.strategy.launcher
+    if launcher is None:
+        return None
+    return "commands" if isinstance(launcher, _SubprocessScriptLauncher) else "copies"
 
 
 def steps_due(trainer: Any) -> int:

@@ -215,10 +215,15 @@ def test_an_interrupted_sweep_over_seeds_goes_on_and_ddp_is_refused(first_run: P
     again = run("lgad-fit", "-m", *arguments, "hydra.sweep.dir=sweep", folder=first_run).stdout
     assert again.count("is complete: skipped.") == 2
 
-    refused = run(
-        "lgad-fit", "-m", *arguments, "trainer.devices=2", "trainer.strategy=ddp", folder=first_run, fails=True
-    )
-    assert "ddp_spawn" in refused.stderr
+    refused = run("lgad-fit", "-m", *arguments, "trainer.devices=2", folder=first_run, fails=True)
+    assert "set trainer.devices=1" in refused.stderr
+
+
+def test_processes_that_keep_their_results_are_refused(first_run: Path, tiny_root: Path) -> None:
+    arguments = (*TINY, f"data.root={tiny_root}", "trainer.devices=2", "trainer.strategy=ddp_spawn")
+    told = run("lgad-fit", *arguments, "hydra.run.dir=spawn", folder=first_run, fails=True).stderr
+    assert "set trainer.strategy=ddp" in told
+    assert not list((first_run / "spawn").rglob("*.ckpt"))
 
 
 def test_an_interrupted_run_says_how_to_go_on(tiny_root: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from lgad_lightning.commands.terminal import PhaseProgressBar
 from lgad_lightning.commands.value_types import check_node, check_value
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
-from lgad_lightning.internals import resume_behind_epochs
+from lgad_lightning.internals import resume_behind_epochs, starts_processes_as
 from lgad_lightning.modules import LaneModule, LaneStudent
 from lgad_lightning.rebuildable import remember
 
@@ -153,7 +153,8 @@ def build_trainer(settings: dict[str, Any], callbacks: list[L.Callback]) -> L.Tr
         callbacks: Callbacks in addition to the configured ones.
 
     Raises:
-        LgadError: If it cannot be built, or cannot be used in a sweep, or if callbacks or loggers are in its own node.
+        LgadError: If it cannot be built, if its processes cannot be used, or if callbacks or loggers are in its own
+            node.
     """
     node = settings["trainer"] | settings[settings["phase"]]["trainer"]
     for name, places in _BESIDE_THE_TRAINER.items():
@@ -168,13 +169,30 @@ def build_trainer(settings: dict[str, Any], callbacks: list[L.Callback]) -> L.Tr
         logger=build_loggers(settings),
     )
     resume_behind_epochs(trainer)
-    launcher = trainer.strategy.launcher
-    if HydraConfig.get().mode == RunMode.MULTIRUN and launcher is not None and not launcher.is_interactive_compatible:
-        raise LgadError(
-            "A sweep (-m) cannot start trainer.strategy=ddp, whose processes would each run the whole sweep again. Use "
-            "trainer.strategy=ddp_spawn, or one process a job under a Hydra launcher."
-        )
+    check_processes(trainer)
     return trainer
+
+
+def check_processes(trainer: L.Trainer) -> None:
+    """Refuses the ways to start processes that this command cannot use.
+
+    Args:
+        trainer: The trainer of a phase.
+
+    Raises:
+        LgadError: If its processes would be copies of this one, or would each run a sweep again.
+    """
+    start = starts_processes_as(trainer)
+    if start == "copies":
+        raise LgadError(
+            "trainer.strategy: processes that are copies of this one (spawn, fork) would keep the results of the "
+            "training to themselves: set trainer.strategy=ddp, or trainer.devices=1."
+        )
+    if start == "commands" and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise LgadError(
+            f"A sweep (-m) cannot train on {trainer.num_devices} devices with ddp, whose processes would each run the "
+            "whole sweep again: set trainer.devices=1, or hydra/launcher=slurm with a process for each device."
+        )
 
 
 def check_monitor(monitor: str, student: LaneStudent, data: LaneDataModule) -> None:
