@@ -1,5 +1,7 @@
 import contextlib
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +156,16 @@ def test_a_folder_images_hides_masks_alone(lines: Path) -> None:
         module(lines).source("val")
     (lines / "val/c.png").rename(lines / "val/images/c.png")
     assert list(module(lines).source("val").names) == ["val/images/c.png", "val/images/d.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_told(lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if str(path).endswith("deep"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(LgadError, match="deep cannot be read: Permission denied"):
+        module(lines).source("train")

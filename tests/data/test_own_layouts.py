@@ -372,3 +372,17 @@ def test_a_file_of_lanes_may_be_outside_the_root(tmp_path: Path) -> None:
     data = module(tmp_path / "root", files={"train": str(tmp_path / "elsewhere/lanes.jsonl")})
     data.check(["train"])
     assert names(data) == [str(tmp_path / "elsewhere/0.jpg")]
+
+
+def test_predictions_are_no_annotations(tmp_path: Path) -> None:
+    """lgad-predict writes its lanes into the current folder by default."""
+    image(tmp_path / "train/images/0.jpg")
+    mask(tmp_path / "train/masks/0.png")
+    before = module(tmp_path).open("train").evaluation(0, (60, 120))["target"]
+    for place in ("predictions/train/images", "train/predictions"):
+        (tmp_path / place).mkdir(parents=True)
+        write_lines(tmp_path / place / "0.lines.txt", [])
+    for folder in ("predictions", "train/predictions"):
+        (tmp_path / folder / ".lgad-predictions").touch()
+    after = module(tmp_path).open("train").evaluation(0, (60, 120))["target"]
+    assert len(before) == len(after) == 2

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from lgad_lightning.errors import LgadError
 
@@ -63,12 +63,15 @@ def find_files(root: Path, folder: Path, endings: tuple[str, ...] = IMAGES) -> l
 
     Returns:
         The paths below the root with slashes, folder by folder.
+
+    Raises:
+        LgadError: If a folder cannot be read.
     """
     found: list[str] = []
     seen: set[Path] = set()
     waiting = [folder]
     for start in waiting:
-        for parent, folders, names in os.walk(start):
+        for parent, folders, names in os.walk(start, onerror=_refuse_unreadable):
             if (resolved := Path(parent).resolve()) in seen:
                 folders.clear()
                 continue
@@ -76,11 +79,7 @@ def find_files(root: Path, folder: Path, endings: tuple[str, ...] = IMAGES) -> l
             place = Path(parent).relative_to(root).as_posix()
             before = "" if place == "." else f"{place}/"
             found += [before + name for name in names if name[0] != "." and name.lower().endswith(endings)]
-            folders[:] = sorted(
-                name
-                for name in folders
-                if name[0] != "." and not any(Path(parent, name, mark).is_file() for mark in (PREDICTED, RUN))
-            )
+            folders[:] = sorted(name for name in folders if _may_hold_data(Path(parent, name)))
             waiting += [path for name in folders if (path := Path(parent, name)).is_symlink()]
     return sorted(found, key=lambda name: name.split("/"))
 
@@ -154,4 +153,13 @@ def _places(root: Path, sample: Sequence[str]) -> Iterator[tuple[str | None, boo
 
 
 def _folders(place: Path) -> list[Path]:
-    return sorted(path for path in place.iterdir() if path.is_dir() and path.name[0] != ".")
+    return sorted(path for path in place.iterdir() if path.is_dir() and _may_hold_data(path))
+
+
+def _may_hold_data(folder: Path) -> bool:
+    """Whether a folder is not hidden, nor one of predictions or of a run. `os.walk` tells what cannot be entered."""
+    return folder.name[0] != "." and not any(os.path.isfile(folder / mark) for mark in (PREDICTED, RUN))  # noqa: PTH113
+
+
+def _refuse_unreadable(error: OSError) -> NoReturn:
+    raise LgadError(f"The folder {error.filename} cannot be read: {error.strerror}.") from error
