@@ -12,6 +12,7 @@ import pytest
 from lgad_lightning.annotations.llamas import read_llamas
 from lgad_lightning.curation.check import check_data
 from lgad_lightning.curation.layouts import open_data
+from lgad_lightning.curation.pack import pack
 from lgad_lightning.data import (
     BDD100KDataModule,
     CurveLanesDataModule,
@@ -21,6 +22,8 @@ from lgad_lightning.data import (
 )
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Frame
+from lgad_lightning.reporting import tested
+from lgad_lightning.reporting.judging import culane_rule, target_lanes
 from tests.helpers.layouts import LEFT, LLAMAS_LANES, bdd100k, curvelanes, image, llamas, openlane, write
 
 SETS: dict[str, tuple[Callable[[Path], object], type[LaneDataModule], set[int], int]] = {
@@ -232,3 +235,31 @@ def test_the_coloured_masks_of_bdd100k_are_refused(tmp_path: Path) -> None:
     image(tmp_path / "labels/lane/masks/train/a.png", 720, 1280)
     with pytest.raises(LgadError, match="not the colour maps"):
         BDD100KDataModule(tmp_path, labels="masks").open("train").lanes(0, (720, 1280))
+
+
+def test_the_page_of_a_run_judges_the_lanes_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lgad_lightning.data.llamas._TOP", 500)
+    llamas(tmp_path)
+    source = LLAMASDataModule(tmp_path).open("test")
+    size = source.image_size(0)
+    annotated, target = source.lanes(0, size), source.evaluation(0, size)["target"]
+    assert sum(map(len, target)) < sum(map(len, annotated))
+    tested.write_tested(tmp_path / "tested.json", tested.Tested(source, culane_rule(), len(source)))
+    kept = tested.read_tested(tmp_path / "tested.json")
+    assert isinstance(kept, tested.Tested)
+    for lanes in (target_lanes(source, 0, size), kept.source.lanes(0, size)):
+        assert [len(lane) for lane in lanes] == [len(lane) for lane in target]
+
+
+@pytest.mark.zoo
+def test_packing_keeps_the_lanes_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("litdata", reason="needs the extra `stream`")
+    monkeypatch.setattr("lgad_lightning.data.llamas._TOP", 500)
+    llamas(tmp_path / "files")
+    pack(LLAMASDataModule(tmp_path / "files"), tmp_path / "packed", workers=0)
+    files, packed = (LLAMASDataModule(tmp_path / name).open("test") for name in ("files", "packed"))
+    size = files.image_size(0)
+    for given in ("lanes", "evaluation"):
+        ours, theirs = getattr(files, given)(0, size), getattr(packed, given)(0, size)
+        ours, theirs = (one["target"] if given == "evaluation" else one for one in (ours, theirs))
+        assert [lane.points.tolist() for lane in ours] == [lane.points.tolist() for lane in theirs]

@@ -14,7 +14,7 @@ import cv2
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.run_lengths import encode_runs
 from lgad_lightning.data.source import SPLITS, LaneSource
-from lgad_lightning.data.stream import INDEX, import_litdata
+from lgad_lightning.data.stream import INDEX, SCORED, import_litdata
 from lgad_lightning.errors import LgadError
 from lgad_lightning.internals import litdata_writer, merge_litdata
 from lgad_lightning.longwork.file_state import file_state
@@ -116,7 +116,10 @@ def _item(source: LaneSource, facts: str, index: int) -> dict[str, Any]:
     mask = source.checked_mask(index, size)
     evaluation = source.evaluation(index, size)
     if "target" in evaluation:
-        evaluation["target"] = None  # these are the lanes, which are stored already
+        target = [lane.points.tolist() for lane in evaluation["target"]]
+        evaluation["target"] = None  # mostly, these are the lanes, which are stored already
+        if target != [lane.points.tolist() for lane in lanes]:
+            evaluation[SCORED] = target
     return {
         "name": source.names[index],
         "image": _image_bytes(source, index),

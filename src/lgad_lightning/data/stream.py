@@ -17,6 +17,9 @@ from lgad_lightning.lanes import Lane
 INDEX = "index.json"
 """The file in which litdata lists the chunks of a split."""
 
+SCORED = "scored"
+"""The key under which an item keeps the lanes of the metric, if these are not its annotated lanes."""
+
 
 def is_packed(root: Path) -> bool:
     """Whether a folder holds what `pack` writes."""
@@ -91,8 +94,12 @@ class StreamSource(LaneSource):
     def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
         """The keyword arguments for the metric of the packed data set."""
         facts: dict[str, Any] = json.loads(self.item(index)["evaluation"])
-        target = {"target": self.lanes(index, image_size)} if "target" in facts else {}
-        return {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()} | target
+        given = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
+        if "target" in given:
+            scored = given.pop(SCORED, None)
+            lanes = self.lanes(index, image_size) if scored is None else [Lane(points, image_size) for points in scored]
+            given["target"] = lanes
+        return given
 
     def fingerprint(self) -> str:
         """The fingerprint of the split from which the data were packed."""

@@ -14,7 +14,7 @@ from lgad_lightning.lanes import Lane
 from lgad_lightning.longwork.whole_file import whole_file
 from lgad_lightning.metrics.functional import match_lanes
 from lgad_lightning.reporting.charts import Chart, Series, finite
-from lgad_lightning.reporting.judging import Rule, compared_rows
+from lgad_lightning.reporting.judging import Rule, compared_rows, target_lanes
 
 CANDIDATES = "candidates.json"
 """Their file in a run's folder."""
@@ -85,7 +85,7 @@ def precision_recall(
         if name not in frames:
             continue
         size = source.image_size(index)
-        target = source.checked_lanes(index, size)
+        target = target_lanes(source, index, size)
         preds = [Lane(np.array(lane.points), size) for lane in frames[name]]
         overlap = rule.overlap(target, preds, compared_rows(source, index, size, rule))
         existence = np.array([lane.existence for lane in frames[name]])

@@ -173,7 +173,7 @@ def _judged(
         preds = stored(source.names[place], (height, width))
         if preds is None:
             continue
-        target = source.checked_lanes(place, (height, width))
+        target = target_lanes(source, place, (height, width))
         overlap = rule.overlap(target, preds, compared_rows(source, place, (height, width), rule))
         pairs = match_lanes(overlap)
         hits = [pair for pair in pairs if overlap[pair] > rule.threshold]
@@ -188,6 +188,13 @@ def _judged(
             [column in right for column in range(len(preds))],
             [float(overlap[pair]) for pair in pairs],
         )
+
+
+def target_lanes(source: LaneSource, index: int, size: tuple[int, int]) -> list[Lane]:
+    """The lanes of an image that the metric compares with. They may be a part of the annotated ones."""
+    given = source.evaluation(index, size)
+    lanes: list[Lane] = given["target"] if "target" in given else source.checked_lanes(index, size)
+    return lanes
 
 
 def compared_rows(source: LaneSource, index: int, size: tuple[int, int], rule: Rule) -> Sequence[int]:

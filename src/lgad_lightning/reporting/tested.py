@@ -14,7 +14,7 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane
 from lgad_lightning.lanes.lists import check_image_name
 from lgad_lightning.longwork.whole_file import whole_file
-from lgad_lightning.reporting.judging import Rule, compared_rows, culane_rule, spread, tusimple_rule
+from lgad_lightning.reporting.judging import Rule, compared_rows, culane_rule, spread, target_lanes, tusimple_rule
 
 TESTED = "tested.json"
 """The file in a run's folder that keeps them."""
@@ -102,7 +102,7 @@ def write_tested(path: Path, tested: Tested) -> None:
     frames = []
     for index in spread(len(source)):
         size = source.image_size(index)
-        lanes = [lane.points.round(_DECIMALS).tolist() for lane in source.checked_lanes(index, size)]
+        lanes = [lane.points.round(_DECIMALS).tolist() for lane in target_lanes(source, index, size)]
         frame = {"name": source.names[index], "size": size, "lanes": lanes, "scenario": source.scenario(index)}
         rows = compared_rows(source, index, size, tested.rule)
         frames.append(frame | ({"rows": list(rows)} if rows else {}))
