@@ -18,6 +18,7 @@ from lgad_lightning import __version__
 from lgad_lightning.callbacks import FeatureDistillation
 from lgad_lightning.commands.build import remember_network
 from lgad_lightning.commands.configs import CLI_CONFIG_DIR
+from lgad_lightning.commands.console import lasting_output
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, keep_traceback
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
@@ -31,20 +32,21 @@ def main() -> None:
 
     If FILE does not exist here, it is searched among the configurations that ship with the package.
     """
-    sys.argv[1:] = [shipped(argument) for argument in sys.argv[1:]]
     full_error = os.environ.get("LGAD_FULL_ERROR") == "1"
     try:
+        sys.argv[1:] = [shipped(argument) for argument in sys.argv[1:]]
         for argument in sys.argv[1:]:
             refuse_deep_nesting(argument)
-        LaneCLI(
-            LaneModule,
-            LaneDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            auto_configure_optimizers=False,
-            trainer_defaults={"plugins": {"class_path": "lgad_lightning.checkpoints.WholeCheckpointIO"}},
-            parser_kwargs={"version": __version__, "exit_on_error": False},
-        )
+        with lasting_output():
+            LaneCLI(
+                LaneModule,
+                LaneDataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                auto_configure_optimizers=False,
+                trainer_defaults={"plugins": {"class_path": "lgad_lightning.checkpoints.WholeCheckpointIO"}},
+                parser_kwargs={"version": __version__, "exit_on_error": False},
+            )
     except Exception as error:
         if full_error:
             raise

@@ -20,6 +20,7 @@ from lgad_lightning.commands.build import build_module, build_trainer, check_mon
 from lgad_lightning.commands.cluster import cluster_arguments
 from lgad_lightning.commands.command_line import as_given, check_added, explain, resume_arguments
 from lgad_lightning.commands.configs import CONFIG_DIR
+from lgad_lightning.commands.console import lasting_output
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_variable, resume_command
 from lgad_lightning.commands.nodes import build
 from lgad_lightning.commands.requeue import heeding_slurm
@@ -48,7 +49,11 @@ def main() -> None:
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         sys.argv[1:] = resume_arguments(cluster_arguments(sys.argv[1:]))
-        with heeding_slurm(), environment_variable("HYDRA_FULL_ERROR", "1"):  # else Hydra prints the error itself
+        with (
+            lasting_output(),
+            heeding_slurm(),
+            environment_variable("HYDRA_FULL_ERROR", "1"),
+        ):  # else Hydra prints the error itself
             run()
     except KeyboardInterrupt:
         print("lgad-fit: interrupted.", file=sys.stderr)
