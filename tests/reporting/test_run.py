@@ -80,3 +80,18 @@ def test_a_damaged_failure_is_told_with_its_file(make: Make, content: str) -> No
     (folder / "failed.json").write_text(content)
     with pytest.raises(LgadError, match=r"failed\.json is damaged"):
         read_run(folder)
+
+
+def test_runs_behind_links_are_found_once(make: Make, tmp_path: Path) -> None:
+    make("runs/1", 0.5, seed=1)
+    (tmp_path / "chosen").mkdir()
+    (tmp_path / "chosen" / "first").symlink_to(tmp_path / "runs" / "1")
+    (tmp_path / "chosen" / "again").symlink_to(tmp_path / "runs")
+    assert [run.seed for run in find_runs([tmp_path / "chosen"])] == [1]
+
+
+def test_a_configuration_without_a_seed_is_told(make: Make) -> None:
+    folder = make("run", 0.5)
+    (folder / ".hydra" / "config.yaml").write_text("data: {root: roads}\n")
+    with pytest.raises(LgadError, match=r"config\.yaml is damaged"):
+        read_run(folder)

@@ -1,6 +1,5 @@
 """Writes exported files: completely, and only if they compute the same as the student."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from lgad_lightning.inference.exported import ExportedEngine
 from lgad_lightning.inference.onnx_engine import OnnxEngine
 from lgad_lightning.inference.openvino_engine import OpenVinoEngine, import_openvino
 from lgad_lightning.inference.tensorrt_engine import TensorRtEngine, built_engine, can_build_engines
+from lgad_lightning.longwork.whole_file import copy_whole
 
 Format = Literal["onnx", "openvino", "tensorrt"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "tensorrt": ".onnx"}
@@ -39,7 +39,7 @@ def written(export: OnnxExport, path: Path, kind: Format) -> Iterator["Draft"]:
             draft = Draft(export, Path(folder, path.name), kind)
             yield draft
             for file in draft.save():
-                shutil.move(file, (path.parent / file.name).resolve())
+                copy_whole(file, path.parent / file.name)
     except OSError as error:
         raise LgadError(f"{path} cannot be written: {error}. Make space, or give another --out.") from error
 

@@ -1,8 +1,11 @@
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_LONG = 200  # bytes of a name, to which the name of a part adds some; file systems take 255
 
 
 @contextmanager
@@ -26,7 +29,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    name = path.name if len(os.fsencode(path.name)) < _LONG else hashlib.sha256(os.fsencode(path.name)).hexdigest()
+    part = path.with_name(f".{name}.{os.getpid()}.part")
     try:
         yield part
         part.replace(path)

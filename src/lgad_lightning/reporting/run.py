@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,11 +63,23 @@ def find_runs(paths: list[Path]) -> list[Run]:
     for path in paths:
         if not path.is_dir():
             raise LgadError(f"There is no folder {path}; give the folder of a run, or of a sweep.")
-        found = [path] if (path / RUN).is_file() else [mark.parent for mark in path.glob(f"**/{RUN}")]
+        found = [path] if (path / RUN).is_file() else list(_run_folders(path))
         if not found:
             raise LgadError(f"{path} is no folder of a run of lgad-fit, and none below it is.")
         folders |= dict.fromkeys(folder.resolve() for folder in sorted(found, key=_in_order))
     return [read_run(folder) for folder in folders]
+
+
+def _run_folders(path: Path) -> Iterator[Path]:
+    """The folders of runs below a folder, also behind links. Each folder is searched once."""
+    seen: set[Path] = set()
+    for parent, folders, names in os.walk(path, followlinks=True):
+        if (resolved := Path(parent).resolve()) in seen:
+            folders.clear()
+            continue
+        seen.add(resolved)
+        if RUN in names:
+            yield Path(parent)
 
 
 def _in_order(folder: Path) -> tuple[Path, int, str]:
@@ -88,6 +101,8 @@ def read_run(folder: Path) -> Run:
     if failed and not (isinstance(failed, dict) and {"error", "overrides"} <= failed.keys()):
         raise LgadError(f"{folder / 'failed.json'} is damaged: expected error and overrides.")
     overrides = tuple(_read(folder / ".hydra" / "overrides.yaml", yaml.safe_load) or failed.get("overrides", ()))
+    if config and not str(config.get("seed")).isdecimal():
+        raise LgadError(f"{folder / '.hydra' / 'config.yaml'} is damaged: expected a seed.")
     if metrics is None:
         return Run(folder, _state(failed, bool(config)), overrides, config, {}, {})
     if config.get("stage") == "teacher":
