@@ -6,10 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from lgad_lightning import LanePredictor, LgadError
@@ -337,7 +339,8 @@ def test_folders_of_other_use_are_refused(model: Path, tmp_path: Path, arguments
         (["list.json"], "raw_file"),
         (["damaged.json"], "damaged.json:1"),
         (["-"], "no images"),
-        (["*.mp4"], "by its own name"),
+        (["*.mp4"], "text.mp4 is no image or video"),
+        (["*.md"], "*.md"),
         (["head.avi"], "head.avi is no image or video"),
         (["frames/clip/000.jpg", "frames/clip/000.png"], "would be one file"),
     ],
@@ -428,3 +431,87 @@ def test_the_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("heavy: set()\n")
+
+
+def test_a_pattern_means_other_images_in_another_folder(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in "ab":
+        (name,) = write_roads(tmp_path / folder / "frames", 1)
+    for sources in (["frames/**/*.jpg"], ["-"]):
+        out = tmp_path / f"out{len(sources[0])}"
+        for folder in "ab":
+            monkeypatch.chdir(tmp_path / folder)
+            monkeypatch.setattr(sys, "stdin", io.StringIO(f"frames/{name}\n"))
+            if folder == "a":
+                predict(model, *sources, "--out", out)
+            else:
+                assert "of other images" in fails(model, *sources, "--out", out, "--resume")
+
+
+def test_videos_of_one_name_are_refused_and_counted_once(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.avi"
+    write_video(path, 2)
+    predict(model, "a.avi", "./a.avi", "--out", "once")
+    assert len(records("once")) == 2
+    other = path.relative_to(path.anchor)  # within the current folder; its lanes would have the place of the first's
+    other.parent.mkdir(parents=True)
+    write_video(other, 2)
+    assert "would be in the same files" in fails(model, other, path, "--out", "two")
+
+
+def test_a_pattern_finds_videos(model: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        write_video(tmp_path / f"{name}.avi", 1)
+    predict(model, "*.avi")
+    assert [record["image"] for record in records()] == ["a.avi/000000.jpg", "b.avi/000000.jpg"]
+
+
+def test_the_recording_of_a_camera_ends_at_ctrl_c(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / "clip.avi", 12)
+    video = Video("clip.avi")
+    images = list(video.frames())
+    video.source, video.length = 0, None
+
+    def frames(_: Video) -> Any:
+        for _ in range(3):
+            yield from images
+        os.kill(os.getpid(), signal.SIGINT)
+        while True:
+            time.sleep(0.01)
+            yield images[0]
+
+    monkeypatch.setattr("lgad_lightning.inference.sources.open_video", lambda source: video)
+    monkeypatch.setattr(Video, "frames", frames)
+    predict(model, "0", "--write", "overlay", "tusimple")
+    found = len(records())
+    assert found > 0
+    assert Path("predictions/overlays/camera0.mp4").is_file()
+    assert len(Path("predictions/predictions.json").read_text().splitlines()) == found
+
+
+def test_overwriting_leaves_nothing_of_before(model: Path, tmp_path: Path) -> None:
+    names = write_roads(tmp_path / "frames", 3)
+    predict(model, "frames", "--write", "lines", "overlay")
+    text = Path("predictions/lanes.jsonl").read_text().splitlines()
+    Path("predictions/lanes.jsonl").write_text(f"{text[0]}\n{{\n{text[2]}\n")
+    Path("predictions/overlays/notes.txt").write_text("mine")
+    predict(model, f"frames/{names[0]}", "--overwrite")
+    assert len(list(Path("predictions").rglob("*.lines.txt"))) == 1
+    assert [path.name for path in Path("predictions/overlays").rglob("*.*")] == ["notes.txt"]
+    Path("predictions/lanes.jsonl").unlink()
+    assert "holds predictions" in fails(model, "frames")
+
+
+def test_names_that_are_too_long_are_told_first(model: Path, tmp_path: Path) -> None:
+    (name,) = write_roads(tmp_path / "frames", 1)
+    for length in (230, 248):
+        shutil.copy(tmp_path / "frames" / name, tmp_path / f"{length * 'a'}.jpg")
+    predict(model, f"{230 * 'a'}.jpg")
+    assert "too long a name" in fails(model, f"{248 * 'a'}.jpg", "--out", "other")
+    assert not Path("other").exists()
+
+
+def test_an_image_too_wide_for_a_jpeg_is_told(model: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((16, 65_600, 3), np.uint8))
+    assert "leave out --write overlay" in fails(model, "wide.png", "--write", "overlay")

@@ -1,11 +1,14 @@
 """Checks where predictions may be written: in a folder that holds nothing else."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from lgad_lightning.data.placement import PREDICTED
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import prediction_name
+
+_LONGEST = 255  # bytes of the name of a file
 
 
 def prediction_path(folder: Path, name: str) -> Path:
@@ -25,17 +28,20 @@ def prediction_path(folder: Path, name: str) -> Path:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Refuse names of images whose lanes would be written to the same file.
+    """Refuse names of images whose lanes would be written to the same file, or to one whose name is too long.
 
     Args:
         names: The names of the images. A name that occurs twice is one image.
 
     Raises:
-        LgadError: If there are two such names. The message gives the first two.
+        LgadError: If there are such names. The message gives the first ones.
     """
     owners: dict[PurePath, str] = {}
     for name in dict.fromkeys(names):
-        other = owners.setdefault(prediction_name(name), name)
+        path = prediction_name(name)
+        if len(os.fsencode(path.name)) > _LONGEST:
+            raise LgadError(f"{name}: the file of its lanes, {path.name}, would have too long a name: shorten it.")
+        other = owners.setdefault(path, name)
         if other != name:
             raise LgadError(
                 f"The predictions of {other} and {name} would be one file, because their names differ only in parts "

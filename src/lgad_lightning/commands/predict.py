@@ -100,13 +100,13 @@ def _run(options: argparse.Namespace) -> None:
     for source in sources:
         if isinstance(source, Images):
             check_names(source.files)
-        elif options.resume and isinstance(source.video.source, int):
+        elif options.resume and source.endless:
             raise LgadError("A camera does not show its frames again: give another --out instead of --resume.")
     engine = open_engine(options.model, options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     kinds = options.write or ["tusimple" if engine.info.protocol == "tusimple" else "lines"]
     made_by = {
         "model": engine.info.identity, "track": options.track, "smooth": options.smooth, "write": sorted(kinds),
-        "sources": [os.path.realpath(text) if Path(text).exists() else text for text in options.sources],
+        "sources": [_meaning(text) for text in options.sources],
     }  # fmt: skip
     if options.root is not None:
         made_by["root"] = os.path.realpath(options.root)
@@ -133,6 +133,15 @@ def _run(options: argparse.Namespace) -> None:
         )
         outputs.finish(summary)
     _report(summary, options.out)
+
+
+def _meaning(source: str) -> str:
+    """A source as an absolute path, because a name means other images in another folder."""
+    if source == "-":
+        return f"- in {Path.cwd()}"
+    if os.path.exists(source):  # noqa: PTH110  Path.exists raises for names that are too long
+        return os.path.realpath(source)
+    return source if source.isdecimal() else os.path.abspath(source)  # noqa: PTH100  a pattern is no path
 
 
 def _report(summary: dict[str, Any], folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Augmentation of an image together with its label map. Only this module uses albumentations."""
 
+import math
 import os
 import random
 from collections.abc import Sequence
@@ -55,7 +56,7 @@ class LaneAugmentation:
     """
 
     def __init__(self, flip: float = 0.5, rotate: float = 3.0, zoom: float = 1.05) -> None:
-        if not (0 <= flip <= 1 and rotate >= 0 and zoom >= 1):
+        if not (0 <= flip <= 1 and 0 <= rotate < math.inf and 1 <= zoom < math.inf):
             raise LgadError(
                 f"flip={flip}, rotate={rotate}, zoom={zoom}: flip is a probability, rotate is at least 0 (degrees), "
                 "zoom at least 1."

@@ -1,7 +1,7 @@
 """The folder for predictions: it belongs to one model, and can be continued after an interruption."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,10 @@ def open_folder(folder: Path, made_by: dict[str, Any], resume: bool, overwrite: 
     if before is None and (folder / PREDICTED).is_file():
         raise LgadError(f"{folder} holds the predictions of a training: give another --out.")
     if not overwrite:
-        _check(folder, made_by, before, bool(records), resume)
+        _check(folder, made_by, before, bool(records) or any(_lane_files(folder)), resume)
     with writing_to(folder):
         if overwrite:
-            _forget(folder, records)
+            _forget(folder)
             records = []
         with whole_file(folder / PREDICTED) as part:
             part.write_text(f"Predicted lanes of lgad-lightning.\n{json.dumps(made_by)}\n", encoding="utf-8")
@@ -101,15 +101,17 @@ def _records(folder: Path) -> Iterator[dict[str, Any]]:
         return
 
 
-def _forget(folder: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Removes the files that earlier predictions wrote, and nothing else."""
-    for record in records:
-        name = record["image"]
-        prediction_path(folder, name).unlink(missing_ok=True)
-        overlay_path(folder, name).unlink(missing_ok=True)
-        video_path(folder, str(Path(name).parent)).unlink(missing_ok=True)
+def _forget(folder: Path) -> None:
+    """Removes the files of earlier predictions by the names that only they have, even if no record of them is left."""
+    overlays = [path for ending in (".jpg", ".mp4") for path in (folder / OVERLAYS).rglob(f"*{ending}")]
+    for path in (*_lane_files(folder), *overlays):
+        path.unlink()
     for name in (RECORDS, UNFINISHED, TUSIMPLE, SUMMARY):
         (folder / name).unlink(missing_ok=True)
+
+
+def _lane_files(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.lines.txt"))
 
 
 def overlay_path(folder: Path, name: str) -> Path:

@@ -12,6 +12,7 @@ from typing import Any, Self
 import cv2
 
 from lgad_lightning.callbacks.prediction_files import prediction_path
+from lgad_lightning.errors import LgadError
 from lgad_lightning.inference.folder import (
     RECORDS,
     SUMMARY,
@@ -120,8 +121,11 @@ class Outputs:
                     self._video = self._stack.enter_context(writer)
                 self._video.write(draw_lanes(image, predicted.lanes))
             elif "overlay" in self.kinds and fresh:
+                drawn, picture = cv2.imencode(".jpg", draw_lanes(image, predicted.lanes))
+                if not drawn:
+                    raise LgadError(f"{name} is too large for an overlay, which is a JPEG: leave out --write overlay.")
                 with whole_file(overlay_path(self.folder, name)) as part:
-                    part.write_bytes(cv2.imencode(".jpg", draw_lanes(image, predicted.lanes))[1].tobytes())
+                    part.write_bytes(picture.tobytes())
             if fresh:
                 line = json.dumps(self._record(predicted, (image.shape[0], image.shape[1]))).encode() + b"\n"
                 if self._file.write(line) != len(line):

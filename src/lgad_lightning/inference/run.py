@@ -29,6 +29,8 @@ def predict_sources(
 ) -> dict[str, Any]:
     """Predicts on all frames of sources and writes the outputs. Reading, network and writing overlap.
 
+    A camera is recorded until Ctrl-C. Then the next source follows.
+
     Args:
         engine: The network.
         sources: Where the frames come from.
@@ -54,7 +56,7 @@ def predict_sources(
             waiting: deque[Future[None]] = deque()
             with outputs.source(source):
                 shots = source.shots(outputs.done)
-                with _all_written(waiting):
+                with _all_written(waiting), _until_interrupted(source):
                     for predicted in predict_shots(engine, shots, batch_size, outputs.done, clock):
                         if predicted.error:
                             if on_error == "raise":
@@ -113,6 +115,17 @@ def _all_written(waiting: deque["Future[None]"]) -> Iterator[None]:
             future.result()
     finally:
         wait(waiting)
+
+
+@contextmanager
+def _until_interrupted(source: Images | VideoShots) -> Iterator[None]:
+    """Ends the block at Ctrl-C if the source is a camera, which has no other end."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if type(stop) is not KeyboardInterrupt or not (isinstance(source, VideoShots) and source.endless):
+            raise
+        log.warning("The recording of %s ends here.", source.name)
 
 
 def _ended(waiting: deque["Future[None]"], at_most: int) -> Iterator["Future[None]"]:

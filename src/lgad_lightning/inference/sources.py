@@ -13,10 +13,12 @@ from lgad_lightning.data.pixels import read_image
 from lgad_lightning.data.placement import IMAGES, find_files
 from lgad_lightning.errors import LgadError
 from lgad_lightning.inference.video import Video, open_video
+from lgad_lightning.lanes import prediction_name
 from lgad_lightning.lanes.json_lines import read_json_lines
 from lgad_lightning.lanes.lists import read_list
 
 _LISTS = (".txt", ".json")
+_VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")  # those that a pattern finds
 
 
 class Shot(NamedTuple):
@@ -60,6 +62,11 @@ class VideoShots:
     video: Video
     name: str
 
+    @property
+    def endless(self) -> bool:
+        """Whether it is a camera, which is recorded until Ctrl-C."""
+        return isinstance(self.video.source, int)
+
     def __len__(self) -> int:
         return self.video.length or 0
 
@@ -85,7 +92,8 @@ def open_sources(
         The images, then the videos.
 
     Raises:
-        LgadError: If a source is missing, holds no image, or is not a video, or if two images have the same name.
+        LgadError: If a source is missing, holds no image, or is not a video, or if two images, or two videos, have the
+            same name.
     """
     files: dict[str, Path] = {}
     videos: list[VideoShots] = []
@@ -103,15 +111,18 @@ def open_sources(
         elif path.suffix.lower() in IMAGES and path.is_file():
             _add(files, {path.as_posix(): path})
         elif path.is_file():
-            videos.append(VideoShots(open_video(source), path.stem if len(sources) == 1 else path.as_posix()))
+            _add_video(videos, VideoShots(open_video(source), path.stem if len(sources) == 1 else path.as_posix()))
         elif source.isdecimal():
-            videos.append(VideoShots(open_video(int(source)), f"camera{source}"))
+            _add_video(videos, VideoShots(open_video(int(source)), f"camera{source}"))
         elif matches := sorted(glob.glob(source, recursive=True)):  # noqa: PTH207  Path.glob takes no absolute ones
             _add(files, {match: Path(match) for match in matches if Path(match).suffix.lower() in IMAGES})
+            for match in matches:
+                if Path(match).suffix.lower() in _VIDEOS:
+                    _add_video(videos, VideoShots(open_video(match), Path(match).as_posix()))
         else:
             raise LgadError(f"There is no image, folder, list or video {source}; check the path.")
     if not files and not videos:
-        raise LgadError(f"There are no images in {', '.join(sources)}: check the path; give a video by its own name.")
+        raise LgadError(f"There are no images or videos in {', '.join(sources)}: check the path.")
     return [*([Images(files)] if files else []), *videos]
 
 
@@ -123,6 +134,25 @@ def _add(files: dict[str, Path], more: dict[str, Path]) -> None:
                 f"{files[name]} and {path} both have the name {name} in their lists, so their lanes would be one "
                 "file: predict them one list after the other, each with its own --out."
             )
+
+
+def _add_video(videos: list[VideoShots], more: VideoShots) -> None:
+    """Adds a video. Its name may come again only for the same video."""
+    for other in videos:
+        if prediction_name(other.name) != prediction_name(more.name):
+            continue
+        if _file_of(other) == _file_of(more):
+            return
+        raise LgadError(
+            f"The lanes of {other.video.source} and {more.video.source} would be in the same files: predict them one "
+            "after the other, each with its own --out."
+        )
+    videos.append(more)
+
+
+def _file_of(shots: VideoShots) -> Path | int:
+    source = shots.video.source
+    return source if isinstance(source, int) else Path(source).resolve()
 
 
 def _listed(path: Path, root: Path | None) -> dict[str, Path]:
