@@ -6,6 +6,7 @@ import lightning as L
 import pytest
 import torch
 
+from lgad_lightning.attention import attention_map
 from lgad_lightning.attention_file import read_maps
 from lgad_lightning.callbacks import (
     AttentionPictures,
@@ -17,16 +18,19 @@ from lgad_lightning.callbacks import (
 )
 from lgad_lightning.callbacks.sight import see
 from lgad_lightning.errors import LgadError
+from lgad_lightning.lane_attention import balance_lanes
 
 from .distillation_toys import (
     LAYERS,
     TEACHER_LAYERS,
     Module,
+    TwoOptimizers,
     explicit_gradients,
     loader,
     make_batches,
     make_pair,
     make_trainer,
+    one_hot,
     relative_error,
 )
 
@@ -207,3 +211,57 @@ def test_a_picture_between_steps_does_not_change_the_distillation(tmp_path: Path
     callback = LabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS, weight=5.0)
     make_trainer(callback, AttentionPictures(1), default_root_dir=tmp_path).fit(module, loader(make_batches()))
     assert relative_error(module.recorder.seen, wanted) < 1e-5
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_what_cannot_be_drawn_is_told_at_the_first_step(validated: bool, tmp_path: Path):
+    class Inner(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = torch.nn.Conv2d(3, 4, 1)
+
+        def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+            return super().training_step(batch, batch_idx) + self.inner(batch[0]).mean()
+
+    module, teacher = Inner(), make_pair()[1]
+    layers = ["net.encoder.stage1"] if validated else ["inner"]
+    callback = LabelGuidedAttentionDistillation(teacher, layers, TEACHER_LAYERS[:1])
+    batches = loader([(image, image) for image, _ in make_batches(1)] if validated else make_batches(1))
+    trainer = make_trainer(callback, AttentionPictures(), default_root_dir=tmp_path)
+    with pytest.raises(LgadError, match="label" if validated else "'inner' of the student did not run"):
+        trainer.fit(module, loader(make_batches()), batches)
+    assert trainer.global_step <= 1
+
+
+def test_pictures_come_as_often_if_a_batch_has_several_steps(tmp_path: Path):
+    trainer = make_trainer(AttentionPictures(every_n_steps=5), default_root_dir=tmp_path)
+    trainer.fit(TwoOptimizers(), loader(make_batches(6)))
+    steps = sorted(int(path.stem[5:]) for path in (tmp_path / "pictures").glob("*.png"))
+    assert steps == [6, 10, 12]  # two steps a batch; the last is the end
+
+
+def test_a_validation_step_may_draw(tmp_path: Path):
+    teacher = make_pair()[1]
+
+    class Drawing(Module):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            callback = LabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS)
+            drawn.append(cells(draw_batch(self, batch, [callback])))
+
+    drawn: list[int] = []
+    make_trainer().validate(Drawing(), loader(make_batches(1)))
+    assert drawn == [7]
+
+
+def test_maps_have_the_form_of_the_distillation():
+    net, teacher = make_pair()
+    batch = make_batches(1)[0]
+    maps = []
+    for options in ({"power": 1}, {"power": 1, "balanced": True}):
+        lgad = LabelGuidedAttentionDistillation(teacher, LAYERS[:1], TEACHER_LAYERS[:1], **options)
+        maps.append(see(Module(net), batch, [lgad]).attention["lgad stage1"])
+    features = net.encoder.stage1(batch[0])
+    torch.testing.assert_close(maps[0][0], features.detach().sum(1))
+    inputs = LabelGuidedAttentionDistillation(teacher, LAYERS[:1], TEACHER_LAYERS[:1]).teacher_inputs(batch)
+    target = attention_map(teacher.encoder.stage1(one_hot(*inputs)).detach(), 1)
+    torch.testing.assert_close(maps[1][1], balance_lanes(target, batch[1]))

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from lgad_lightning.batch_items import Where, image_of, label_of
 from lgad_lightning.callbacks.distillation import FeatureDistillation
-from lgad_lightning.callbacks.sight import see
+from lgad_lightning.callbacks.sight import Sight, see
 from lgad_lightning.drawing import Picture
 from lgad_lightning.errors import LgadError
 
@@ -79,6 +79,7 @@ class AttentionPictures(L.Callback):
         self.folder = folder
         self._batch: Any = None
         self._drawn = -1
+        self._tried = False
 
     @override
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -99,18 +100,23 @@ class AttentionPictures(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         if batch_idx == dataloader_idx == 0:
-            self._batch = batch
+            self._keep(batch)
+
+    @override
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._drawn = trainer.global_step or -1  # a resumed training has drawn before
 
     @override
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._batch is None:
-            image_of(batch, self.image)  # fails at the first step, not at the first picture
-            label_of(batch, self.label)
-            self._batch = batch
-        # With accumulated gradients, several batches have the same global step.
-        if trainer.global_step % self.every_n_steps == 0 and trainer.global_step > max(self._drawn, 0):
+            self._keep(batch)
+        if not self._tried and trainer.is_global_zero:
+            self._see(trainer, pl_module)  # fails at the first step, not at the first picture
+        self._tried = True
+        # With accumulated gradients, several batches have the same global step. With several optimisers, it jumps.
+        if trainer.global_step // self.every_n_steps > max(self._drawn, 0) // self.every_n_steps:
             self._draw(trainer, pl_module)
 
     @override
@@ -127,14 +133,22 @@ class AttentionPictures(L.Callback):
         self._reset()  # there is no teardown after an exception
 
     def _reset(self) -> None:
-        self._batch, self._drawn = None, -1
+        self._batch, self._drawn, self._tried = None, -1, False
+
+    def _keep(self, batch: Any) -> None:
+        image_of(batch, self.image)  # refuses a batch that cannot be drawn
+        label_of(batch, self.label)
+        self._batch = batch
+
+    def _see(self, trainer: L.Trainer, module: L.LightningModule) -> Sight:
+        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        distillations = [callback for callback in callbacks if isinstance(callback, FeatureDistillation)]
+        return see(module, self._batch, distillations, self.count, self.image, self.label)
 
     @rank_zero_only
     def _draw(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._drawn = trainer.global_step
-        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        distillations = [callback for callback in callbacks if isinstance(callback, FeatureDistillation)]
-        sight = see(module, self._batch, distillations, self.count, self.image, self.label)
+        sight = self._see(trainer, module)
         folder = Path(self.folder or Path(trainer.default_root_dir, "pictures"))
         picture = sight.write(folder / f"step-{self._drawn:07d}.png")
         if self.log_images:

@@ -108,6 +108,8 @@ def _output_and_attention(
         targets = distillation.target_features(fit, distillation.teacher_inputs(batch), features)
         short = [label.rsplit(".", 1)[-1] for label in fit.labels]
         titles = short if len(set(short)) == len(short) else fit.labels
+        form = {key: getattr(distillation, key) for key in ("power", "reduction") if hasattr(distillation, key)}
         for title, (name, _), target in zip(titles, fit.pairs, targets, strict=True):
-            maps[f"{distillation.name} {title}"] = attention_map(features[name]), attention_map(target)
+            student, shown = (attention_map(one, **form) for one in (features[name], target))
+            maps[f"{distillation.name} {title}"] = student, shown
     return module(image) if output is None else output, maps
