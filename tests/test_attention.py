@@ -141,3 +141,12 @@ def test_agreement_is_pearsons_correlation():
 
 def test_a_map_of_one_cell_is_standardised():
     assert normalise_attention(torch.tensor([[[3.0]]]), "zscore").tolist() == [[[1.0]]]
+
+
+def test_an_even_map_has_no_steep_gradient():
+    """What is left of it after the mean is rounding."""
+    even = torch.full((1, 4, 8), 0.5).requires_grad_()
+    loss = attention_distance(even * torch.ones(1, 4, 8), torch.rand(1, 4, 8), "zscore")
+    loss.backward()
+    assert even.grad is not None
+    assert even.grad.abs().max() < 1e3

@@ -115,3 +115,12 @@ def test_a_network_without_existence_head() -> None:
     terms = LaneLoss()(LaneOutput(logits, None), label, torch.zeros(2, K - 1))
     assert list(terms) == ["segmentation", "iou", "loss"]
     torch.testing.assert_close(terms["loss"], terms["segmentation"] + 0.1 * terms["iou"])
+
+
+def test_background_without_weight_gives_no_gradient_even_if_scaled():
+    logits = torch.randn(1, K, 2, 2, requires_grad=True)
+    loss = segmentation_loss(logits, torch.zeros(1, 2, 2, dtype=torch.long), background_weight=0.0)
+    (loss * 65536).backward()
+    assert loss == 0
+    assert logits.grad is not None
+    assert (logits.grad == 0).all()

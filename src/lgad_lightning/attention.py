@@ -13,6 +13,7 @@ Normalisation = Literal["l2", "l1", "softmax", "zscore"]
 Distance = Literal["squared", "kl"]
 
 _TINY = 1e-12
+_EVEN = 1e-4  # share of the mean: a map that varies less is even, and its variation is rounding
 
 
 def attention_map(features: Tensor, power: float = 2.0, reduction: Reduction = "sum") -> Tensor:
@@ -206,7 +207,8 @@ def _logits(cells: Tensor, normalisation: Normalisation, temperature: float) -> 
         raise LgadError(f"temperature must be above 0, not {temperature}")
     if normalisation == "zscore":
         spread = cells.std(1, keepdim=True, correction=min(1, cells.shape[1] - 1))  # one cell: 0, and not NaN
-        cells = (cells - cells.mean(1, keepdim=True)) / (spread + _TINY)
+        mean = cells.mean(1, keepdim=True)
+        cells = (cells - mean) / (torch.maximum(spread, _EVEN * mean.abs()) + _TINY)
     elif normalisation != "softmax":
         raise LgadError(f"normalisation must be 'l2', 'l1', 'softmax' or 'zscore', not {normalisation!r}")
     return cells / temperature

@@ -25,7 +25,7 @@ def segmentation_loss(logits: Tensor, label: Tensor, background_weight: float = 
     weight[0] = background_weight
     total = F.cross_entropy(logits.float(), label, weight, ignore_index=IGNORE_INDEX, reduction="sum")
     weights: Tensor = (label != IGNORE_INDEX).sum() - (1 - background_weight) * (label == 0).sum()
-    return total / weights.clamp(min=torch.finfo(torch.float32).tiny)  # only ignored pixels: 0 / tiny = 0
+    return total / weights.where(weights > 0, 1)  # only pixels without weight: 0 / 1 = 0
 
 
 def soft_iou_loss(logits: Tensor, label: Tensor) -> Tensor:

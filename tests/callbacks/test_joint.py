@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
@@ -162,3 +162,26 @@ def test_another_loss_for_the_teacher():
     untouched = teacher.head.weight[1:].clone()
     make_trainer(Binary(teacher, LAYERS, TEACHER_LAYERS)).fit(Module(net), loader(make_batches()))
     assert torch.equal(teacher.head.weight[1:], untouched)
+
+
+def test_a_batch_of_ignored_pixels_leaves_the_loss_as_it_is():
+    image, _ = make_batches(1)[0]
+    label = torch.full((2, 16, 32), 255)
+
+    class Lenient(LabelNet):
+        def forward(self, label: Tensor) -> Tensor:
+            return super().forward(label.where(label < 3, 0))
+
+    class Mean(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return self.net(batch[0]).mean()
+
+    losses: list[Tensor] = []
+
+    class Seen(Callback):
+        def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
+            losses.append(outputs["loss"])
+
+    callback = JointLabelGuidedAttentionDistillation(Lenient(), LAYERS, TEACHER_LAYERS)
+    make_trainer(callback, Seen()).fit(Mean(), loader([(image, label)]))
+    assert torch.isfinite(losses[0])

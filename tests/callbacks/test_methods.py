@@ -364,3 +364,38 @@ def test_a_masked_training_in_16_mixed_with_accumulation_and_clipping(tmp_path: 
     found = run(Module(make_pair()[0]), tmp_path, plugins=[MixedPrecision("16-mixed", "cpu", scaler)], **options)
     for one, other in zip(found, wanted, strict=True):
         assert (one - other).norm() < 0.01 * other.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_similarities_are_compared_in_float32(dtype: torch.dtype):
+    callback = seeded(SimilarityPreservingDistillation, student_layers=LAYERS, teacher_layers=TEACHER_LAYERS)
+    student, teacher = (torch.rand(2, 64, 36, 100, generator=torch.Generator().manual_seed(seed)) for seed in range(2))
+    wanted = callback.compute_loss([student], [teacher])
+    with torch.autocast("cpu", dtype):
+        found = callback.compute_loss([student], [teacher])
+    torch.testing.assert_close(found, wanted)
+
+
+def test_a_region_of_one_cell_does_not_vary():
+    callback = seeded(InterRegionAffinityDistillation, student_layers=LAYERS, teacher_layers=TEACHER_LAYERS, margin=0)
+    label = torch.zeros(1, 16, 32, dtype=torch.long)
+    label[0, :2, :2] = 1  # within one cell of the map
+    features = torch.rand(1, 8, 4, 8, generator=torch.Generator().manual_seed(0))
+    callback.teacher_inputs({"image": torch.zeros(1, 3, 16, 32), "label": label})
+    assert callback.compute_loss([features], [features * (1 + 1e-6)]) < 1e-9
+
+
+def test_the_teacher_sees_the_images_as_they_came():
+    class Spoiling(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            batch[0].mul_(0)
+            return super().training_step(batch, batch_idx)
+
+    class Seeing(Net):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            assert image.any()
+            return super().forward(image)
+
+    callback = seeded(AttentionTransfer, student_layers=LAYERS, teacher_layers=TEACHER_LAYERS)
+    callback.teacher = Seeing(width=6).eval()
+    make_trainer(callback).fit(Spoiling(make_pair()[0]), loader(make_batches(1)))

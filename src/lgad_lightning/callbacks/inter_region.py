@@ -107,7 +107,8 @@ def _affinities(features: Tensor, planes: Tensor) -> list[Tensor]:
         regions = F.adaptive_max_pool2d(planes, features.shape[-2:]).flatten(2)  # (B, K, N)
         regions = regions / regions.sum(2, keepdim=True).clamp_min(1)
         mean, second, third = (regions @ cells.pow(power) for power in (1, 2, 3))
-        variance = (second - mean.square()).clamp_min(0)
-        skewness = (third - 3 * mean * second + 2 * mean.pow(3)) / (variance + _TINY).pow(1.5)
+        spread = (regions > 0).sum(2, keepdim=True) > 1  # one cell does not vary: what is left is rounding
+        variance = spread * (second - mean.square()).clamp_min(0)
+        skewness = spread * (third - 3 * mean * second + 2 * mean.pow(3)) / (variance + _TINY).pow(1.5)
         vectors = [F.normalize(moment, dim=2) for moment in (mean, variance, skewness)]
         return [vector @ vector.transpose(1, 2) for vector in vectors]

@@ -3,7 +3,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Size, Tensor, nn
 from torch.optim import Optimizer
@@ -14,7 +13,7 @@ from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.errors import LgadError
 from lgad_lightning.feature_layout import channels_first, size_of_inputs
 from lgad_lightning.features import evaluating, find_layers, record_features
-from lgad_lightning.lanes import IGNORE_INDEX
+from lgad_lightning.losses import segmentation_loss
 
 _ADAM = partial(torch.optim.Adam, lr=1e-3)
 
@@ -66,9 +65,9 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
             label: The label map, `(B, H, W)`. 255 is ignored.
 
         Returns:
-            A scalar.
+            A scalar. It is 0 if all pixels are ignored.
         """
-        return F.cross_entropy(getattr(output, "logits", output), label.long(), ignore_index=IGNORE_INDEX)
+        return segmentation_loss(getattr(output, "logits", output), label.long(), background_weight=1.0)
 
     @override
     def trainable_modules(self, student_shapes: list[Size], teacher_shapes: list[Size]) -> nn.Module:

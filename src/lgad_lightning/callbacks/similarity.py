@@ -1,5 +1,6 @@
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
@@ -59,4 +60,5 @@ class SimilarityPreservingDistillation(FeatureDistillation):
 
 def _similarity(features: Tensor) -> Tensor:
     images = features.float().flatten(1)
-    return F.normalize(images @ images.T, dim=1)
+    with torch.autocast(features.device.type, enabled=False):  # float16 would overflow
+        return F.normalize(images @ images.T, dim=1)
