@@ -234,3 +234,21 @@ def test_a_restart_leaves_nothing_of_the_batches_before():
 
     callback = Restarted(image_teacher(), LAYER, TEACHER_LAYER)
     make_trainer(callback).fit(Student(make_pair()[0]), loader(make_batches()))
+
+
+def test_the_settings_are_those_of_the_group_of_the_distilled_layer():
+    class Grouped(Module):
+        def configure_optimizers(self) -> Any:
+            head, encoder = self.net.head, self.net.encoder
+            groups = [
+                {"params": list(part.named_parameters()), "lr": rate} for part, rate in ((head, 0.0), (encoder, 0.1))
+            ]
+            return torch.optim.SGD(groups)
+
+    callback = Seeded(image_teacher(), LAYER, TEACHER_LAYER)
+    make_trainer(callback).fit(Grouped(make_pair()[0]), loader(make_batches()))
+    state = callback.trainable_state()
+    assert state is not None
+    (group,) = state["optimizer"]["param_groups"]
+    assert group["lr"] == 0.1
+    assert not any("encoder" in name for name in group.get("param_names", []))

@@ -24,7 +24,8 @@ class TrainableParts:
     Args:
         module: The module. It is moved to the student's device and gets the weights of the first process.
         student: The student, during a fit.
-        followed: The parameters of the distilled layers of the student. The optimiser that has them is followed.
+        followed: The parameters of the distilled layers of the student. The optimiser that has them is followed, with
+            the settings of their group.
         build: Makes the module's optimiser from its parameters and the student's optimiser.
         mirrored: Whether this optimiser copies the settings (such as the learning rate) of the student's in every step.
         state: What `state_dict` returned in the fit that is resumed.
@@ -106,6 +107,13 @@ class TrainableParts:
                 return optimizer
         return optimizers[0]
 
+    def _group(self, optimizer: Optimizer) -> int:
+        """The number of the parameter group with the distilled layers. Groups can have their own learning rates."""
+        for number, group in enumerate(optimizer.param_groups):
+            if any(parameter in self._followed_parameters for parameter in group["params"]):
+                return number
+        return 0
+
     def _step(self, followed: Optimizer, *_: Any) -> None:
         optimizer = self._optimizer
         if not self._used or optimizer is None:  # the weight is 0, or a step within a step
@@ -123,7 +131,7 @@ class TrainableParts:
             clip = nn.utils.clip_grad_value_ if by_value else nn.utils.clip_grad_norm_
             clip(self.module.parameters(), trainer.gradient_clip_val)
         if self._mirrored:
-            mirror(followed, optimizer)
+            mirror(followed, optimizer, self._group(followed))
         if scaler is None:
             optimizer.step()
         else:
@@ -178,15 +186,17 @@ def optimizer_like(parameters: list[nn.Parameter], other: Optimizer) -> Optimize
     return optimizer
 
 
-def mirror(source: Optimizer, target: Optimizer) -> None:
+def mirror(source: Optimizer, target: Optimizer, number: int = 0) -> None:
     """Copy the current settings of an optimiser, such as the learning rate, to another one of the same class.
 
     Args:
         source: The optimiser whose settings are copied.
         target: The optimiser that gets them. If its class is different, it is not changed.
+        number: The parameter group of the first optimiser that has the settings.
     """
     if type(source) is type(target):
-        settings = {key: value for key, value in source.param_groups[0].items() if key not in ("params", "fused")}
+        own = ("params", "param_names", "fused")
+        settings = {key: value for key, value in source.param_groups[number].items() if key not in own}
         for group in target.param_groups:
             group.update(settings)
 
