@@ -25,7 +25,7 @@ from lgad_lightning.feature_layout import channels_first, size_of_inputs
 )
 def test_the_layout_is_seen_by_the_inputs_size(shape, size, last):
     features = torch.randn(shape)
-    found = channels_first(features, size, nn.Conv2d(1, 1, 1), "layer")
+    found = channels_first(features, size, nn.Identity(), "layer")
     assert torch.equal(found, features.permute(0, 3, 1, 2) if last else features)
 
 
@@ -90,3 +90,11 @@ def test_size_of_what_a_network_is_called_with():
     assert size_of_inputs((3, torch.zeros(2, 64, 96))) == (64, 96)
     assert size_of_inputs((torch.zeros(2, 3, 64, 96),)) == (64, 96)
     assert size_of_inputs(()) is None
+
+
+def test_a_convolution_of_unequal_strides_keeps_its_layout():
+    """Its channels and rows have the shape of the input by chance."""
+    features = torch.randn(2, 16, 32, 16)
+    layer = nn.Sequential(nn.Conv2d(3, 16, 3, stride=(2, 8)), nn.BatchNorm2d(16), nn.ReLU())
+    assert channels_first(features, (64, 128), layer, "layer") is features
+    assert channels_first(features, (64, 128), nn.LayerNorm(16), "layer").shape == (2, 16, 16, 32)
