@@ -22,9 +22,9 @@ def version_of(tensor: Tensor) -> int:
         tensor: Any tensor.
 
     Returns:
-        The count.
+        The count. 0 for tensors of inference mode, which have none.
     """
-    return tensor._version
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def unwrapped(network: nn.Module) -> nn.Module:

@@ -7,11 +7,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from lgad_lightning.callbacks import LabelGuidedAttentionDistillation
+
 from .distillation_toys import (
+    ADAPTED_LAYERS,
+    TEACHER_LAYERS,
+    WEIGHT,
     AdaptedEncoder,
+    Module,
     explicit_gradients,
+    loader,
     make_batches,
     make_pair,
+    make_trainer,
     one_hot,
     relative_error,
 )
@@ -86,3 +94,22 @@ def test_trainable_modules_are_the_same_in_all_processes(results: Any):
 def test_a_masked_loss_leaves_all_processes_the_same(results: Any):
     first, second = results["mgd"]
     assert torch.equal(first, second)
+
+
+def test_a_branch_that_only_the_distillation_uses_in_one_process(monkeypatch: pytest.MonkeyPatch):
+    """DDP looks for unused parameters there, too."""
+    for name in ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK"):
+        monkeypatch.setenv(name, "")  # so that what Lightning sets is undone
+        monkeypatch.delenv(name)
+    net, teacher = make_pair()
+    net.encoder = AdaptedEncoder(3, 4)
+    wanted = explicit_gradients(net, teacher, make_batches(), weight=[0.0, 5.0, 5.0, 5.0].__getitem__)
+    module = Module(net)
+    callback = LabelGuidedAttentionDistillation(teacher, ADAPTED_LAYERS, TEACHER_LAYERS, weight=WEIGHT, start=1)
+    try:
+        make_trainer(callback, strategy="ddp", devices=1, use_distributed_sampler=False).fit(
+            module, loader(make_batches())
+        )
+    finally:
+        torch.distributed.destroy_process_group()
+    assert relative_error(module.recorder.seen, wanted) < 1e-5

@@ -183,3 +183,22 @@ def test_a_teacher_that_keeps_a_result_of_its_training_is_copied(image: Tensor):
     copy = working_copy(network, ["stage2"], L.LightningModule(), bf16=False, compiled=False, layout=None)
     assert copy(image)[0].shape == (2, 4, 16, 16)
     assert network.kept.requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_network_of_another_precision_may_view_its_memory(image: Tensor, dtype: torch.dtype):
+    (found,) = FrozenTeacher(Viewing().to(dtype).eval(), ["stage2"])(image)
+    assert found.dtype == dtype
+
+
+class Inferring(Network):
+    @torch.inference_mode()
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)
+
+
+def test_features_of_inference_mode_can_be_used_in_a_loss(image: Tensor):
+    (features,) = FrozenTeacher(Inferring(), ["stage2"])(image)
+    weight = torch.ones((), requires_grad=True)
+    (weight * features).sum().backward()
+    assert weight.grad is not None

@@ -254,3 +254,31 @@ def test_compiled_teacher(in_place: bool):
     compiled(make_batches()[0][1])
     make_trainer(distillation(compiled)).fit(module, loader(make_batches()))
     assert relative_error(module.recorder.seen, wanted) < 1e-5
+
+
+def test_a_pass_for_pseudo_labels_in_inference_mode_does_not_count():
+    class Pseudo(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            with torch.inference_mode():
+                self.net(batch[0]).argmax(1)
+            return super().training_step(batch, batch_idx)
+
+    net, teacher = make_pair()
+    module = Pseudo(net)
+    wanted = explicit_gradients(net, teacher, make_batches())
+    make_trainer(distillation(teacher)).fit(module, loader(make_batches()))
+    assert relative_error(module.recorder.seen, wanted) < 1e-5
+
+
+def test_a_pass_after_the_manual_step_is_no_reason_to_warn(recwarn: pytest.WarningsRecorder):
+    class Measured(ManualModule):
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            super().training_step(batch, batch_idx)
+            self.net(batch[0]).argmax(1)
+
+    net, teacher = make_pair()
+    module = Measured(net)
+    wanted = explicit_gradients(net, teacher, make_batches())
+    make_trainer(distillation(teacher)).fit(module, loader(make_batches()))
+    assert relative_error(module.recorder.seen, wanted) < 1e-5
+    assert not [one for one in recwarn if "nothing was distilled" in str(one.message)]

@@ -315,3 +315,50 @@ def test_a_second_distillation_adds_up():
     assert relative_error(module.recorder.seen, wanted) < 1e-4
     assert relative_error(alone, wanted) > 1e-2
     assert_clean(module, teacher)
+
+
+class Counting:
+    """A loader with a state, as those of torchdata and litdata have."""
+
+    def __init__(self) -> None:
+        self.first = self.at = 0
+
+    def __len__(self) -> int:
+        return 6
+
+    def __iter__(self) -> Iterator[Any]:
+        first, self.first = self.first, 0
+        for number, (image, label) in enumerate(make_batches(6)[first:], start=first):
+            self.at = number + 1
+            yield image + number, label
+
+    def state_dict(self) -> dict[str, int]:
+        return {"at": self.at}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.first = state["at"]
+
+
+@pytest.mark.parametrize("distilled", [False, True])
+def test_a_loader_goes_on_where_it_was(distilled: bool, tmp_path: Path):
+    class Saving(L.Callback):
+        def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+            seen.append(round(float(batch[0].mean())))
+            if batch_idx == 2:
+                trainer.save_checkpoint(tmp_path / "third.ckpt")
+
+    seen: list[int] = []
+    for resumed in (None, tmp_path / "third.ckpt"):
+        seen.clear()
+        net, teacher = make_pair()
+        callbacks = [LabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS)] if distilled else []
+        make_trainer(Saving(), *callbacks).fit(Module(net), Counting(), ckpt_path=resumed)
+    assert seen == [3, 4, 5]
+
+
+def test_a_fraction_of_nothing_needs_no_length():
+    net, teacher = make_pair()
+    callback = LabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS, start=0.0)
+    make_trainer(callback, max_epochs=-1, max_time="00:00:00:01").fit(Module(net), loader(make_batches()))
+    half = LabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS, start=0.5)
+    make_trainer(half, limit_train_batches=0).fit(Module(net), loader(make_batches()))

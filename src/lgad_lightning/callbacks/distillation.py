@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -130,7 +131,7 @@ class FeatureDistillation(LearnedLoss):
         return torch.stack(list(losses)).sum()
 
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
-        """Return the inputs of the teacher: by default, the images.
+        """Return the inputs of the teacher: by default, the images, as the step receives them.
 
         Args:
             batch: The batch that `training_step` gets, on the device.
@@ -138,7 +139,7 @@ class FeatureDistillation(LearnedLoss):
         Returns:
             The positional arguments of the teacher's `forward`.
         """
-        return (image_of(batch, self.image),)
+        return (image_of(batch, self.image).clone(),)  # the step may change the batch
 
     def weight_at(self, step: int) -> float:
         """Return the factor of the loss: `weight` from `start` to `end`, with linear ramps at both ends.
@@ -255,7 +256,11 @@ class FeatureDistillation(LearnedLoss):
     @override
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._ready()
-        check_ahead(self, trainer)
+
+    @override
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        check_ahead(self, trainer)  # not before: it looks at the loader, whose state is restored in between
 
     @override
     def on_train_batch_start(
@@ -315,7 +320,8 @@ class FeatureDistillation(LearnedLoss):
         if weight == 0:
             fit.log(f"{self.name}/loss", float("nan"))
             # DDP needs a gradient also for layers that only the distillation uses.
-            return task if fit.module.trainer.world_size == 1 else anchor(task, list(features.values()))
+            parallel = isinstance(fit.module.trainer.strategy, ParallelStrategy)
+            return anchor(task, list(features.values())) if parallel else task
         teacher = self.target_features(fit, inputs, features)
         compared = [output.view_as(output) for output in student]  # views, to measure the gradient of this loss alone
         loss = self._learning(lambda: checked_loss(self, fit.labels, compared, teacher))

@@ -74,22 +74,32 @@ class FrozenTeacher:
             with record_features(self._layers, self._calls, "the teacher") as features, self._precision():
                 self._network(*inputs)
         size, layers = size_of_inputs(inputs), self._layers
+        outputs = [
+            one.clone() if one.is_inference() else one for one in features.maps(self._names)
+        ]  # a loss saves them
         return [
             channels_first(output, size, layers[name], f"layer {name!r} of the teacher", self._layout)
-            for name, output in zip(self._names, features.maps(self._names), strict=True)
+            for name, output in zip(self._names, outputs, strict=True)
         ]
 
     def _prepare(self, *inputs: Any) -> dict[str, nn.Module]:
         try:
-            self._network = fold_batch_norm(self._network, self._names, *inputs)
+            layers = self._try(*inputs)
         except RuntimeError:  # `view` in a network may need its usual memory
             self._network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-            self._network = fold_batch_norm(self._network, self._names, *inputs)
-        layers = find_layers(self._network, self._names, "the teacher")
-        with self._precision():
-            self._calls = _count_calls(self._network, layers, inputs)
+            layers = self._try(*inputs)
         if self._compiled:
             self._network.compile()
+        return layers
+
+    def _try(self, *inputs: Any) -> dict[str, nn.Module]:
+        network = fold_batch_norm(self._network, self._names, *inputs)
+        layers = find_layers(network, self._names, "the teacher")
+        with self._precision(), torch.compiler.set_stance("force_eager"):
+            self._calls = _count_calls(network, layers, inputs)
+            with record_features(layers, self._calls, "the teacher"):
+                network(*inputs)
+        self._network = network
         return layers
 
     def _precision(self) -> AbstractContextManager[Any]:

@@ -36,7 +36,7 @@ class JoinedStep:
         self._prepare = prepare
         self._add = add
         self._pending: tuple[tuple[Any, ...], RecordedFeatures] | None = None
-        self._warned = False
+        self._joined = self._warned = False
         self._shadows = [
             ShadowedMethod(module, "training_step", self._around_training_step),
             ShadowedMethod(module, "manual_backward", self._around_manual_backward),
@@ -52,7 +52,7 @@ class JoinedStep:
             return step(*args, **kwargs)  # for example, called by a validation step
         layers, inputs = self._prepare(args[0] if args else next(iter(kwargs.values())))
         with record_features(layers, owner="the student") as recorded:
-            self._pending = inputs, recorded
+            self._pending, self._joined = (inputs, recorded), False
             try:
                 output = step(*args, **kwargs)
             finally:
@@ -70,11 +70,12 @@ class JoinedStep:
             backward(loss, *args, **kwargs)
             return
         backward(self._add(loss, *pending), *args, **kwargs)
+        self._joined = True
         pending[1].outputs.clear()  # done; a checkpointed layer has recorded again during the backward pass
 
     def _expect_none_left(self, recorded: RecordedFeatures) -> None:
         left = any(isinstance(output, Tensor) and output.requires_grad for output in recorded.outputs.values())
-        if left and not self._warned:
+        if left and not (self._joined or self._warned):
             self._warned = True
             rank_zero_warn(
                 "the student's layers ran, but no self.manual_backward(loss) of this step went through them, so nothing"

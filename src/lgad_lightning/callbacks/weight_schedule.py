@@ -53,11 +53,11 @@ def in_steps(start: When, ramp: When, end: When | None, trainer: Callable[[], An
 
 def _moment(when: When, trainer: Callable[[], Any]) -> float:
     steps = _length(when, trainer)
-    return steps + trainer().global_step - steps_due(trainer()) if _is_fraction(when) else steps
+    return steps + trainer().global_step - steps_due(trainer()) if _is_fraction(when) and when else steps
 
 
 def _length(when: When, trainer: Callable[[], Any]) -> float:
-    if not _is_fraction(when):
+    if not _is_fraction(when) or when == 0:
         return when
     total = steps_of(trainer())
     if total == float("inf"):
