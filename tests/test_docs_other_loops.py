@@ -15,7 +15,7 @@ from tests.conftest import CHECKOUT
 from .callbacks.distillation_toys import LabelNet, Net, explicit_distance, make_batches, make_pair, one_hot
 
 TEXT = (CHECKOUT / "docs" / "other_loops.md").read_text()
-PLAIN, FABRIC, TRAINER, CALL = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+PLAIN, TEACHER, FABRIC, TRAINER, CALL = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 def vector(network: nn.Module) -> Tensor:
@@ -43,6 +43,29 @@ def test_loops(page: str):
     imports = "\n".join(line for line in PLAIN.splitlines() if line.startswith(("import", "from", "names")))
     exec(imports + "\n" + page, {"student": student, "teacher": teacher, "batches": make_batches()})
     assert torch.allclose(vector(student), wanted, atol=1e-6)
+
+
+def test_the_teacher_learns():
+    _, teacher = make_pair()
+    batches = make_batches() * 50
+    names: dict[str, Any] = {"teacher": teacher, "batches": batches}
+    before = F.cross_entropy(teacher(batches[0][1]), batches[0][1])
+    exec("import torch\nimport torch.nn.functional as F\n" + TEACHER, names)
+    assert names["loss"] < before
+
+
+@pytest.mark.parametrize(
+    "target", ["balance_lanes(attention_map(its), label)", "((label > 0) & (label != 255)).float()"]
+)
+def test_other_targets(target: str):
+    assert f"`{target}`" in TEXT
+    student, teacher = make_pair()
+    before = vector(student)
+    page = "from lgad_lightning.lane_attention import balance_lanes\n" + PLAIN.replace("attention_map(its)", target)
+    names: dict[str, Any] = {"student": student, "teacher": teacher, "batches": make_batches()}
+    exec(page, names)
+    assert torch.isfinite(names["loss"])
+    assert not torch.equal(vector(student), before)
 
 
 @pytest.mark.zoo

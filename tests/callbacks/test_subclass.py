@@ -13,6 +13,7 @@ import yaml
 from lightning.pytorch.cli import LightningCLI
 from omegaconf import MISSING
 
+from lgad_lightning import ERFNet, LabelGuidedAttentionDistillation, LaneTeacher
 from lgad_lightning.commands.nodes import build
 
 from .distillation_toys import LabelNet, Module, Net, loader, make_batches, make_trainer, one_hot
@@ -88,3 +89,17 @@ def test_from_lightning_cli(blocks: dict[str, list[str]], tmp_path: Path):
     path.write_text(yaml.safe_dump(config))
     cli = LightningCLI(Module, run=False, args=["--config", str(path)], save_config_callback=None)
     check(next(callback for callback in cli.trainer.callbacks if hasattr(callback, "temperature")))
+
+
+def test_lgad_from_lightning_cli(blocks: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    teacher = LaneTeacher(ERFNet(num_classes=5, in_channels=5, input_size=(288, 800)))
+    trainer = make_trainer()
+    trainer.strategy.connect(teacher)
+    trainer.save_checkpoint("teacher.ckpt")
+    Path("config.yaml").write_text(blocks["yaml"][2])
+    cli = LightningCLI(Module, run=False, args=["--config", "config.yaml"], save_config_callback=None)
+    (callback,) = (one for one in cli.trainer.callbacks if isinstance(one, LabelGuidedAttentionDistillation))
+    assert callback.teacher is not None
+    assert torch.equal(next(callback.teacher.parameters()), next(teacher.parameters()))
+    assert callback.student_layers == ["net.layer1", "net.layer2"]
