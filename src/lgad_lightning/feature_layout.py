@@ -10,7 +10,7 @@ from lgad_lightning.errors import LgadError
 Layout = Literal["nchw", "nhwc"] | Sequence[int]
 """The order of the axes; for tokens, the height and width of their grid."""
 
-_CHANNELS_FIRST = (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d)
+_CONVOLVING = (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.GroupNorm, nn.MaxPool2d, nn.AvgPool2d)
 
 
 def channels_first(
@@ -22,8 +22,8 @@ def channels_first(
         features: The output of a layer: `(B, C, H, W)`, `(B, H, W, C)`, or tokens `(B, N, C)` row by row. Tokens before
             those of the grid (such as a class token) are removed: one token, or any number if `layout` is given.
         size: Height and width of the input of the network. None if it is not known.
-        layer: The layer. If it is not clear by the size, a layer without `LayerNorm` and `Linear` has the channels
-            first.
+        layer: The layer. If both layouts fit, a layer without `LayerNorm` and `Linear` has the channels first. So has one
+            of convolutions alone, whatever fits.
         name: The name of the layer in messages.
         layout: The layout, or the height and width of the grid, if known.
 
@@ -76,16 +76,23 @@ def _layout(features: Tensor, size: tuple[int, int] | None, layer: nn.Module, na
     _, first, second, third = features.shape
     if size is None or not _fits((first, second), size):
         return "nchw"
-    mixes_last = any(isinstance(inner, nn.LayerNorm | nn.Linear) for inner in layer.modules())
     if not _fits((second, third), size):
-        convolves = any(isinstance(inner, _CHANNELS_FIRST) for inner in layer.modules())
-        return "nchw" if convolves and not mixes_last else "nhwc"  # its strides may be unequal
-    if mixes_last:
+        return "nchw" if _only_convolves(layer) else "nhwc"  # strides may be unequal
+    if any(isinstance(inner, nn.LayerNorm | nn.Linear) for inner in layer.modules()):
         raise LgadError(
             f"the output of {name} is {tuple(features.shape)}, which may be (B, C, H, W) or (B, H, W, C) for an input"
             f" of {size[0]}x{size[1]}: give layout='nchw' or layout='nhwc'"
         )
     return "nchw"
+
+
+def _only_convolves(layer: nn.Module) -> bool:
+    """Whether a layer is a convolution, or a sequence of convolutions, norms, poolings and activations."""
+    parts = [part for part in layer.modules() if not isinstance(part, nn.Sequential)]
+    others = [part for part in parts if not isinstance(part, _CONVOLVING)]
+    return len(others) < len(parts) and all(
+        type(part).__module__ in (nn.ReLU.__module__, nn.Dropout.__module__) for part in others
+    )
 
 
 def _layout_of(features: Tensor, grid: Sequence[int], name: str) -> Literal["nchw", "nhwc"]:
