@@ -22,8 +22,8 @@ def channels_first(
         features: The output of a layer: `(B, C, H, W)`, `(B, H, W, C)`, or tokens `(B, N, C)` row by row. Tokens before
             those of the grid (such as a class token) are removed: one token, or any number if `layout` is given.
         size: Height and width of the input of the network. None if it is not known.
-        layer: The layer. If both layouts fit, a layer without `LayerNorm` and `Linear` has the channels first. So has one
-            of convolutions alone, whatever fits.
+        layer: The layer. If both layouts fit, a layer without `LayerNorm` and `Linear` has the channels first. So has a
+            layer of convolutions alone, whatever fits.
         name: The name of the layer in messages.
         layout: The layout, or the height and width of the grid, if known.
 
