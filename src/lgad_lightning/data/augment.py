@@ -79,7 +79,9 @@ class LaneAugmentation:
             border = {"border_mode": cv2.BORDER_CONSTANT, "fill": 0, "fill_mask": IGNORE_INDEX}
             chosen.append(A.Rotate(self.rotate, p=1, **border))
         if self.zoom > 1:
-            chosen += [A.RandomScale((0, self.zoom - 1), p=1), A.RandomCrop(*input_size, p=1)]
+            exact = cv2.INTER_NEAREST_EXACT  # INTER_NEAREST would move the label by half a pixel
+            scale = A.RandomScale((0, self.zoom - 1), p=1, mask_interpolation=exact)
+            chosen += [scale, A.RandomCrop(*input_size, p=1)]
         return chosen
 
     def build(self, input_size: tuple[int, int], num_slots: int) -> "SeededTransform":
