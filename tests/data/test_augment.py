@@ -87,15 +87,16 @@ def test_values_out_of_range_are_refused(options: dict[str, float]) -> None:
 @pytest.mark.parametrize("options", [{"zoom": 1.05}, {"zoom": 1.3}, {"rotate": 3}, {"flip": 1, "zoom": 1.05}])
 def test_labels_stay_in_the_middle_of_what_they_label(options: dict[str, float]) -> None:
     """Half a pixel of a small input is several pixels of the road."""
-    label = np.zeros((120, 320), np.uint8)
-    label[40:70, 60:90], label[50:80, 200:240] = 1, 4
-    image = np.stack([(label > 0) * np.uint8(200)] * 3, axis=-1)
     transform = LaneAugmentation(**({"flip": 0, "rotate": 0, "zoom": 1} | options)).build((120, 320), num_slots=4)
-    moved = []
-    for seed in range(40):
-        seen, known = transform(image, label, seed)
+    rng, moved = np.random.default_rng(0), []
+    rows, columns = np.indices((120, 320))
+    for seed in range(300):
+        label = np.zeros((120, 320), np.uint8)
+        for class_ in (1, 2, 3, 4):
+            row, column = rng.integers(20, 70), rng.integers(20, 260)
+            label[row : row + 25, column : column + 25] = class_
+        seen, known = transform(np.stack([(label > 0) * np.uint8(200)] * 3, axis=-1), label, seed)
         weights = (seen[..., 0].astype(float), ((known > 0) & (known != IGNORE_INDEX)).astype(float))
-        rows, columns = np.indices(known.shape)
         centres = [((one * rows).sum() / one.sum(), (one * columns).sum() / one.sum()) for one in weights]
         moved.append(np.subtract(*centres))
-    assert np.abs(np.mean(moved, axis=0)).max() < 0.1
+    assert np.abs(np.mean(moved, axis=0)).max() < 0.2  # the mean of many borders, which are rounded
