@@ -238,3 +238,18 @@ def test_a_conversion_that_another_process_has_ended_is_not_done_again(
     with pytest.raises(LgadError, match="not empty"):
         convert(open_data(roads), tmp_path / "out", "culane", workers=0)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_ignored_pixels_of_one_slot_do_not_become_lane(tmp_path: Path) -> None:
+    for split in SPLITS:
+        (tmp_path / "own" / split).mkdir(parents=True)
+        (tmp_path / "own" / "masks" / split).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "own" / split / "0.jpg"), np.zeros((40, 60, 3), np.uint8))
+        mask = np.zeros((40, 60), np.uint8)
+        mask[30:], mask[5:25, 20:24] = 2, 1
+        cv2.imwrite(str(tmp_path / "own" / "masks" / split / "0.png"), mask)
+    ignored = LaneFolderDataModule(tmp_path / "own", num_slots=1, mask_values={1: 1, 2: 255})
+    with pytest.raises(LgadError, match="has ignored pixels"):
+        convert(ignored, tmp_path / "out", "folder", workers=0)
+    known = LaneFolderDataModule(tmp_path / "own", num_slots=1, mask_values={1: 1, 2: 0})
+    convert(known, tmp_path / "out", "folder", workers=0)

@@ -1,11 +1,14 @@
+import json
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from lgad_lightning.curation import pack as packing
 from lgad_lightning.curation.pack import pack
-from lgad_lightning.data import CULaneDataModule
+from lgad_lightning.data import CULaneDataModule, LaneFolderDataModule
 from lgad_lightning.errors import LgadError
 from tests.helpers.packed import SETTINGS, assert_same_batches
 
@@ -63,3 +66,13 @@ def test_an_empty_split_is_refused(roads: Path, tmp_path: Path) -> None:
     (copy / "list/val_gt.txt").write_text("")
     with pytest.raises(LgadError, match="no images for val"):
         pack(CULaneDataModule(copy), tmp_path / "packed", workers=0)
+
+
+def test_a_lane_without_points_is_packed(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    cv2.imwrite(str(tmp_path / "train" / "1.jpg"), np.zeros((100, 200, 3), np.uint8))
+    line = {"image": "train/1.jpg", "lanes": [[[50, 99], [60, 10]], []], "slots": [1, 2]}
+    (tmp_path / "train.jsonl").write_text(json.dumps(line))
+    source = LaneFolderDataModule(tmp_path, num_slots=2).open("train")
+    slots = json.loads(packing._item(source, "{}", 0)["slots"])
+    assert [slot["points"] for slot in slots] == [[[50, 99], [60, 10]], []]

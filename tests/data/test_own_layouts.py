@@ -386,3 +386,14 @@ def test_predictions_are_no_annotations(tmp_path: Path) -> None:
         (tmp_path / folder / ".lgad-predictions").touch()
     after = module(tmp_path).open("train").evaluation(0, (60, 120))["target"]
     assert len(before) == len(after) == 2
+
+
+def test_drawn_splits_leave_out_masks_with_the_folders_of_the_images(tmp_path: Path) -> None:
+    for clip in "abcdef":
+        for number in range(2):
+            image(tmp_path / clip / f"{number}.jpg")
+            mask(tmp_path / "masks" / clip / f"{number}.png")
+    data = module(tmp_path, split="0.6/0.2/0.2")
+    found = [name for split in ("train", "val", "test") for name in names(data, split)]
+    assert sorted(found) == [f"{clip}/{number}.jpg" for clip in "abcdef" for number in range(2)]
+    assert classes(data) == {0, 1, 2}

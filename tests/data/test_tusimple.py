@@ -1,13 +1,16 @@
 import json
+import pickle
 import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from lgad_lightning.data.dataset import LaneDataset
 from lgad_lightning.data.preprocessing import Preprocessing
+from lgad_lightning.data.protocol import TUSIMPLE
 from lgad_lightning.data.tusimple import TuSimpleDataModule, TuSimpleSource
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Frame
@@ -125,3 +128,29 @@ def test_label_files_may_be_named_one_by_one(tusimple: Path) -> None:
     assert len(TuSimpleDataModule(tusimple, labels={"train": "label_data_0601.json"}).open("train")) == 1
     with pytest.raises(LgadError, match="validation"):
         TuSimpleDataModule(tusimple, labels={"validation": "a.json"})
+
+
+def test_lanes_are_found_in_the_rows_of_the_labels(tmp_path: Path) -> None:
+    """Images of another height have other rows."""
+    rows = list(range(96, 285, 4))
+    for name in ("label_data_0313.json", "label_data_0531.json", "label_data_0601.json", "test_label.json"):
+        (tmp_path / name).write_text("")
+    line = {"lanes": [[60 + row // 4 for row in rows]], "h_samples": rows, "raw_file": "clips/a/20.jpg"}
+    (tmp_path / "test_label.json").write_text(json.dumps(line) + "\n")
+    (tmp_path / "clips" / "a").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "clips" / "a" / "20.jpg"), np.zeros((288, 512, 3), np.uint8))
+    module = TuSimpleDataModule(tmp_path, input_size=(144, 256))
+    assert module.protocol.decoder().h_samples == tuple(rows)
+    assert pickle.loads(pickle.dumps(module)).protocol.decoder().h_samples == tuple(rows)
+    source = module.open("test")
+    label = torch.from_numpy(source.label(0, Frame(288, 512), (144, 256))).long()
+    planes = torch.nn.functional.one_hot(label, 7).permute(2, 0, 1)[None].float()
+    (lanes,) = module.protocol.decoder()(planes, None, [Frame(288, 512)])
+    metric = module.protocol.metric()
+    metric.update([lanes], **{key: [value] for key, value in source.evaluation(0, (288, 512)).items()})
+    assert metric.compute()["accuracy"] > 0.9
+
+
+def test_the_official_rows_are_the_official_protocol(tusimple: Path) -> None:
+    assert TuSimpleDataModule(tusimple).protocol is TUSIMPLE
+    assert TuSimpleDataModule(tusimple / "nowhere").protocol is TUSIMPLE

@@ -58,3 +58,11 @@ def test_a_lane_that_jumps_is_another() -> None:
     tracker.update([lane(50)])
     [found] = tracker.update([lane(80)])
     assert (found.track, columns([found])) == (1, [80])
+
+
+def test_a_lane_across_the_image_keeps_its_length() -> None:
+    across = FoundLane([[x, 50] for x in range(150, 49, -10)], (100, 200), 1, "lane 1", 0.9, 0.8)
+    tracker = LaneTracker()
+    for _ in range(3):
+        (found,) = tracker.update([across])
+    assert found.points.tolist() == across.points.tolist()

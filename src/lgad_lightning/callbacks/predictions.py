@@ -73,13 +73,13 @@ class LanePredictionWriter(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *args: Any, **kwargs: Any
     ) -> None:
         """Writes the lanes of one batch, or keeps them for TuSimple's file."""
-        self._take(trainer, outputs, batch)
+        self._take(trainer, pl_module, outputs, batch)
 
     def on_predict_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *args: Any, **kwargs: Any
     ) -> None:
         """Writes the lanes of one batch, or keeps them for TuSimple's file."""
-        self._take(trainer, outputs, batch)
+        self._take(trainer, pl_module, outputs, batch)
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes TuSimple's file."""
@@ -93,14 +93,15 @@ class LanePredictionWriter(L.Callback):
         data = getattr(trainer, "datamodule", None)
         return self.format or (data.protocol.format if isinstance(data, LaneDataModule) else "culane")
 
-    def _take(self, trainer: L.Trainer, result: LaneResult, batch: Any) -> None:
+    def _take(self, trainer: L.Trainer, module: L.LightningModule, result: LaneResult, batch: Any) -> None:
         names, lanes = result["name"], result["lanes"]
         if self._format(trainer) == "culane":
             for name, found in zip(names, lanes, strict=True):
                 write_lines(prediction_path(self.folder, name), found)
             return
         run_time = 1000.0 * (time.perf_counter() - self._started) / len(names)
-        rows = batch.get("evaluation", {}).get("h_samples", [TUSIMPLE_ROWS] * len(names))
+        decoded = getattr(getattr(module, "decoder", None), "h_samples", TUSIMPLE_ROWS)
+        rows = batch.get("evaluation", {}).get("h_samples", [decoded] * len(names))
         self._frames += [
             TuSimpleFrame(name, found, tuple(h_samples), run_time)
             for name, found, h_samples in zip(names, lanes, rows, strict=True)

@@ -20,7 +20,7 @@ from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.placement import IMAGES
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import CULANE_SLOTS, Lane, tusimple_row, write_lines
+from lgad_lightning.lanes import CULANE_SLOTS, IGNORE_INDEX, Lane, tusimple_row, write_lines
 from lgad_lightning.lanes.lists import MASKS
 from lgad_lightning.longwork.locked import locked
 from lgad_lightning.longwork.new_folder import check_new_folder
@@ -159,6 +159,11 @@ def _write(source: LaneSource, folder: Path, split: Split, to: Target, index: in
     bits = None
     mask = source.checked_mask(index, size)
     if mask is not None and (to == "folder" or source.num_slots == CULANE_SLOTS):
+        if to == "folder" and source.num_slots == 1 and (mask == IGNORE_INDEX).any():
+            raise LgadError(
+                f"{source.names[index]} has ignored pixels. With one slot, the layout folder would read them as lane: "
+                "give mask_values in which they are 0."
+            )
         place = MASKS[split] if to == "culane" else "masks"
         _write_mask(folder / place / PurePosixPath(name).with_suffix(".png"), mask)
         bits = "".join(str(int((mask == slot).any())) for slot in range(1, source.num_slots + 1))

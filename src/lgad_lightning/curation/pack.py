@@ -112,7 +112,7 @@ def _item(source: LaneSource, facts: str, index: int) -> dict[str, Any]:
     size = source.image(index).shape[:2]
     lanes = source.checked_lanes(index, size)
     assigned = source.slots(index, lanes) if source.num_slots > 1 else []
-    slots = [lane and {"points": lane.points.tolist(), "image_size": lane.image_size} for lane in assigned]
+    slots = [None if one is None else {"points": one.points.tolist(), "image_size": one.image_size} for one in assigned]
     mask = source.checked_mask(index, size)
     evaluation = source.evaluation(index, size)
     if "target" in evaluation:

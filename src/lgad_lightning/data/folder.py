@@ -1,6 +1,6 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lgad_lightning.annotations.records import RECORDS, open_records
@@ -191,6 +191,8 @@ class LaneFolderDataModule(LaneDataModule):
         if inside := [name for name in names if "images" in name.split("/")[:-1]]:
             self._check_left_out(folder, set(names) - set(inside))
             names = inside  # the other .png files are masks
+        elif folder == self.root:
+            names = _without_masks(names)
         return self._placed([name for name in names if self.annotations not in name.split("/")[:-1]])
 
     def _check_left_out(self, folder: Path, names: set[str]) -> None:
@@ -229,3 +231,18 @@ class LaneFolderDataModule(LaneDataModule):
         every = self._foldered(self.root)
         names = [every.names[index] for index in divide(every.names, shares)[split]]
         return self._placed(names)
+
+
+def _without_masks(names: Sequence[str]) -> list[str]:
+    """Leaves out the folders of masks beside the folders of images: with the same folders and names in them."""
+    stems = {PurePosixPath(name).with_suffix("").as_posix() for name in names}
+    tops: dict[str, list[PurePosixPath]] = {}
+    for top, _, inside in (name.partition("/") for name in names):
+        tops.setdefault(top, []).append(PurePosixPath(inside or top))
+    masks = {
+        top
+        for top, inside in tops.items()
+        if all(path.suffix.lower() in MASKS and path.with_suffix("").as_posix() in stems for path in inside)
+        and PurePosixPath(top) not in inside
+    }
+    return [name for name in names if name.partition("/")[0] not in masks]

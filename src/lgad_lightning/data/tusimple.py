@@ -1,13 +1,15 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.official import OfficialCounts
-from lgad_lightning.data.protocol import TUSIMPLE
+from lgad_lightning.data.protocol import TUSIMPLE, Protocol
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import Lane, read_tusimple, tusimple_slots
+from lgad_lightning.lanes import TUSIMPLE_ROWS, Lane, TuSimpleDecoder, read_tusimple, tusimple_slots
 from lgad_lightning.lanes.compact_strings import Strings
 from lgad_lightning.lanes.lists import check_image_name
 from lgad_lightning.lanes.slots import TUSIMPLE_SLOTS
@@ -57,6 +59,7 @@ class TuSimpleSource(LaneSource):
         # Names begin below `folder`, so that they are those of the label files, as the official evaluator expects.
         super().__init__(folder, Strings(frame.raw_file for frame in frames), num_slots)
         self._frames = frames
+        self.rows = {row for frame in frames for row in frame.h_samples}
         self._label_paths = [path for path, _ in parts]
 
     def lanes(self, index: int, image_size: tuple[int, int]) -> list[Lane]:
@@ -105,7 +108,6 @@ class TuSimpleDataModule(LaneDataModule):
     markers = ("label_data_*.json", "test_label.json", "train_set", "test_set")
     slot_choices = (4, TUSIMPLE_SLOTS)
     official = TUSIMPLE_COUNTS
-    protocol = TUSIMPLE
 
     def __init__(
         self,
@@ -121,6 +123,25 @@ class TuSimpleDataModule(LaneDataModule):
             raise LgadError(f"labels has {sorted(unknown)}; the splits are {', '.join(SPLITS)}.")
         given = {split: (names,) if isinstance(names, str) else tuple(names) for split, names in (labels or {}).items()}
         self.labels = LABELS | given
+
+    @cached_property
+    def protocol(self) -> Protocol:  # type: ignore[override]
+        """TuSimple's protocol. The decoder finds lanes in the rows of the label files."""
+        rows = tuple(sorted({row for split in SPLITS for row in self._rows(split)}))
+        if rows in ((), TUSIMPLE_ROWS):
+            return TUSIMPLE
+        return replace(TUSIMPLE, decoder=partial(TuSimpleDecoder, h_samples=rows))
+
+    def _rows(self, split: Split) -> Iterable[int]:
+        """The rows in which the lanes of a split are given. None if it cannot be opened."""
+        try:
+            source = self.open(split)
+        except LgadError:
+            return ()
+        if isinstance(source, TuSimpleSource):
+            return source.rows
+        rows: Iterable[int] = source.evaluation(0, source.image_size(0))["h_samples"]
+        return rows
 
     def source(self, split: Split) -> TuSimpleSource:
         """The frames and lanes of a split."""

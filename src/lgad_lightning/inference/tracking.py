@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from lgad_lightning.inference.found import FoundLane
 from lgad_lightning.lanes import Lane
+from lgad_lightning.lanes.polynomial import lies_across
 
 _NEAR = 0.05  # share of the image's width: two lanes with a larger mean distance are not the same
 _PATIENCE = 5  # number of frames after which a lane that is not seen is forgotten
@@ -92,6 +93,8 @@ class LaneTracker:
         return {int(row): self._tracks[column] for row, column in pairs if distances[row, column] <= _NEAR}
 
     def _steadied(self, lane: FoundLane, before: Lane) -> NDArray[np.float64]:
+        if lies_across(lane):
+            return lane.points  # it has no single column in a row
         x, y = lane.points.T
         earlier = before.x_at(y)
         steady = np.where(np.isnan(earlier), x, self.weight * x + (1 - self.weight) * earlier)

@@ -25,7 +25,7 @@ def smoothed(lane: Lane, rows: ArrayLike | None = None, degree: int = 3) -> Lane
     if len(lane) < 2:
         return lane
     x, y = lane.points.T
-    across = rows is None and len(np.unique(y)) < min(len(y), len(np.unique(x)))
+    across = rows is None and lies_across(lane)
     if across:
         x, y = y, x
     low, high = y.min(), y.max()
@@ -37,3 +37,17 @@ def smoothed(lane: Lane, rows: ArrayLike | None = None, degree: int = 3) -> Lane
     curve = np.polynomial.Polynomial.fit(y, x, min(degree, len(np.unique(y)) - 1))
     columns = (wanted, curve(wanted)) if across else (curve(wanted), wanted)
     return Lane(np.column_stack(columns), lane.image_size)
+
+
+def lies_across(lane: Lane) -> bool:
+    """Check whether a lane lies across the image: it has several points in one row, and is given by its columns.
+
+    Args:
+        lane: Any lane.
+
+    Example:
+        >>> lies_across(Lane([[10, 50], [20, 50], [30, 51]], (100, 200)))
+        True
+    """
+    x, y = lane.points.T
+    return len(np.unique(y)) < min(len(y), len(np.unique(x)))
