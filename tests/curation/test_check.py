@@ -269,3 +269,17 @@ def test_an_interrupted_check_is_not_continued_with_another_list(
     path.write_text(path.read_text().replace(" 1", " 0"))
     result = check_data(open_data(roads), workers=0)
     assert result["findings"]["bits"]["count"] == result["splits"]["train"]["images"]
+
+
+def test_masks_that_vanish_at_the_size_of_the_input_are_told(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        write_image(tmp_path / split / "0.png")
+        mask = np.zeros(SIZE, np.uint8)
+        mask[:, 20], mask[:, 80:90] = 1, 2
+        (tmp_path / "masks" / split).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "masks" / split / "0.png"), mask)
+    for width, thin in ((80, True), (164, False)):
+        module = open_data(tmp_path, "folder", num_slots=2, input_size=(30, width))
+        findings = check_data(module, workers=0)["findings"]
+        assert ("thin" in findings) == thin
+    assert "0.5 px wide of 80" in str(check_data(open_data(tmp_path, "folder", num_slots=2, input_size=(30, 80)), 0))

@@ -16,7 +16,7 @@ from lgad_lightning.data.synthetic.generate import MANIFEST
 from lgad_lightning.errors import LgadError
 from lgad_lightning.longwork.resumable import accumulate
 
-_VERSION = 5  # increase it if the checks of an image change; then interrupted checks start again
+_VERSION = 6  # increase it if the checks of an image change; then interrupted checks start again
 _EXAMPLES = 5  # most examples of each kind of finding
 
 
@@ -48,14 +48,14 @@ def check_data(module: LaneDataModule, workers: int | None = None) -> dict[str, 
     items = [(split, index) for split, source in sources.items() for index in range(len(source))]
     bits = {split: found for split, source in sources.items() if (found := source.existence_bits())}
     state = accumulate(
-        partial(check_image, sources, bits),
+        partial(check_image, sources, bits, module.preprocessing.input_size[1]),
         items,
         _add,
         state,
         "Checking images",
         workers,
         key=f"check {_VERSION} {module.packed or module.root.resolve()} {type(module).__name__} {module.num_slots}"
-        f"{module.reading} {'' if module.packed else _digest(sources, bits)}",
+        f"{module.reading} {module.preprocessing.input_size[1]} {'' if module.packed else _digest(sources, bits)}",
         files=lambda item: sources[item[0]].files(item[1]),
     )
     groups = {group: (count, state["lanes"][group]) for group, count in state["images"].items()}

@@ -33,13 +33,14 @@ class ImageReport(NamedTuple):
 
 
 def check_image(
-    sources: Mapping[Split, LaneSource], bits: Mapping[Split, Sequence[str]], item: tuple[Split, int]
+    sources: Mapping[Split, LaneSource], bits: Mapping[Split, Sequence[str]], columns: int, item: tuple[Split, int]
 ) -> ImageReport:
     """Checks the image, the lanes and the label map of one sample.
 
     Args:
         sources: The splits.
         bits: Existence bits of each image, like `1110`, for the splits whose list has them.
+        columns: Width of the network's input.
         item: Split and number of the image.
     """
     split, index = item
@@ -64,7 +65,7 @@ def check_image(
     except LgadError as error:
         return ImageReport(groups, 0, [*findings, Finding("lanes", name, str(error))])
     findings += [Finding(kind, name, f"{name}: {detail}") for kind, detail in _look_at_lanes(lanes)]
-    findings += _look_at_label(source, index, (height, width), bits.get(split))
+    findings += _look_at_label(source, index, (height, width), bits.get(split), columns)
     return ImageReport(groups, len(lanes), findings, reach(lanes))
 
 
@@ -85,7 +86,7 @@ def _decoder_complaints() -> Iterator[list[str]]:
 
 
 def _look_at_label(
-    source: LaneSource, index: int, image_size: tuple[int, int], bits: Sequence[str] | None
+    source: LaneSource, index: int, image_size: tuple[int, int], bits: Sequence[str] | None, columns: int
 ) -> Iterable[Finding]:
     name, frame = source.names[index], Frame(*image_size)
     try:
@@ -110,6 +111,13 @@ def _look_at_label(
         shown = "".join(str(int((label == slot).any())) for slot in range(1, source.num_slots + 1))
         if shown != bits[index]:
             yield Finding("bits", name, f"{name}: the list says {bits[index]}, the label map shows {shown}")
+    if mask is not None:
+        for slot in range(1, source.num_slots + 1):
+            inside = mask == slot
+            if rows := int(inside.any(axis=1).sum()):
+                wide = int(inside.sum()) / rows * columns / image_size[1]
+                if wide < 1:
+                    yield Finding("thin", name, f"{name}: class {slot} is {wide:.1f} px wide of {columns}")
     for kind, detail in label_causes(label, source.num_slots):
         yield Finding(kind, name, f"{name}: {detail}")
     if mask is not None and not drawn.any() and (shown_by := np.unique(mask[(mask > 0) & (mask < IGNORE_INDEX)])).size:

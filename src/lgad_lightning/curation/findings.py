@@ -23,6 +23,7 @@ WARNINGS = {
     "size": "the lanes are those of images of another size, or of a resized copy",
     "order": "left and right are exchanged: slots go from the left to the right of the image",
     "double": "a class holds two lanes, where each should have a class of its own",
+    "thin": "a lane of a mask is thinner than a pixel of the network's input: parts of it vanish there",
     "empty": "no lane is annotated, but the mask shows some",
     "clip": "frames of one clip are in two splits: what is tested was nearly seen in training",
     "outside": "a lane has points far outside its image",
