@@ -140,3 +140,14 @@ def test_evaluation_needs_no_teacher(folder: Path, student: Path) -> None:
     (folder / "without_teacher.yaml").write_text(yaml.safe_dump(config))
     result = run("lgad-cli", "test", "--config", "without_teacher.yaml", "--ckpt_path", str(student), folder=folder)
     assert "f1" in result.stdout
+
+
+def test_a_checkpoint_gives_its_weights_alone(folder: Path, student: Path, tmp_path: Path) -> None:
+    """Its hyperparameters neither replace the configuration nor choose what is imported."""
+    content = torch.load(student, weights_only=True)
+    for number, parameters in enumerate(({"_class_path": "nowhere.Thing"}, {"background_weight": 0.4})):
+        torch.save(content | {"hyper_parameters": parameters}, tmp_path / f"{number}.ckpt")
+        checkpoint = str(tmp_path / f"{number}.ckpt")
+        assert (
+            "f1" in run("lgad-cli", "test", "--config", "student.yaml", "--ckpt_path", checkpoint, folder=folder).stdout
+        )

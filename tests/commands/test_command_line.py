@@ -1,10 +1,13 @@
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
-from lgad_lightning.commands.command_line import SWEEP, quote, resume_arguments, swept
+from lgad_lightning.commands.command_line import SWEEP, check_added, quote, resume_arguments, resume_sweep, swept
+from lgad_lightning.errors import LgadError
 
 
 @pytest.mark.parametrize("name", ["run", "it's", "a=b, c", "two words", "[x]{y}", 'quo"te', "back\\slash\\", "~x"])
@@ -26,3 +29,35 @@ def test_interpolations_in_the_overrides_of_a_sweep_are_kept(tmp_path: Path) -> 
 def test_an_interpolation_in_a_name_is_none() -> None:
     (override,) = OverridesParser.create().parse_overrides([f"x={quote('${oc.env:HOME}')}"])
     assert override.value() == "\\${oc.env:HOME}"
+
+
+@pytest.mark.parametrize(("name", "told"), [("mine", ["--config-name", "mine"]), ("fit", [])])
+def test_a_resumed_sweep_keeps_its_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runtime = {"cwd": str(tmp_path), "config_sources": [{"path": "/conf", "provider": "command-line"}]}
+    content = {"overrides": {"task": ["seed=1,2"], "hydra": []}, "runtime": runtime, "job": {"config_name": name}}
+    (tmp_path / SWEEP).write_text(yaml.safe_dump({"hydra": content}))
+    assert resume_sweep(tmp_path)[:-1] == ["--multirun", "--config-dir", "/conf", *told, "seed=1,2"]
+
+
+@pytest.mark.parametrize("override", ["+max_epochs=3", "++max_epochs=3", "+trainr.max_epochs=3", "++trainr.x.y=1"])
+def test_what_is_added_and_not_read_is_refused(override: str) -> None:
+    cfg = OmegaConf.create({"trainer": {}, "max_epochs": 3, "trainr": {"max_epochs": 3, "x": {"y": 1}}})
+    with pytest.raises(LgadError, match=re.escape(override)):
+        check_added([override], cfg, {"trainer"})
+
+
+@pytest.mark.parametrize("override", ["+mine=one", "++trainer.max_epochs=3", "+rate=0.1", "+rates.low=0.1", "seed=1"])
+def test_what_is_added_and_read_is_taken(override: str) -> None:
+    cfg = OmegaConf.create(
+        {
+            "trainer": {"max_epochs": 3},
+            "mine": {"a": 1},
+            "rate": 0.1,
+            "rates": {"low": 0.1},
+            "lr": ["${rate}", "${rates.low}"],
+        }
+    )
+    check_added([override], cfg, {"trainer"})

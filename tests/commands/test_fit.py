@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -441,3 +442,32 @@ def test_a_checkpoint_of_another_network_is_one_message(first_run: Path, tiny_ro
         failed = run("lgad-fit", *arguments, folder=tmp_path, fails=True)
         assert len(failed.stderr.strip().splitlines()) == 1, failed.stderr
         assert "loaded from" not in failed.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [("trainer.limit_test_batches=0",), ("stage=teacher", "+teacher.trainer.limit_val_batches=0")]
+)
+def test_a_run_without_figures_is_refused_first(
+    arguments: Any, first_run: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    told = run(
+        "lgad-fit", *TINY, *arguments, f"data.root={tiny_root}", f"hydra.run.dir={tmp_path}/run", folder=first_run,
+        fails=True,
+    ).stderr  # fmt: skip
+    assert "leaves no figures" in told
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_teacher_that_was_begun_with_other_data_is_not_kept(tiny_root: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(tiny_root, tmp_path / "roads"))
+    arguments = (*TINY, "stage=teacher", f"data.root={root}", "teacher.cache_dir=kept", "hydra.run.dir=run")
+    run("lgad-fit", *arguments, folder=tmp_path)
+    kept = [path.name for path in (tmp_path / "kept").iterdir()]
+    assert len(kept) == 1
+    for mask in root.rglob("*.png"):
+        cv2.imwrite(str(mask), cv2.imread(str(mask), cv2.IMREAD_UNCHANGED)[:, ::-1])
+    for lines in root.rglob("*.lines.txt"):
+        lines.write_text("")
+    told = run("lgad-fit", "resume=run", folder=tmp_path)
+    assert "begun with other data or code" in told.stdout + told.stderr
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == kept

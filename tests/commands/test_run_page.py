@@ -3,8 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from lgad_lightning.commands import tested
 from lgad_lightning.commands.run_page import leave_page
 from lgad_lightning.data import CULaneDataModule, LaneDataModule
+from lgad_lightning.data.synthetic import SyntheticData, generate
+from lgad_lightning.metrics import CULaneF1
 from tests.reporting.conftest import Make, make
 
 __all__ = ["make"]
@@ -45,3 +48,11 @@ def test_a_run_does_not_fail_for_its_page(
         leave_page(folder, data)
     assert "not written: ZeroDivisionError: by zero" in caplog.text
     assert not (folder / "report.html").exists()
+
+
+def test_lanes_are_judged_by_the_metric_of_the_test(tmp_path: Path) -> None:
+    data = CULaneDataModule(generate(SyntheticData(1, 1, 9, (60, 164)), tmp_path / "roads", workers=0))
+    for metric, threshold in ((None, 0.5), (CULaneF1(threshold=0.1), 0.1)):
+        found = tested.tested(data, metric)
+        assert not isinstance(found, str)
+        assert found.rule.threshold == threshold

@@ -90,3 +90,29 @@ def test_a_class_of_ones_own_that_was_changed_is_another_teacher(
     assert before == cached_teacher(mine, "CULane-1") != cached_teacher(settings(), "CULane-1")
     (package / "mine.py").write_text("class Mine: width = 3\n")
     assert cached_teacher(mine, "CULane-1") != before
+
+
+def test_a_log_does_not_make_another_teacher() -> None:
+    logged = settings(callbacks={"learning_rate": {"_target_": "lightning.pytorch.callbacks.LearningRateMonitor"}})
+    assert cached_teacher(logged, "A") == cached_teacher(settings(callbacks={"learning_rate": None}), "A")
+
+
+def test_an_augmentation_of_ones_own_that_was_changed_makes_another_teacher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "my_augmentation_of_a_test.py"
+    file.write_text("class Mine: ...\n")
+    importlib.import_module(file.stem)
+    mine = settings(data={"augmentation": {"_target_": f"{file.stem}.Mine"}})
+    before = cached_teacher(mine, "A")
+    file.write_text("class Mine: angle = 3\n")
+    assert cached_teacher(mine, "A") != before
+
+
+def test_other_weights_to_begin_with_make_another_teacher(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"1")
+    mine = settings(network={"pretrained": str(tmp_path / "weights.bin")})
+    before = cached_teacher(mine, "A")
+    (tmp_path / "weights.bin").write_bytes(b"2")
+    assert cached_teacher(mine, "A") != before

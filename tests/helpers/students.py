@@ -10,7 +10,7 @@ import torch
 from lgad_lightning import ERFNet, LaneStudent, Preprocessing, Rebuildable
 from lgad_lightning.lanes import CULaneDecoder, MaskDecoder, TuSimpleDecoder
 from lgad_lightning.modules.description import StudentParts, describe_parts
-from lgad_lightning.modules.student import STUDENT
+from lgad_lightning.modules.weights import STUDENT
 from lgad_lightning.networks import LaneOutput
 from lgad_lightning.networks.enet import max_unpool
 

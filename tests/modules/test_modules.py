@@ -14,6 +14,7 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULaneDecoder, Frame, Lane
 from lgad_lightning.metrics import CULaneF1
 from lgad_lightning.modules import LaneModule, encode_label
+from lgad_lightning.modules.weights import STUDENT
 from lgad_lightning.networks import ERFNet, LaneOutput
 
 SIZE = (32, 96)
@@ -297,3 +298,11 @@ def test_teacher_and_student_train_in_true_precision(tmp_path: Path, precision: 
 def test_modules_can_be_pickled() -> None:
     module = pickle.loads(pickle.dumps(student()))
     assert torch.isfinite(module.training_step(batch(), 0))
+
+
+def test_a_student_is_no_teacher(tmp_path: Path) -> None:
+    """With two slots, the shapes of both are equal."""
+    student = LaneStudent(ERFNet(3, 3, SIZE, channels=(8, 16, 24)))
+    torch.save({"state_dict": student.state_dict(), STUDENT: {}}, tmp_path / "student.ckpt")
+    with pytest.raises(LgadError, match="is that of a student"):
+        load_teacher(tmp_path / "student.ckpt", ERFNet(3, 3, SIZE, channels=(8, 16, 24)))

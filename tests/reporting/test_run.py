@@ -95,3 +95,10 @@ def test_a_configuration_without_a_seed_is_told(make: Make) -> None:
     (folder / ".hydra" / "config.yaml").write_text("data: {root: roads}\n")
     with pytest.raises(LgadError, match=r"config\.yaml is damaged"):
         read_run(folder)
+
+
+def test_values_of_the_environment_are_those_that_were_used(make: Make) -> None:
+    folder = make("run", 0.5, rate="${oc.env:RATE}", width="${distillation.width}")
+    (folder / "config.yaml").write_text("rate: 0.3\nwidth: 7\n")
+    config = read_run(folder).config
+    assert (config["rate"], config["width"]) == (0.3, "${distillation.width}")

@@ -195,6 +195,20 @@ def check_processes(trainer: L.Trainer) -> None:
         )
 
 
+def refuse_no_figures(trainer: L.Trainer, split: Literal["val", "test"]) -> None:
+    """Refuses a limit of 0 for the split on which a run is scored at its end.
+
+    Args:
+        trainer: The trainer.
+        split: `val` for a teacher alone, `test` for a student.
+
+    Raises:
+        LgadError: If no batch of this split would be used.
+    """
+    if getattr(trainer, f"limit_{split}_batches") == 0:
+        raise LgadError(f"trainer.limit_{split}_batches=0 leaves no figures: give 1 or more, or leave it out.")
+
+
 def check_monitor(monitor: str, student: LaneStudent, data: LaneDataModule) -> None:
     """Refuses a figure that this student does not log.
 

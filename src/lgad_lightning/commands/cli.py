@@ -93,6 +93,9 @@ class LaneCLI(LightningCLI):
         if checkpoint not in (None, *KEYWORDS) and "://" not in checkpoint:
             read_checkpoint(checkpoint)  # Lightning reads it next, but does not explain what is wrong with it
 
+    def _parse_ckpt_path(self) -> None:
+        """Does nothing. Lightning would let the checkpoint's hyperparameters replace those that were given."""
+
     @override
     def before_instantiate_classes(self) -> None:
         if self.subcommand not in ("validate", "test", "predict"):

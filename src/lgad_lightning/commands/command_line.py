@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +13,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lgad_lightning.commands.configs import CONFIG_DIR
+from lgad_lightning.commands.configs import CONFIG, CONFIG_DIR
 from lgad_lightning.commands.mistakes import describe
 from lgad_lightning.commands.value_types import nearest
 from lgad_lightning.errors import LgadError
@@ -88,27 +88,32 @@ def resume_sweep(folder: Path) -> list[str]:
         os.chdir(settings.runtime.cwd)
     given = [source.path for source in settings.runtime.config_sources if source.provider == "command-line"]
     places = [word for path in given for word in ("--config-dir", path)]
+    if settings.job.config_name != CONFIG:
+        places += ["--config-name", settings.job.config_name]
     ours = ("hydra.sweep.dir=", "hydra.mode=")
     others = [text for text in as_given(settings.overrides.hydra) if not text.startswith(ours)]
     return ["--multirun", *places, *overrides, *others, f"hydra.sweep.dir={quote(str(folder))}"]
 
 
-def check_added(overrides: Sequence[str], cfg: DictConfig) -> None:
-    """Refuses `+NAME=VALUE` if there is no group NAME, and nothing refers to it, because it would have no effect.
+def check_added(overrides: Sequence[str], cfg: DictConfig, read: Collection[str]) -> None:
+    """Refuses `+NAME=VALUE` and `+NAME.KEY=VALUE` if nothing reads or refers to NAME, because it would have no effect.
 
     Args:
         overrides: The command line's overrides, as Hydra has them.
         cfg: The composed configuration.
+        read: The keys at its top that `lgad-fit` reads.
 
     Raises:
         LgadError: If there is such an override. The message names the first one.
     """
     for override in overrides:
-        added = re.match(r"\+(\w+)=", override)
+        added = re.match(r"\+{1,2}(\w+)([.=])", override)
         value = cfg.get(added[1]) if added else None
-        if added is None or value is None or OmegaConf.is_config(value):
+        if added is None or value is None or added[1] in read:
             continue
-        if f"${{{added[1]}}}" not in str(OmegaConf.to_container(cfg, resolve=False)):
+        if added[2] == "=" and OmegaConf.is_config(value):
+            continue  # a file of a group of the user's own
+        if not re.search(rf"\$\{{{added[1]}[.}}]", str(OmegaConf.to_container(cfg, resolve=False))):
             raise LgadError(f"{override}: there is no group {added[1]}, and lgad-fit reads no key of this name.")
 
 

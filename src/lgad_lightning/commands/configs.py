@@ -13,5 +13,8 @@ def find_config_dir() -> Path:
     return installed if installed.is_dir() else package.parents[1] / "conf"
 
 
+CONFIG = "fit"
+"""The name of `lgad-fit`'s configuration."""
+
 CONFIG_DIR = find_config_dir()
 CLI_CONFIG_DIR = CONFIG_DIR / "cli"

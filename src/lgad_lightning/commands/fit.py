@@ -16,10 +16,17 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from lgad_lightning.commands.build import build_module, build_trainer, check_monitor, resolve
+from lgad_lightning.commands.build import (
+    FitSettings,
+    build_module,
+    build_trainer,
+    check_monitor,
+    refuse_no_figures,
+    resolve,
+)
 from lgad_lightning.commands.cluster import cluster_arguments
 from lgad_lightning.commands.command_line import as_given, check_added, explain, resume_arguments
-from lgad_lightning.commands.configs import CONFIG_DIR
+from lgad_lightning.commands.configs import CONFIG, CONFIG_DIR
 from lgad_lightning.commands.console import lasting_output
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_variable, resume_command
 from lgad_lightning.commands.nodes import build
@@ -68,7 +75,7 @@ def main() -> None:
         sys.exit(f"lgad-fit: {error if isinstance(error, LgadError) else explain(error, sys.argv[1:])}")
 
 
-@hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="fit")
+@hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=CONFIG)
 def run(cfg: DictConfig) -> float:
     """Hydra's task: runs `fit` and turns all of its errors into a message. A sweep continues after an error."""
     try:
@@ -150,7 +157,7 @@ def fit(cfg: DictConfig) -> float:
     Raises:
         LgadError: If the configuration or the data cannot be used.
     """
-    check_added(given_overrides(), cfg)
+    check_added(given_overrides(), cfg, FitSettings.__annotations__)
     resume = cfg.resume is not None
     if is_sweep():
         earlier = earlier_job(Path(cfg.run_dir), given_overrides())
@@ -202,6 +209,7 @@ def fit_stages(cfg: DictConfig, resume: bool) -> float:
     if teacher is not None and isinstance(teacher.module, LaneModule):
         teacher.module.check_classes(data.num_classes)
     if teacher is not None and cfg.stage == "teacher":
+        refuse_no_figures(teacher.trainer, "val")
         look_at_data(data)
         save_configuration(cfg, data.identity)
         log.info("Data: %s.", describe_data(data))
@@ -216,6 +224,7 @@ def fit_stages(cfg: DictConfig, resume: bool) -> float:
     check_monitor(settings["monitor"], student, data)
     student.check_classes(data.num_classes)
     trainer = build_trainer(settings, [*callbacks, *trial_callbacks(settings["monitor"])])
+    refuse_no_figures(trainer, "test")
     look_at_data(data)
     save_configuration(cfg, data.identity)
     log.info("Data: %s.", describe_data(data))

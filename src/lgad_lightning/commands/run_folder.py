@@ -4,11 +4,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from lgad_lightning.data.placement import RUN
 from lgad_lightning.errors import LgadError
@@ -74,6 +76,8 @@ def save_configuration(cfg: DictConfig, data: str) -> None:
         begun_with = folder / ".hydra" / _DATA
         if begun_with.is_file() and begun_with.read_text(encoding="utf-8") != data:
             log.warning("The images or annotations have changed since this run began: its student belongs to both.")
+        for change in _changes(folder, cfg):
+            log.warning("Since this run began, %s (it comes from outside of the configuration).", change)
     else:
         part = folder / ".hydra.part"
         part.mkdir(exist_ok=True)
@@ -83,3 +87,27 @@ def save_configuration(cfg: DictConfig, data: str) -> None:
         OmegaConf.save(HydraConfig.get().overrides.task, part / "overrides.yaml")
         part.rename(folder / ".hydra")
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+
+
+def _changes(folder: Path, cfg: DictConfig) -> list[str]:
+    """What a configuration resolves to now, and not when the run began: `${oc.env:...}` of another environment."""
+    try:
+        before = _values(OmegaConf.load(folder / "config.yaml"))
+    except (OSError, YAMLError):
+        return []
+    now = _values(cfg)
+    changed = (key for key in before if key in now and before[key] != now[key])
+    return [f"{key} has changed from {before[key]} to {now[key]}" for key in changed]
+
+
+def _values(cfg: Any) -> dict[str, Any]:
+    """The resolved values of a configuration by their keys. The run's own folder, which may be moved, is left out."""
+    folder = str(cfg.get("run_dir"))
+    flat: dict[str, Any] = {}
+    waiting = [("", OmegaConf.to_container(cfg, resolve=True))]
+    for key, value in waiting:
+        if isinstance(value, dict):
+            waiting += [(".".join(filter(None, (key, str(name)))), inner) for name, inner in value.items()]
+        elif not (isinstance(value, str) and folder in value):
+            flat[key] = value
+    return flat

@@ -27,6 +27,9 @@ from lgad_lightning.modules.weights import read_checkpoint
 
 log = logging.getLogger(__name__)
 
+CACHE_NAME = "cache.txt"
+"""A file in the teacher's folder: the name in the cache when its training began."""
+
 
 class Teacher(NamedTuple):
     """A teacher that is not trained yet, or that has the weights of `teacher.checkpoint`."""
@@ -55,7 +58,7 @@ def fit_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> float:
         results = {"total": {"iou": iou}, "scenarios": {}} | origin(data, checkpoint)
         write_json(results, Path(settings["run_dir"], "metrics.json"))
         log.info("The teacher's mean lane IoU on the validation split: %.4f.", iou)
-        log.info("It is %s.", Path(settings["run_dir"], checkpoint))
+        log.info("It is %s.", settings["teacher"]["checkpoint"] or Path(settings["run_dir"], checkpoint))
         if settings["report"]:
             leave_page(Path(settings["run_dir"]), data)
     return iou
@@ -80,9 +83,18 @@ def obtain_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> None
             "teacher.checkpoint=PATH, run stage=teacher first, or train without a teacher: distillation=none."
         )
     log.info("Stage 1 of 2: training the teacher (%s) for %s.", describe_module(module), describe_length(trainer))
-    trainer.fit(module, data, ckpt_path=resume_point(folder, ["last.ckpt"]) if resume else None)
+    begun = resume_point(folder, ["last.ckpt"]) if resume else None
+    name = "" if cached is None else cached.name
+    unchanged = begun is None or not (folder / CACHE_NAME).is_file() or (folder / CACHE_NAME).read_text() == name
+    if trainer.is_global_zero and begun is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CACHE_NAME).write_text(name)
+    trainer.fit(module, data, ckpt_path=begun)
     drop_requeued(trainer, folder)
     if cached is not None and trainer.is_global_zero and kept.is_file():
+        if not unchanged:
+            log.warning("The teacher is not kept for other runs: it was begun with other data or code.")
+            return
         try:
             copy_whole(kept, cached)
         except OSError as error:
@@ -115,7 +127,7 @@ def fit_student(
         run_dir = Path(settings["run_dir"])
         report(student, data, trainer, distillation, run_dir, within(best, run_dir) if best else None)
         if settings["report"]:
-            leave_page(run_dir, data)
+            leave_page(run_dir, data, student.metric)
         log.info("Next: %s", next_command(run_dir, distillation))
     total = student.test_results["total"]
     return float(total["f1"] if "f1" in total else total["accuracy"])

@@ -59,7 +59,7 @@ def report(
     if candidates := find_candidates(student, data):
         write_candidates(run_dir / CANDIDATES, candidates)
     try:
-        if not isinstance(found := tested(data), str):
+        if not isinstance(found := tested(data, student.metric), str):
             write_tested(run_dir / TESTED, found)
     except LgadError as error:  # with on_error=skip, the test leaves such an image out
         log.warning("The page of the run will show no test frames: %s", error)

@@ -23,6 +23,7 @@ _TRAINER = (
     "profiler",
 )
 _DATA = ("root", "num_workers", "label_cache", "on_error", *(field.name for field in fields(Preprocessing)))
+_LOGGING = ("lightning.pytorch.callbacks.LearningRateMonitor",)
 # A configuration names classes of these packages, too (and "": no class). Their files are not read.
 _NOT_OWN = ("", PACKAGE, "lightning", "torch")
 
@@ -46,21 +47,30 @@ def cached_teacher(settings: Mapping[str, Any], identity: str) -> Path | None:
         "seed": settings["seed"],
         "network": settings["network"] | options["network"],
         "module": options["module"],
-        "callbacks": settings["callbacks"] | options["callbacks"],
+        "callbacks": _that_change_weights(settings["callbacks"] | options["callbacks"]),
         "trainer": {key: value for key, value in trainer.items() if key not in _TRAINER},
         "data": {key: value for key, value in settings["data"].items() if key not in _DATA},
     }
-    if code := _own_code([depends_on["network"], depends_on["module"]]):
+    if code := _own_code(list(depends_on.values())):
         depends_on["code"] = code
     name = fingerprint(depends_on, settings["run_dir"])
     return Path(options["cache_dir"]).expanduser() / f"{name}.ckpt"
 
 
+def _that_change_weights(callbacks: Mapping[str, Any]) -> dict[str, Any]:
+    """The callbacks without those that are switched off, and those that only log."""
+    return {name: node for name, node in callbacks.items() if node and node.get("_target_") not in _LOGGING}
+
+
 def _own_code(node: Any) -> list[str]:
-    """Digests of the files in which the user's own classes are defined, without what these files import."""
+    """Digests of the files of weights, and of those in which the user's own classes are defined.
+
+    What the second ones import is not looked at.
+    """
     if isinstance(node, Mapping):
-        path = str(node.get("_target_", ""))
+        path, weights = str(node.get("_target_", "")), Path(str(node.get("pretrained", "")))
         own = [] if path.partition(".")[0] in _NOT_OWN else [_file_digest(find_class(path))]
+        own += [hashlib.sha256(weights.read_bytes()).hexdigest()] if weights.is_file() else []
         return own + _own_code(list(node.values()))
     return [digest for item in node for digest in _own_code(item)] if isinstance(node, list) else []
 

@@ -3,15 +3,17 @@
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.metrics import CULaneF1, TuSimpleAccuracy
+from lgad_lightning.metrics.base import LaneMetric
 from lgad_lightning.reporting.judging import Rule, culane_rule, tusimple_rule
 from lgad_lightning.reporting.tested import Tested
 
 
-def tested(data: LaneDataModule) -> Tested | str:
+def tested(data: LaneDataModule, metric: LaneMetric | None) -> Tested | str:
     """The test split and its rule.
 
     Args:
         data: What a run was trained on.
+        metric: The metric of its test. None: that of the data.
 
     Returns:
         The test split with its rule, or the reason if they cannot be used.
@@ -20,11 +22,10 @@ def tested(data: LaneDataModule) -> Tested | str:
         source = data.open("test")
     except LgadError as error:
         return str(error)
-    return Tested(source, _rule(data), len(source))
+    return Tested(source, _rule(metric or data.protocol.metric()), len(source))
 
 
-def _rule(data: LaneDataModule) -> Rule:
-    metric = data.protocol.metric()
+def _rule(metric: LaneMetric) -> Rule:
     if isinstance(metric, TuSimpleAccuracy):
         return tusimple_rule()
     if isinstance(metric, CULaneF1):

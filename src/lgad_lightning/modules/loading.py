@@ -7,8 +7,8 @@ from torch import nn
 from lgad_lightning.data.preprocessing import Preprocessing
 from lgad_lightning.errors import LgadError
 from lgad_lightning.modules.description import StudentParts, rebuild_parts
-from lgad_lightning.modules.student import STUDENT, LaneDecoder, LaneStudent
-from lgad_lightning.modules.weights import give_weights, read_checkpoint
+from lgad_lightning.modules.student import LaneDecoder, LaneStudent
+from lgad_lightning.modules.weights import STUDENT, give_weights, read_checkpoint
 
 
 def load_student(

@@ -16,10 +16,8 @@ from lgad_lightning.metrics.base import LaneMetric
 from lgad_lightning.modules.base import LaneModule
 from lgad_lightning.modules.description import StudentParts, describe_parts, recipe_of
 from lgad_lightning.modules.pretrained import read_parts, save_parts
+from lgad_lightning.modules.weights import STUDENT
 from lgad_lightning.networks import LaneOutput
-
-STUDENT = "lgad_student"
-"""The key of a checkpoint that holds what `load_student` needs."""
 
 LaneDecoder = Callable[[Tensor, Tensor | None, Sequence[Frame]], list[list[Lane]]]
 """Turns class probabilities `(B, K, H, W)` and existence probabilities `(B, K-1)` into the lanes of each image."""

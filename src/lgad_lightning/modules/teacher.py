@@ -13,7 +13,7 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.label_values import check_label_values
 from lgad_lightning.lanes import IGNORE_INDEX
 from lgad_lightning.modules.base import LaneModule
-from lgad_lightning.modules.weights import give_weights, read_checkpoint
+from lgad_lightning.modules.weights import STUDENT, give_weights, read_checkpoint
 from lgad_lightning.networks import LaneOutput
 
 
@@ -165,4 +165,7 @@ def load_weights(teacher: LaneTeacher, checkpoint: str | Path) -> None:
             f"The teacher's checkpoint {checkpoint} does not exist. Give the path of a teacher's checkpoint, "
             "for example RUN_DIR/teacher/checkpoints/last.ckpt."
         )
-    give_weights(teacher, read_checkpoint(checkpoint)["state_dict"], f"The checkpoint {checkpoint}")
+    content = read_checkpoint(checkpoint)
+    if STUDENT in content:
+        raise LgadError(f"The checkpoint {checkpoint} is that of a student, which sees images: give a teacher's.")
+    give_weights(teacher, content["state_dict"], f"The checkpoint {checkpoint}")

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from lgad_lightning.errors import LgadError
 from lgad_lightning.internals import uncompiled_name
 
+STUDENT = "lgad_student"
+"""The key of a student's checkpoint that holds what `load_student` needs."""
+
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Reads the content of a checkpoint. Weights of a compiled network get the names that they have without it.

@@ -96,6 +96,11 @@ def read_run(folder: Path) -> Run:
         LgadError: If a file in it is damaged.
     """
     config = _flat(_read(folder / ".hydra" / "config.yaml", yaml.safe_load) or {})
+    if any(_comes_from_outside(value) for value in config.values()):
+        resolved = _flat(_read(folder / "config.yaml", yaml.safe_load) or {})
+        config = {
+            key: resolved.get(key, value) if _comes_from_outside(value) else value for key, value in config.items()
+        }
     metrics = _read(folder / "metrics.json", json.loads)
     failed = _read(folder / "failed.json", json.loads) or {}
     if failed and not (isinstance(failed, dict) and {"error", "overrides"} <= failed.keys()):
@@ -119,6 +124,11 @@ def read_run(folder: Path) -> Run:
             f"{folder / 'metrics.json'} holds no test of a student (stage=teacher writes others)."
         ) from error
     return Run(folder, "", overrides, config, figures, data, links)
+
+
+def _comes_from_outside(value: Any) -> bool:
+    """Whether a value is taken from the environment, so that runs with the same configuration may differ in it."""
+    return isinstance(value, str) and "${oc." in value
 
 
 def _state(failed: Mapping[str, Any], begun: bool) -> str:
