@@ -65,7 +65,11 @@ def check_image(
     except LgadError as error:
         return ImageReport(groups, 0, [*findings, Finding("lanes", name, str(error))])
     findings += [Finding(kind, name, f"{name}: {detail}") for kind, detail in _look_at_lanes(lanes)]
-    findings += _look_at_label(source, index, (height, width), bits.get(split), columns)
+    findings += _look_at_label(source, index, (height, width), bits.get(split))
+    if split == "train" and source.traced:  # masks are all that there is
+        findings += [
+            Finding("thin", name, f"{name}: {detail}") for detail in _thin(source, index, (height, width), columns)
+        ]
     return ImageReport(groups, len(lanes), findings, reach(lanes))
 
 
@@ -86,7 +90,7 @@ def _decoder_complaints() -> Iterator[list[str]]:
 
 
 def _look_at_label(
-    source: LaneSource, index: int, image_size: tuple[int, int], bits: Sequence[str] | None, columns: int
+    source: LaneSource, index: int, image_size: tuple[int, int], bits: Sequence[str] | None
 ) -> Iterable[Finding]:
     name, frame = source.names[index], Frame(*image_size)
     try:
@@ -111,13 +115,6 @@ def _look_at_label(
         shown = "".join(str(int((label == slot).any())) for slot in range(1, source.num_slots + 1))
         if shown != bits[index]:
             yield Finding("bits", name, f"{name}: the list says {bits[index]}, the label map shows {shown}")
-    if mask is not None:
-        for slot in range(1, source.num_slots + 1):
-            inside = mask == slot
-            if rows := int(inside.any(axis=1).sum()):
-                wide = int(inside.sum()) / rows * columns / image_size[1]
-                if wide < 1:
-                    yield Finding("thin", name, f"{name}: class {slot} is {wide:.1f} px wide of {columns}")
     for kind, detail in label_causes(label, source.num_slots):
         yield Finding(kind, name, f"{name}: {detail}")
     if mask is not None and not drawn.any() and (shown_by := np.unique(mask[(mask > 0) & (mask < IGNORE_INDEX)])).size:
@@ -128,6 +125,20 @@ def _look_at_label(
         overlap = np.count_nonzero((drawn == mask) & (mask > 0)) / union if union else 1.0
         if overlap < 0.5:
             yield Finding("disagree", name, f"{name}: mask and lanes share {overlap:.0%} of their pixels")
+
+
+def _thin(source: LaneSource, index: int, image_size: tuple[int, int], columns: int) -> Iterator[str]:
+    """The classes of a mask that are less than a pixel wide at the size of the network's input."""
+    try:
+        mask = source.checked_mask(index, image_size)
+    except LgadError:  # told before
+        return
+    for slot in range(1, source.num_slots + 1) if mask is not None else ():
+        inside = mask == slot
+        if rows := int(np.any(inside, axis=1).sum()):
+            wide = int(np.sum(inside)) / rows * columns / image_size[1]
+            if wide < 1:
+                yield f"class {slot} is {wide:.1f} px wide of {columns}"
 
 
 def _look_at_lanes(lanes: Sequence[Lane]) -> Iterable[tuple[str, str]]:

@@ -23,7 +23,7 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SLOTS, IGNORE_INDEX, Lane, tusimple_row, write_lines
 from lgad_lightning.lanes.lists import MASKS
 from lgad_lightning.longwork.locked import locked
-from lgad_lightning.longwork.new_folder import check_new_folder
+from lgad_lightning.longwork.new_folder import check_new_folder, take_place
 from lgad_lightning.longwork.parallel import map_parallel
 from lgad_lightning.longwork.whole_file import whole_file
 
@@ -83,7 +83,7 @@ def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | Non
             for split, source in sources.items():
                 work = partial(_write, source, partly, split, to)
                 _LISTS[to](partly, split, map_parallel(work, range(len(source)), f"Converting {split}", workers))
-            partly.replace(folder)
+            take_place(partly, folder)
     except OSError as error:
         raise LgadError(f"The data set cannot be written to {folder}: {error}. What is written is kept.") from error
     return {split: len(source) for split, source in sources.items()}

@@ -19,7 +19,7 @@ from lgad_lightning.errors import LgadError
 from lgad_lightning.internals import litdata_writer, merge_litdata
 from lgad_lightning.longwork.file_state import file_state
 from lgad_lightning.longwork.locked import locked
-from lgad_lightning.longwork.new_folder import check_new_folder
+from lgad_lightning.longwork.new_folder import check_new_folder, take_place
 from lgad_lightning.longwork.parallel import iterate_parallel
 from lgad_lightning.longwork.whole_file import whole_file
 
@@ -63,7 +63,7 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk
                 _pack_split(source, json.dumps(facts), partly / split, f"Packing {split}", workers, chunk_bytes)
             for state in partly.glob("*.files"):
                 state.unlink()
-            partly.replace(folder)
+            take_place(partly, folder)
     except OSError as error:
         raise LgadError(
             f"The data set cannot be packed into {folder}: {error}. What is written so far is kept and continued."

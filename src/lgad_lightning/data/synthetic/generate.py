@@ -20,7 +20,7 @@ from lgad_lightning.lanes.lane import Lane
 from lgad_lightning.lanes.lists import MASKS
 from lgad_lightning.lanes.raster import rasterise
 from lgad_lightning.longwork.locked import locked
-from lgad_lightning.longwork.new_folder import check_new_folder
+from lgad_lightning.longwork.new_folder import check_new_folder, take_place
 from lgad_lightning.longwork.parallel import map_parallel
 from lgad_lightning.longwork.whole_file import whole_file
 
@@ -101,7 +101,7 @@ def generate(data: SyntheticData, root: Path, workers: int | None = None) -> Pat
                 _repair(data, root, workers)
             else:
                 _write(data, partly, workers)
-                partly.replace(root)
+                take_place(partly, root)
     except OSError as error:
         raise LgadError(
             f"The synthetic data set cannot be written to {root}: {error}. Make room there or give another folder; "
