@@ -1,7 +1,8 @@
 """The pages of `lgad-report` in a real browser."""
 
-from pathlib import Path
+from pathlib import re
 
+import Path
 import pytest
 
 from lgad_lightning.reporting.run import read_run
@@ -94,7 +95,9 @@ def test_light_and_dark_can_be_switched(visit: Open, run_file: Path) -> None:
 def test_the_command_can_be_copied(visit: Open, run_file: Path) -> None:
     page = visit(run_file).page
     page.click(".copy")
-    page.wait_for_function("['Copied', 'Selected'].includes(document.querySelector('.copy').textContent)")
+    page.locator(
+        ".copy", has_text=re.compile("^(Copied|Selected)$")
+    ).wait_for()  # the page allows no script for waiting
 
 
 def test_a_page_can_be_printed(visit: Open, any_file: Path) -> None:
