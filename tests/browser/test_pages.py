@@ -1,8 +1,8 @@
 """The pages of `lgad-report` in a real browser."""
 
-from pathlib import re
+import re
+from pathlib import Path
 
-import Path
 import pytest
 
 from lgad_lightning.reporting.run import read_run
