@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lgad_lightning.curation.causes import label_causes, reach
 from lgad_lightning.curation.findings import Finding
@@ -65,11 +66,8 @@ def check_image(
     except LgadError as error:
         return ImageReport(groups, 0, [*findings, Finding("lanes", name, str(error))])
     findings += [Finding(kind, name, f"{name}: {detail}") for kind, detail in _look_at_lanes(lanes)]
-    findings += _look_at_label(source, index, (height, width), bits.get(split))
-    if split == "train" and source.traced:  # masks are all that there is
-        findings += [
-            Finding("thin", name, f"{name}: {detail}") for detail in _thin(source, index, (height, width), columns)
-        ]
+    learned = columns if split == "train" else None
+    findings += _look_at_label(source, index, (height, width), bits.get(split), learned)
     return ImageReport(groups, len(lanes), findings, reach(lanes))
 
 
@@ -90,7 +88,7 @@ def _decoder_complaints() -> Iterator[list[str]]:
 
 
 def _look_at_label(
-    source: LaneSource, index: int, image_size: tuple[int, int], bits: Sequence[str] | None
+    source: LaneSource, index: int, image_size: tuple[int, int], bits: Sequence[str] | None, columns: int | None
 ) -> Iterable[Finding]:
     name, frame = source.names[index], Frame(*image_size)
     try:
@@ -115,6 +113,9 @@ def _look_at_label(
         shown = "".join(str(int((label == slot).any())) for slot in range(1, source.num_slots + 1))
         if shown != bits[index]:
             yield Finding("bits", name, f"{name}: the list says {bits[index]}, the label map shows {shown}")
+    if mask is not None and source.traced and columns is not None:  # masks are all that there is to learn from
+        for detail in _thin(mask, source.num_slots, columns):
+            yield Finding("thin", name, f"{name}: {detail}")
     for kind, detail in label_causes(label, source.num_slots):
         yield Finding(kind, name, f"{name}: {detail}")
     if mask is not None and not drawn.any() and (shown_by := np.unique(mask[(mask > 0) & (mask < IGNORE_INDEX)])).size:
@@ -127,16 +128,12 @@ def _look_at_label(
             yield Finding("disagree", name, f"{name}: mask and lanes share {overlap:.0%} of their pixels")
 
 
-def _thin(source: LaneSource, index: int, image_size: tuple[int, int], columns: int) -> Iterator[str]:
+def _thin(mask: NDArray[np.uint8], num_slots: int, columns: int) -> Iterator[str]:
     """The classes of a mask that are less than a pixel wide at the size of the network's input."""
-    try:
-        mask = source.checked_mask(index, image_size)
-    except LgadError:  # told before
-        return
-    for slot in range(1, source.num_slots + 1) if mask is not None else ():
+    for slot in range(1, num_slots + 1):
         inside = mask == slot
-        if rows := int(np.any(inside, axis=1).sum()):
-            wide = int(np.sum(inside)) / rows * columns / image_size[1]
+        if rows := int(inside.any(axis=1).sum()):
+            wide = int(inside.sum()) / rows * columns / mask.shape[1]
             if wide < 1:
                 yield f"class {slot} is {wide:.1f} px wide of {columns}"
 
