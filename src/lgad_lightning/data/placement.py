@@ -68,6 +68,26 @@ def find_files(root: Path, folder: Path, endings: tuple[str, ...] = IMAGES) -> l
         LgadError: If a folder cannot be read.
     """
     found: list[str] = []
+    for parent, folders, names in walk(folder):
+        place = parent.relative_to(root).as_posix()
+        before = "" if place == "." else f"{place}/"
+        found += [before + name for name in names if name[0] != "." and name.lower().endswith(endings)]
+        folders[:] = sorted(name for name in folders if _may_hold_data(parent / name))
+    return sorted(found, key=lambda name: name.split("/"))
+
+
+def walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Visits a folder and its subfolders like `os.walk`, also behind links, and each of them once.
+
+    Args:
+        folder: The folder.
+
+    Yields:
+        A folder, with the names of its subfolders and of its files. What is removed from the first is not visited.
+
+    Raises:
+        LgadError: If a folder cannot be read.
+    """
     seen: set[Path] = set()
     waiting = [folder]
     for start in waiting:
@@ -76,12 +96,8 @@ def find_files(root: Path, folder: Path, endings: tuple[str, ...] = IMAGES) -> l
                 folders.clear()
                 continue
             seen.add(resolved)
-            place = Path(parent).relative_to(root).as_posix()
-            before = "" if place == "." else f"{place}/"
-            found += [before + name for name in names if name[0] != "." and name.lower().endswith(endings)]
-            folders[:] = sorted(name for name in folders if _may_hold_data(Path(parent, name)))
+            yield Path(parent), folders, names
             waiting += [path for name in folders if (path := Path(parent, name)).is_symlink()]
-    return sorted(found, key=lambda name: name.split("/"))
 
 
 def check_stems(root: Path, names: Iterable[str]) -> None:

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, TextIO
 
 import yaml
 
-from lgad_lightning.data.placement import RUN
+from lgad_lightning.data.placement import RUN, walk
 from lgad_lightning.errors import LgadError
 
 Curve = list[tuple[int, float]]
@@ -63,23 +62,11 @@ def find_runs(paths: list[Path]) -> list[Run]:
     for path in paths:
         if not path.is_dir():
             raise LgadError(f"There is no folder {path}; give the folder of a run, or of a sweep.")
-        found = [path] if (path / RUN).is_file() else list(_run_folders(path))
+        found = [path] if (path / RUN).is_file() else [parent for parent, _, names in walk(path) if RUN in names]
         if not found:
             raise LgadError(f"{path} is no folder of a run of lgad-fit, and none below it is.")
         folders |= dict.fromkeys(folder.resolve() for folder in sorted(found, key=_in_order))
     return [read_run(folder) for folder in folders]
-
-
-def _run_folders(path: Path) -> Iterator[Path]:
-    """The folders of runs below a folder, also behind links. Each folder is searched once."""
-    seen: set[Path] = set()
-    for parent, folders, names in os.walk(path, followlinks=True):
-        if (resolved := Path(parent).resolve()) in seen:
-            folders.clear()
-            continue
-        seen.add(resolved)
-        if RUN in names:
-            yield Path(parent)
 
 
 def _in_order(folder: Path) -> tuple[Path, int, str]:
