@@ -67,6 +67,15 @@ def check_folder(folder: Path) -> None:
         )
 
 
+def lane_files(folder: Path) -> list[Path]:
+    """Find the files of lanes in a folder of predictions.
+
+    Args:
+        folder: The folder of the predictions.
+    """
+    return list(folder.rglob("*.lines.txt"))
+
+
 def empty_folder(folder: Path) -> None:
     """Remove the predictions of an earlier test, so that those of two models are never mixed.
 
@@ -81,7 +90,7 @@ def empty_folder(folder: Path) -> None:
         return
     if len(marker.read_text(encoding="utf-8").splitlines()) > 1:
         raise LgadError(f"{folder} holds predictions of lgad-predict: give another folder for those of a test.")
-    for path in (*folder.rglob("*.lines.txt"), folder / "predictions.json"):
+    for path in (*lane_files(folder), folder / "predictions.json"):
         path.unlink(missing_ok=True)
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lgad_lightning.callbacks.prediction_files import check_folder, prediction_path
+from lgad_lightning.callbacks.prediction_files import check_folder, lane_files, prediction_path
 from lgad_lightning.data.placement import PREDICTED
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.json_lines import iterate_json_lines
@@ -41,7 +41,7 @@ def open_folder(folder: Path, made_by: dict[str, Any], resume: bool, overwrite: 
     if before is None and (folder / PREDICTED).is_file():
         raise LgadError(f"{folder} holds the predictions of a training: give another --out.")
     if not overwrite:
-        _check(folder, made_by, before, bool(records) or any(_lane_files(folder)), resume)
+        _check(folder, made_by, before, bool(records) or bool(lane_files(folder)), resume)
     with writing_to(folder):
         if overwrite:
             _forget(folder)
@@ -104,14 +104,10 @@ def _records(folder: Path) -> Iterator[dict[str, Any]]:
 def _forget(folder: Path) -> None:
     """Removes the files of earlier predictions by the names that only they have, even if no record of them is left."""
     overlays = [path for ending in (".jpg", ".mp4") for path in (folder / OVERLAYS).rglob(f"*{ending}")]
-    for path in (*_lane_files(folder), *overlays):
+    for path in (*lane_files(folder), *overlays):
         path.unlink()
     for name in (RECORDS, UNFINISHED, TUSIMPLE, SUMMARY):
         (folder / name).unlink(missing_ok=True)
-
-
-def _lane_files(folder: Path) -> list[Path]:
-    return list(folder.rglob("*.lines.txt"))
 
 
 def overlay_path(folder: Path, name: str) -> Path:
