@@ -100,7 +100,7 @@ def _run(options: argparse.Namespace) -> None:
     for source in sources:
         if isinstance(source, Images):
             check_names(source.files)
-        elif options.resume and source.endless:
+        if options.resume and source.endless:
             raise LgadError("A camera does not show its frames again: give another --out instead of --resume.")
     engine = open_engine(options.model, options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     kinds = options.write or ["tusimple" if engine.info.protocol == "tusimple" else "lines"]

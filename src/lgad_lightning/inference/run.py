@@ -123,9 +123,9 @@ def _until_interrupted(source: Images | VideoShots) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        if type(stop) is not KeyboardInterrupt or not (isinstance(source, VideoShots) and source.endless):
+        if type(stop) is not KeyboardInterrupt or not source.endless:  # SIGTERM has a class of its own
             raise
-        log.warning("The recording of %s ends here.", source.name)
+        log.warning("The recording ends here.")
 
 
 def _ended(waiting: deque["Future[None]"], at_most: int) -> Iterator["Future[None]"]:

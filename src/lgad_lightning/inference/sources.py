@@ -4,7 +4,7 @@ import glob
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class Images:
     """Image files, by name."""
 
     files: dict[str, Path]
+    endless: ClassVar[bool] = False
 
     def __len__(self) -> int:
         return len(self.files)
