@@ -84,21 +84,30 @@ def obtain_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> None
         )
     log.info("Stage 1 of 2: training the teacher (%s) for %s.", describe_module(module), describe_length(trainer))
     begun = resume_point(folder, ["last.ckpt"]) if resume else None
-    name = "" if cached is None else cached.name
-    unchanged = begun is None or not (folder / CACHE_NAME).is_file() or (folder / CACHE_NAME).read_text() == name
-    if trainer.is_global_zero and begun is None:
+    if cached is not None and trainer.is_global_zero and begun is None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CACHE_NAME).write_text(name)
+        (folder / CACHE_NAME).write_text(cached.name)
     trainer.fit(module, data, ckpt_path=begun)
     drop_requeued(trainer, folder)
     if cached is not None and trainer.is_global_zero and kept.is_file():
-        if not unchanged:
-            log.warning("The teacher is not kept for other runs: it was begun with other data or code.")
-            return
-        try:
-            copy_whole(kept, cached)
-        except OSError as error:
-            log.warning("The teacher is not kept for other runs: %s (teacher.cache_dir).", error)
+        keep_for_others(kept, cached, folder / CACHE_NAME)
+
+
+def keep_for_others(checkpoint: Path, cached: Path, begun_as: Path) -> None:
+    """Copies a trained teacher to the cache, unless it would have had another name there when its training began.
+
+    Args:
+        checkpoint: The teacher.
+        cached: Its place in the cache.
+        begun_as: The file with the name of this place at that time. Runs of earlier versions have none.
+    """
+    if begun_as.is_file() and begun_as.read_text() != cached.name:
+        log.warning("The teacher is not kept for other runs: it was begun with other data or code.")
+        return
+    try:
+        copy_whole(checkpoint, cached)
+    except OSError as error:
+        log.warning("The teacher is not kept for other runs: %s (teacher.cache_dir).", error)
 
 
 def fit_student(
