@@ -74,12 +74,11 @@ class FrozenTeacher:
             with record_features(self._layers, self._calls, "the teacher") as features, self._precision():
                 self._network(*inputs)
         size, layers = size_of_inputs(inputs), self._layers
-        outputs = [
-            one.clone() if one.is_inference() else one for one in features.maps(self._names)
-        ]  # a loss saves them
+        outputs = features.maps(self._names)
+        usable = [one.clone() if one.is_inference() else one for one in outputs]  # a loss keeps them for its gradient
         return [
             channels_first(output, size, layers[name], f"layer {name!r} of the teacher", self._layout)
-            for name, output in zip(self._names, outputs, strict=True)
+            for name, output in zip(self._names, usable, strict=True)
         ]
 
     def _prepare(self, *inputs: Any) -> dict[str, nn.Module]:

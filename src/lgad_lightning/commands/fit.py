@@ -56,11 +56,8 @@ def main() -> None:
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         sys.argv[1:] = resume_arguments(cluster_arguments(sys.argv[1:]))
-        with (
-            lasting_output(),
-            heeding_slurm(),
-            environment_variable("HYDRA_FULL_ERROR", "1"),
-        ):  # else Hydra prints the error itself
+        ours = environment_variable("HYDRA_FULL_ERROR", "1")  # else Hydra prints the error itself
+        with lasting_output(), heeding_slurm(), ours:
             run()
     except KeyboardInterrupt:
         print("lgad-fit: interrupted.", file=sys.stderr)

@@ -27,14 +27,14 @@ def open_named(folder: Path, layout: str, texts: Sequence[str], **settings: Any)
     if not folder.is_dir():
         raise LgadError(f"There is no folder {folder}; check the path.")
     kind = find_layout(folder, layout)
-    given = read_settings(texts)
+    given = _read_settings(texts)
     if "root" in given:
         raise LgadError(f"--set root={given['root']}: the folder is already named, {folder}: name one only.")
     check_node("--set", {"_target_": f"{kind.__module__}.{kind.__qualname__}"} | given)
     return open_data(folder, kind, **(settings | given))
 
 
-def read_settings(texts: Sequence[str]) -> dict[str, Any]:
+def _read_settings(texts: Sequence[str]) -> dict[str, Any]:
     """Reads texts `KEY=VALUE` as a mapping. The values are read as YAML.
 
     Raises:

@@ -133,7 +133,7 @@ class TuSimpleDataModule(LaneDataModule):
         return replace(TUSIMPLE, decoder=partial(TuSimpleDecoder, h_samples=rows))
 
     def _rows(self, split: Split) -> Iterable[int]:
-        """The rows in which the lanes of a split are given. None if it cannot be opened."""
+        """The rows in which the lanes of a split are given. Empty if it cannot be opened."""
         try:
             source = self.open(split)
         except LgadError:
