@@ -41,9 +41,7 @@ def test_a_data_set_in_its_layout_is_recognised_checked_and_read(name: str, tmp_
     data = open_data(tmp_path, input_size=(36, 96), batch_size=1, num_workers=0)
     assert type(data) is kind
     result = check_data(open_data(tmp_path), workers=0)  # at the usual size of the input
-    assert (result["ok"], set(result["findings"]) - {"count", "unused", "size"}) == (True, set()), result[
-        "findings"
-    ]
+    assert (result["ok"], set(result["findings"]) - {"count", "unused", "size"}) == (True, set()), result["findings"]
     data.prepare_data()
     data.setup()
     (batch,) = data.test_dataloader()
