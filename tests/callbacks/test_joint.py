@@ -141,7 +141,7 @@ def test_a_saved_teacher_is_restored_outside_a_fit(tmp_path: Path):
     callback = joint(teacher)
     make_trainer(callback).fit(Module(net), loader(make_batches()))
     other = joint(LabelNet())
-    other.load_state_dict(callback.state_dict())
+    other.load_state_dict(callback.trainable_state())
     assert torch.equal(vector(other.teacher), vector(teacher))
 
 

@@ -290,6 +290,13 @@ def test_ignored_pixels_are_in_no_region():
     assert relative_error(*gradients) == 0
 
 
+@pytest.mark.parametrize("kind", [kind for kind, _ in FEATURES])
+def test_no_tensor_of_a_batch_is_kept_after_the_fit(kind: type[FeatureDistillation]):
+    callback = seeded(kind, student_layers=LAYERS, teacher_layers=TEACHER_LAYERS)
+    make_trainer(callback).fit(Module(make_pair()[0]), loader([striped()]))
+    assert not [name for name, value in vars(callback).items() if isinstance(value, Tensor)]
+
+
 def test_an_image_without_known_pixels_has_no_regions():
     image, label = striped()
     module = Module(make_pair()[0])

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 from lgad_lightning.callbacks import (
     AttentionTransfer,
     FeatureDistillation,
+    JointLabelGuidedAttentionDistillation,
     LabelAttention,
     LabelGuidedAttentionDistillation,
 )
 from lgad_lightning.errors import LgadError
 
-from .distillation_toys import LAYERS, TEACHER_LAYERS, Module, loader, make_batches, make_pair, make_trainer
+from .distillation_toys import LAYERS, TEACHER_LAYERS, LabelNet, Module, loader, make_batches, make_pair, make_trainer
 
 
 class Returning(FeatureDistillation):
@@ -73,6 +74,12 @@ def test_two_of_one_name_are_refused():
     with pytest.raises(LgadError, match=r"both named 'label_attention'.*name="):
         fit(LabelAttention(LAYERS[:1]), LabelAttention(LAYERS[1:]))
     fit(LabelAttention(LAYERS[:1]), LabelAttention(LAYERS[1:], name="second"))
+
+
+def test_two_joint_distillations_of_one_name_are_refused():
+    first, second = (JointLabelGuidedAttentionDistillation(LabelNet(), LAYERS, TEACHER_LAYERS) for _ in range(2))
+    with pytest.raises(LgadError, match=r"both named 'joint_lgad'.*name="):
+        fit(first, second)
 
 
 @pytest.mark.parametrize("when", [{"start": 0.5}, {"end": 2}, {"start": 1, "ramp": 1}])

@@ -1,16 +1,21 @@
 """Every configuration that ships, composed and built."""
 
+import json
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import cv2
+import lightning as L
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lgad_lightning import ERFNet, FeatureDistillation
+from lgad_lightning.commands.build import build_module, resolve
 from lgad_lightning.commands.configs import CONFIG_DIR
 from lgad_lightning.commands.value_types import locate, parameters
 from tests.conftest import CHECKOUT
@@ -71,6 +76,20 @@ def test_every_experiment_builds_its_parts(experiment: str) -> None:
         for node in (settings["callbacks"] | settings[phase]["callbacks"]).values():
             instantiate(node, _convert_="all")
         assert instantiate(settings["trainer"] | settings[phase]["trainer"] | {"precision": "32-true"}) is not None
+
+
+def test_the_student_of_tusimple_finds_lanes_in_the_rows_of_the_labels(tmp_path: Path) -> None:
+    rows = list(range(96, 285, 4))
+    line = {"lanes": [[60] * len(rows)], "h_samples": rows, "raw_file": "clips/a/20.jpg"}
+    (tmp_path / "test_label.json").write_text(json.dumps(line) + "\n")
+    (tmp_path / "clips" / "a").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "clips" / "a" / "20.jpg"), np.zeros((288, 512, 3), np.uint8))
+    cfg = composed("data=tusimple", "network=erfnet_small", f"data.root={tmp_path}", "data.num_workers=0")
+    settings = resolve(cfg, "student")
+    student = build_module(settings, "student")
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
+    trainer.test(student, instantiate(settings["data"], _convert_="all"), verbose=False)
+    assert student.decoder.h_samples == tuple(rows)
 
 
 @pytest.mark.parametrize(

@@ -26,3 +26,12 @@ def test_a_video_opens_with_opencv_4(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(cv2, "setLogLevel", levels.append, raising=False)
     assert open_video(str(path)).length == 2
     assert levels == [0, 3]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "link.mp4"
+    link.symlink_to("real.mp4")
+    with VideoWriter(link, 25.0, (64, 96)) as writer:
+        writer.write(np.full((64, 96, 3), 90, np.uint8))
+    assert link.is_symlink()
+    assert open_video(str(tmp_path / "real.mp4")).length == 1

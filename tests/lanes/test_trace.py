@@ -56,6 +56,17 @@ def test_dashes_of_one_class_are_one_lane_and_specks_of_none_are_no_lanes() -> N
     assert trace_parts(np.zeros(SIZE, bool)) == []
 
 
+@given(bottom=column, top=column, height=st.integers(2, 589))
+def test_a_part_is_traced_like_a_mask_of_its_own(bottom: int, top: int, height: int) -> None:
+    label = rasterise([Lane([[bottom, 589], [top, 589 - height]], SIZE), Lane([[20, 9], [400, 200]], SIZE)], SIZE, 16)
+    assume(cv2.connectedComponents((label > 0).astype(np.uint8))[0] == 3)
+    own = [lane for lane in (trace_lane(label == 1), trace_lane(label == 2)) if lane is not None]
+    parts = trace_parts(label > 0)
+    assume(len(parts) == len(own))  # small parts are left out
+    for one, other in zip(*(sorted(lanes, key=lambda lane: lane.points[0, 1]) for lanes in (own, parts)), strict=True):
+        assert one.points == pytest.approx(other.points, abs=1e-9)
+
+
 def test_a_mask_of_noise_gives_no_more_lanes_than_a_road_has() -> None:
     noise = np.random.default_rng(0).random(SIZE) > 0.6
     assert len(trace_parts(noise)) <= 64

@@ -30,3 +30,14 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
         part.write_text("new")
     assert link.is_symlink()
     assert (tmp_path / "real.txt").read_text() == "new"
+
+
+def test_writers_with_equal_process_ids_do_not_share_a_part(tmp_path: Path) -> None:
+    """In containers, each first process has the number 1."""
+    target = tmp_path / "file"
+    with whole_file(target) as first:
+        first.write_text("first")
+        with whole_file(target) as second:
+            second.write_text("second")
+    assert target.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [target]

@@ -57,7 +57,7 @@ class InterRegionAffinityDistillation(FeatureDistillation):
             raise LgadError(f"margin={margin} must be at least 0")
         self.margin = margin
         self.ignore_index = ignore_index
-        self._label = torch.empty(0)
+        self._label: Tensor | None = None
 
     @override
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
@@ -83,6 +83,7 @@ class InterRegionAffinityDistillation(FeatureDistillation):
         Returns:
             The loss before weighting, a scalar.
         """
+        assert self._label is not None  # `teacher_inputs` comes first
         label = self._label.long()
         label = torch.where(label == self.ignore_index, -1, label)
         classes = torch.arange(max(int(label.max()), 0) + 1, device=label.device)
@@ -98,6 +99,15 @@ class InterRegionAffinityDistillation(FeatureDistillation):
             )
             losses.append((both * squared).sum() / (3 * both.sum()).clamp_min(1))
         return self.added_up(losses)
+
+    @override
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_label": None}
+
+    @override
+    def _detach(self) -> None:
+        super()._detach()
+        self._label = None
 
 
 def _affinities(features: Tensor, planes: Tensor) -> list[Tensor]:

@@ -139,8 +139,8 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
             return self._look(fit, *inputs)[1]
 
     @override
-    def state_dict(self) -> dict[str, Any]:
-        return self.trainable_state() or {"modules": self.teacher.state_dict(), "optimizer": None}
+    def trainable_state(self) -> dict[str, Any]:
+        return super().trainable_state() or {"modules": self.teacher.state_dict(), "optimizer": None}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

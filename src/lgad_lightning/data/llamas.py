@@ -58,8 +58,10 @@ class LLAMASSource(LaneSource):
     def evaluation(self, index: int, image_size: tuple[int, int]) -> dict[str, Any]:
         """Keyword arguments of `CULaneF1.update`. Lanes are cut above row 300, as in the official evaluation."""
         given = super().evaluation(index, image_size)
-        cut = [Lane(lane.points[lane.points[:, 1] >= _TOP], image_size) for lane in given["target"]]
-        return given | {"target": [lane for lane in cut if len(lane) > 1]}
+        if "target" in given:
+            cut = [Lane(lane.points[lane.points[:, 1] >= _TOP], image_size) for lane in given["target"]]
+            given["target"] = [lane for lane in cut if len(lane) > 1]
+        return given
 
 
 class LLAMASDataModule(LaneDataModule):

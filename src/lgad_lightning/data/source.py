@@ -214,6 +214,9 @@ class LaneSource(ABC):
             index: Number of the image.
             image_size: Height and width of the image in pixels.
         """
-        scenario = self.scenario(index)
-        given = {"target": self.checked_lanes(index, image_size), "images": self.names[index]}
-        return given | ({"scenarios": scenario} if scenario else {})
+        given: dict[str, Any] = {"images": self.names[index]}
+        if self.num_slots > 1:  # with one slot, pixels are scored, not lanes
+            given["target"] = self.checked_lanes(index, image_size)
+        if scenario := self.scenario(index):
+            given["scenarios"] = scenario
+        return given

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.longwork.whole_file import part_of
 
 log = logging.getLogger(__name__)
 
@@ -103,10 +104,10 @@ class VideoWriter:
     def __init__(self, path: Path, rate: float, size: tuple[int, int]) -> None:
         scale = min(1.0, _WIDEST / size[1])
         self.size = (max(2, round(size[1] * scale / 2) * 2), max(2, round(size[0] * scale / 2) * 2))  # even
-        self.path = path
-        self.part = path.absolute().with_name(f".{path.stem}.{os.getpid()}.part.mp4")
+        self.path = path.resolve()
+        self.part = part_of(self.path, ".mp4")
         self.written = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.writer = cv2.VideoWriter(str(self.part), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*_CODEC), rate, self.size)
         if not self.writer.isOpened():
             self.part.unlink(missing_ok=True)

@@ -30,17 +30,22 @@ def trace_lane(mask: NDArray[np.bool_]) -> Lane | None:
         >>> trace_lane(np.eye(4, dtype=bool)).points.tolist()
         [[3.0, 3.0], [2.0, 2.0], [1.0, 1.0], [0.0, 0.0]]
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return _trace(mask, (mask.shape[0], mask.shape[1]))
+
+
+def _trace(window: NDArray[np.bool_], image_size: tuple[int, int], left: int = 0, top: int = 0) -> Lane | None:
+    """Finds the lane in a part of a mask, whose first pixel is that at `left` and `top` of the mask."""
+    rows, columns = np.flatnonzero(window.any(axis=1)), np.flatnonzero(window.any(axis=0))
     if max(len(rows), len(columns)) < 2:
         return None
     lying = np.ptp(columns) > 2 * np.ptp(rows)
-    used = columns if lying else rows
-    step = max(1, round(mask.shape[0] * _SPACING))
-    chosen = used[(used % step == 0) | (used == used[0]) | (used == used[-1])][::-1]
-    strips = mask.T[chosen] if lying else mask[chosen]
+    used, first = (columns, left) if lying else (rows, top)
+    step = max(1, round(image_size[0] * _SPACING))
+    chosen = used[((used + first) % step == 0) | (used == used[0]) | (used == used[-1])][::-1]
+    strips = window.T[chosen] if lying else window[chosen]
     across = strips @ np.arange(strips.shape[1], dtype=np.float64) / np.count_nonzero(strips, axis=1)
     points = np.column_stack([chosen, across] if lying else [across, chosen])
-    return Lane(points, (mask.shape[0], mask.shape[1]))
+    return Lane(points + [left, top], image_size)
 
 
 def trace_slots(label: NDArray[np.uint8], num_slots: int) -> list[Lane | None]:
@@ -88,9 +93,7 @@ def trace_parts(mask: NDArray[np.bool_]) -> list[Lane]:
             break
         if max(width, height) < least:
             continue
-        window = np.zeros(mask.shape, bool)
-        box = (slice(top, top + height), slice(left, left + width))
-        window[box] = parts[box] == part + 1
-        if (lane := trace_lane(window)) is not None:
+        window = parts[top : top + height, left : left + width] == part + 1
+        if (lane := _trace(window, (mask.shape[0], mask.shape[1]), left, top)) is not None:
             lanes.append(lane)
     return lanes

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,13 +30,23 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    name = path.name if len(os.fsencode(path.name)) < _LONG else hashlib.sha256(os.fsencode(path.name)).hexdigest()
-    part = path.with_name(f".{name}.{os.getpid()}.part")
+    part = part_of(path)
     try:
         yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def part_of(path: Path, ending: str = "") -> Path:
+    """A new hidden name beside a file. No other process has it, also not on another machine with the same folder.
+
+    Args:
+        path: The file.
+        ending: The end of the name, for libraries that choose the format by it.
+    """
+    name = path.name if len(os.fsencode(path.name)) < _LONG else hashlib.sha256(os.fsencode(path.name)).hexdigest()
+    return path.with_name(f".{name}.{uuid.uuid4().hex[:12]}.part{ending}")
 
 
 def copy_whole(source: Path, target: Path) -> None:

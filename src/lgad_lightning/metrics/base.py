@@ -88,7 +88,7 @@ class LaneMetric(Metric, ABC):
         super().sync(*args, **kwargs)
 
     def _add(self, images: Sequence[str], scenarios: Sequence[str] | None, values: Sequence[Sequence[int]]) -> None:
-        position = sum(len(rows) for rows in self.rows) // self._num_columns
+        position = len(self.rows) << 32  # positions only have to ascend
         scenarios = [""] * len(images) if scenarios is None else scenarios
         rows = [
             [_hash(f"{scenario}\0{image}"), position + index, _hash(scenario), *row]
