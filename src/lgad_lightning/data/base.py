@@ -123,6 +123,7 @@ class LaneDataModule(L.LightningDataModule, ABC):
         self._kept_labels = KeptLabels(self.label_cache, self.preprocessing.input_size)
         self.on_error = on_error
         self.datasets: dict[str, LaneDataset] = {}
+        self._sources: dict[Split, LaneSource] = {}
         self._check_settings()
 
     def _check_settings(self) -> None:
@@ -148,6 +149,8 @@ class LaneDataModule(L.LightningDataModule, ABC):
     def open(self, split: Split) -> LaneSource:
         """Returns the images and labels of a split, from the files or from the packed data set (`lgad-data pack`).
 
+        Lists and annotation files are read once. Later calls return the same object.
+
         Args:
             split: `train`, `val` or `test`.
 
@@ -155,8 +158,11 @@ class LaneDataModule(L.LightningDataModule, ABC):
             LgadError: If they cannot be found, if there are none, or if another data set was packed, or with other
                 settings (`reading`).
         """
+        source: LaneSource
         if self.packed is None:
-            source = self.source(split)
+            if split not in self._sources:  # large lists take a second
+                self._sources[split] = self.source(split)
+            source = self._sources[split]
         else:
             kinds = [kind.__name__ for kind in type(self).__mro__]
             source = StreamSource(f"{self.packed}/{split}", self.num_slots, kinds)
