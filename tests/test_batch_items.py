@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.callbacks.distillation_toys import (
     TEACHER_LAYERS,
     WEIGHT,
     DictModule,
+    Module,
     explicit_gradients,
     loader,
     make_batches,
@@ -126,3 +128,73 @@ def test_a_step_may_take_its_batch_apart():
     callback = LabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS, weight=WEIGHT, label="road")
     make_trainer(callback).fit(module, loader([{"image": image, "road": label} for image, label in make_batches()]))
     assert relative_error(module.recorder.seen, wanted) < 1e-5
+
+
+GREY, ANCHORS = IMAGE[:, :1], torch.zeros(2, 7, 3, dtype=torch.long)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        ((GREY * 255).to(torch.uint8), LABEL.float()),
+        (IMAGE, ANCHORS, LABEL),
+        (IMAGE, LABEL.to(torch.uint16)),
+    ],
+)
+def test_neither_grey_images_nor_row_anchors_are_taken_for_labels(batch: Any):
+    assert torch.equal(label_of(batch).long(), LABEL)
+
+
+@pytest.mark.parametrize(
+    ("batch", "said"),
+    [
+        ((GREY, one_hot(LABEL)), r"one-hot planes.*argmax\(1\)"),
+        ((IMAGE, one_hot(LABEL).permute(0, 2, 3, 1)), r"one-hot planes.*argmax\(-1\)"),
+        ((GREY, CLASSES), "no 'label' maps"),
+        ((IMAGE, ANCHORS), "no 'label' maps.*label=1"),
+    ],
+)
+def test_what_is_no_label_map_is_refused(batch: Any, said: str):
+    with pytest.raises(LgadError, match=said):
+        label_of(batch)
+
+
+def test_a_batch_may_be_an_object():
+    @dataclass
+    class Batch:
+        image: Tensor
+        label: Tensor
+
+    batch = Batch(IMAGE, LABEL)
+    assert image_of(batch) is IMAGE
+    assert label_of(batch) is label_of(batch, "label") is LABEL
+    with pytest.raises(LgadError, match=r"road.*nothing there in a batch of image: float32.*label: int64"):
+        label_of(batch, "road")
+
+
+def test_labels_give_the_size_if_the_images_are_not_found():
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 24, 3, 4, 1), nn.LayerNorm(24)
+
+        def forward(self, image: Tensor) -> Tensor:
+            features: Tensor = self.norm(self.conv(image).permute(0, 2, 3, 1))
+            return features
+
+    class Hidden(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            features = self.net.stage1(batch["picture"]).permute(0, 3, 1, 2)
+            return features.square().mean() - features.sum()
+
+    shapes = []
+
+    class Seen(LabelAttention):
+        def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
+            shapes.append(student_features[0].shape)
+            return super().compute_loss(student_features, teacher_features)
+
+    net: Any = nn.Module()
+    net.stage1 = Last()
+    make_trainer(Seen(["net.stage1"])).fit(Hidden(net), loader([{"picture": IMAGE, "label": LABEL}]))
+    assert shapes == [(2, 24, 4, 8)]

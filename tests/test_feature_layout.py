@@ -69,8 +69,11 @@ def test_tokens_are_laid_out_row_by_row(tokens, size, layout, grid):
             None,
             "tokens (B, N, C) of an input of 64x96, it fits no grid: give",
         ),
-        ((2, 96, 5), None, None, "of unknown size, it fits no grid: give layout=(height, width)"),
+        ((2, 96, 5), None, None, "of unknown size (image= says where the images are), it fits no grid"),
         ((2, 80, 5), (64, 96), (8, 12), "too few tokens for layout=(8, 12)"),
+        ((2, 384, 5), (64, 96), (8, 12), "too many tokens for layout=(8, 12)"),  # of another stage
+        ((2, 8, 12, 192), None, None, "may be (B, C, H, W) or (B, H, W, C) for an input of unknown size (image="),
+        ((2, 32, 64), (64, 128), None, "fits 4x8, but it may also be a map (B, H, W): give layout="),
         ((2, 8, 9, 10), (64, 96), (8, 12), "so layout=(8, 12) is not clear: give layout='nchw'"),
         ((2, 5), (64, 96), None, "a tensor of shape (2, 5), not (B, C, H, W)"),
     ],

@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from lgad_lightning.errors import LgadError
-from lgad_lightning.features import depends_on, find_layers, layer_names, record_features
+from lgad_lightning.features import depends_on, find_layers, layer_names, named_layers, record_features
 
 
 def stages(*names: str) -> nn.ModuleDict:
@@ -207,3 +207,11 @@ def test_a_network_that_fabric_has_wrapped_keeps_its_names():
     with record_features(layers) as features:
         output = wrapped(IMAGE)
     assert torch.equal(features["head"], output)
+
+
+def test_a_layer_with_two_names_is_found_by_both():
+    network: Any = nn.Module()
+    network.net = nn.Sequential(nn.ReLU())
+    network.backbone = network.net
+    assert layer_names(network, ["backbone.0"]) == ["net.0"]
+    assert list(named_layers(network)) == ["", "net", "net.0"]

@@ -92,3 +92,8 @@ def test_numbered_layers_that_end_in_logits_are_refused(kernel: int):
         ):
             pair_layers(student, None, teacher, None)
     assert pair_layers(unet, ["layers.1"], Network(), ["encoder.stage1"]) == [("layers.1", "encoder.stage1")]
+
+
+def test_patterns_that_overlap_pair_a_layer_once():
+    network = nn.ModuleDict({"stage1": nn.ReLU(), "stage2": nn.ReLU()})
+    assert pair_layers(network, ["stage*", "stage1"], network, None) == [("stage1", "stage1"), ("stage2", "stage2")]

@@ -1,11 +1,14 @@
 """Finds the images and the label maps in a batch. The distillation callbacks and the teacher use these functions."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.feature_layout import fits
 
 Where = int | str | Callable[[Any], Tensor]  # in this order: LightningCLI takes the first that fits
 """A key of the batch, a position in the batch, or a function of the batch."""
@@ -17,7 +20,7 @@ _IMAGE_KEYS = ("image", "pixel_values", "images")
 def image_of(batch: Any, where: Where | None = None) -> Tensor:
     """Find the images: the key `image`, the first tensor `(B, C, H, W)` of a tuple or list, or the batch itself.
 
-    In a mapping, the keys `pixel_values` and `images` are also tried.
+    In a mapping or an object, the keys or attributes `pixel_values` and `images` are also tried.
 
     Args:
         batch: The batch that `training_step` gets.
@@ -45,9 +48,10 @@ def image_of(batch: Any, where: Where | None = None) -> Tensor:
 
 
 def label_of(batch: Any, where: Where | None = None) -> Tensor:
-    """Find the label maps: the keys `label`, `mask` or `labels`, or the second item of a tuple or list.
+    """Find the label maps: the keys or attributes `label`, `mask` or `labels`, or the second item of a tuple or list.
 
-    Items without the shape of label maps (numbers, names, images) are ignored. Tensors of whole numbers are preferred.
+    In a tuple or list, items without the shape of label maps (numbers, names, images) are ignored, and so are tensors
+    that are not of the images' shape, such as row anchors. Tensors of whole numbers are preferred.
 
     Args:
         batch: The batch that `training_step` gets.
@@ -68,9 +72,13 @@ def label_of(batch: Any, where: Where | None = None) -> Tensor:
         return _without_plane(_at(batch, where, "label"), batch)
     tensors = [item for item in _items(batch, _LABEL_KEYS) if isinstance(item, Tensor) and not item.is_sparse]
     candidates = [item for item in tensors if _is_map(item)]
+    if isinstance(batch, Sequence):
+        size = size_of(batch)
+        images = batch[0] if len(batch) > 1 and isinstance(batch[0], Tensor) and batch[0].ndim == 4 else None
+        candidates = [item for item in candidates if item is not images]  # they may be grey
+        candidates = [item for item in candidates if size is None or fits((item.shape[-2], item.shape[-1]), size)]
     candidates = [item for item in candidates if not item.is_floating_point()] or candidates
     if isinstance(batch, Sequence) and len(candidates) > 1:
-        # The first one may be grey images.
         second = [item for item in candidates if item is _second(batch)]
         if not second:
             raise LgadError(f"several label maps in a batch of {describe(batch)}: {_say_where('label', batch)}")
@@ -123,6 +131,8 @@ def describe(batch: Any) -> str:
     """
     if isinstance(batch, Mapping):
         return ", ".join(f"{key}: {_describe(item)}" for key, item in batch.items()) or "nothing"
+    if is_dataclass(batch):
+        return describe({field.name: getattr(batch, field.name) for field in fields(batch)})
     if isinstance(batch, tuple | list):
         return ", ".join(f"{index}: {_describe(item)}" for index, item in enumerate(batch)) or "nothing"
     return _describe(batch)
@@ -137,7 +147,9 @@ def _describe(item: Any) -> str:
 def _items(batch: Any, keys: Sequence[str]) -> list[Any]:
     if isinstance(batch, Mapping):
         return [batch[key] for key in keys if key in batch]
-    return list(batch) if isinstance(batch, tuple | list) else []
+    if isinstance(batch, tuple | list):
+        return list(batch)
+    return [getattr(batch, key) for key in keys if hasattr(batch, key)]
 
 
 def _second(batch: Any) -> Any:
@@ -146,8 +158,11 @@ def _second(batch: Any) -> Any:
 
 def _at(batch: Any, where: Where, what: str) -> Tensor:
     try:
-        found = where(batch) if callable(where) else batch[where]
-    except (KeyError, IndexError, TypeError) as error:
+        if isinstance(where, str) and not isinstance(batch, Mapping):
+            found = getattr(batch, where)
+        else:
+            found = where(batch) if callable(where) else batch[where]
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise LgadError(f"{what}={where!r}: nothing there in a batch of {describe(batch)}") from error
     if not isinstance(found, Tensor):
         raise LgadError(f"{what}={where!r} is a {_describe(found)}, no tensor, in a batch of {describe(batch)}")
@@ -159,15 +174,18 @@ def _is_map(item: Tensor) -> bool:
 
 
 def _without_plane(label: Tensor, batch: Any) -> Tensor:
+    if label.dtype in (torch.uint16, torch.uint32, torch.uint64):  # torch computes little with these
+        label = label.long()
     if label.ndim == 3:
         return label
     if label.ndim == 4 and label.shape[1] == 1:
         return label[:, 0]
     planes = ", one-hot planes by the look of it," if label.ndim == 4 else ""
+    classes = -1 if label.ndim == 4 and tuple(label.shape[1:3]) == size_of(batch) else 1
     raise LgadError(
         f"the labels have the shape {tuple(label.shape)}{planes} where (B, H, W) or (B, 1, H, W) with the numbers of"
         f" the classes is wanted, in a batch of {describe(batch)}: give the teacher and the callback label=."
-        " For planes, it is a function of the batch that returns their argmax(1)"
+        f" For planes, it is a function of the batch that returns their argmax({classes})"
     )
 
 

@@ -74,14 +74,14 @@ def size_of_inputs(inputs: Sequence[Any]) -> tuple[int, int] | None:
 
 def _layout(features: Tensor, size: tuple[int, int] | None, layer: nn.Module, name: str) -> Literal["nchw", "nhwc"]:
     _, first, second, third = features.shape
-    if size is None or not _fits((first, second), size):
+    if size is not None and not fits((first, second), size):
         return "nchw"
-    if not _fits((second, third), size):
+    if size is not None and not fits((second, third), size):
         return "nchw" if _only_convolves(layer) else "nhwc"  # strides may be unequal
     if any(isinstance(inner, nn.LayerNorm | nn.Linear) for inner in layer.modules()):
         raise LgadError(
             f"the output of {name} is {tuple(features.shape)}, which may be (B, C, H, W) or (B, H, W, C) for an input"
-            f" of {size[0]}x{size[1]}: give layout='nchw' or layout='nhwc'"
+            f" {_of(size)}: give layout='nchw' or layout='nhwc'"
         )
     return "nchw"
 
@@ -109,20 +109,26 @@ def _grid(tokens: Tensor, size: tuple[int, int] | None, name: str, layout: Layou
     count = tokens.shape[1]
     if layout is not None and not isinstance(layout, str):
         height, width = layout
-        if height * width > count:
-            raise LgadError(f"the output of {name} is {tuple(tokens.shape)}, too few tokens for layout={layout!r}")
+        if not height * width <= count < 2 * height * width:  # what is more than the grid are class tokens and the like
+            amount = "few" if height * width > count else "many"
+            raise LgadError(f"the output of {name} is {tuple(tokens.shape)}, too {amount} tokens for layout={layout!r}")
         return height, width
     found = [] if size is None else [grid for cells in (count, count - 1) for grid in _grids(cells, size)]
     exact = [grid for grid in found if size is not None and size[0] * grid[1] == size[1] * grid[0]]
     fitting = exact or found
-    if len(fitting) != 1:
+    is_map = size is not None and fits((tokens.shape[1], tokens.shape[2]), size)
+    if len(fitting) != 1 or is_map:
         fit = " or ".join(f"{height}x{width}" for height, width in fitting) or "no grid"
-        of = "of unknown size" if size is None else f"of {size[0]}x{size[1]}"
+        also = ", but it may also be a map (B, H, W)" if is_map else ""
         raise LgadError(
-            f"the output of {name} is {tuple(tokens.shape)}. As tokens (B, N, C) of an input {of}, it fits {fit}: give"
-            " layout=(height, width) of the grid, or name a layer with an output (B, C, H, W)"
+            f"the output of {name} is {tuple(tokens.shape)}. As tokens (B, N, C) of an input {_of(size)}, it fits"
+            f" {fit}{also}: give layout=(height, width) of the grid, or name a layer with an output (B, C, H, W)"
         )
     return fitting[0]
+
+
+def _of(size: tuple[int, int] | None) -> str:
+    return "of unknown size (image= says where the images are)" if size is None else f"of {size[0]}x{size[1]}"
 
 
 def _grids(cells: int, size: tuple[int, int]) -> list[tuple[int, int]]:
@@ -134,7 +140,16 @@ def _grids(cells: int, size: tuple[int, int]) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-def _fits(map_size: tuple[int, int], size: tuple[int, int]) -> bool:
-    """Whether one stride leads from the size of the input to that of the map, with a tolerance of one cell."""
+def fits(map_size: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Check whether one stride leads from the size of an input to that of a map, with a tolerance of one cell.
+
+    Args:
+        map_size: Height and width of the map.
+        size: Height and width of the input.
+
+    Example:
+        >>> fits((36, 100), (288, 800)), fits((36, 90), (288, 800))
+        (True, False)
+    """
     strides = [(whole / (cells + 1), whole / max(cells - 1, 1e-9)) for cells, whole in zip(map_size, size, strict=True)]
     return max(low for low, _ in strides) < min(high for _, high in strides)

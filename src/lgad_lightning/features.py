@@ -3,6 +3,7 @@
 import difflib
 import fnmatch
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -69,6 +70,7 @@ def layer_names(network: nn.Module, patterns: Sequence[str], owner: str = "the n
     found: list[str] = []
     for pattern in patterns:
         matches = [pattern] if pattern in layers else [name for name in names if _matches(name, pattern)]
+        matches = matches or _other_name(network, pattern, layers)
         if not matches:
             raise LgadError(f"no layer of {owner} is named {pattern!r}; {_near_matches(pattern, names)}")
         found += matches
@@ -102,13 +104,23 @@ class RecordedFeatures:
 
     Args:
         owner: The name of the network in messages.
+
+    Attributes:
+        outputs: The last output of each layer, with gradient if there was one.
+        trained: How many outputs with gradient each layer has had.
     """
 
     def __init__(self, owner: str = "the network") -> None:
         self.outputs: dict[str, Any] = {}
         self.versions: dict[str, int] = {}
+        self.trained: Counter[str] = Counter()
         self.calls = 0
         self._owner = owner
+
+    def clear(self) -> None:
+        """Forgets the outputs."""
+        self.outputs.clear()
+        self.trained.clear()
 
     def __getitem__(self, name: str) -> Any:
         """Returns the output of a layer."""
@@ -162,6 +174,7 @@ class _Record:
         if _carries_gradient(self._recorded.outputs.get(self._name)) and not _carries_gradient(output):
             return  # it ran again, for example for a metric; the other output is trained
         self._recorded.outputs[self._name] = output
+        self._recorded.trained[self._name] += _carries_gradient(output)
         if isinstance(output, Tensor):
             self._recorded.versions[self._name] = version_of(output)
         if self._recorded.calls == self._last_call:
@@ -287,6 +300,13 @@ def _carries_gradient(output: Any) -> bool:
 def _matches(name: str, pattern: str) -> bool:
     parts, wanted = name.split("."), pattern.split(".")
     return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+
+
+def _other_name(network: nn.Module, name: str, layers: dict[str, nn.Module]) -> list[str]:
+    """The usual name of a layer that has several names."""
+    every = unwrapped(network).named_modules(remove_duplicate=False)
+    wanted = next((layer for other, layer in every if _WRAPPERS.sub("", other).lstrip(".") == name), None)
+    return [usual for usual, layer in layers.items() if layer is wanted][:1]
 
 
 def _near_matches(pattern: str, names: list[str]) -> str:

@@ -58,7 +58,7 @@ def pair_layers(
         raise LgadError(
             f"student_layers are {student_names}, but teacher_layers are {teacher_names}: give one for each"
         )
-    return list(zip(student_names, teacher_names, strict=True))
+    return list(dict.fromkeys(zip(student_names, teacher_names, strict=True)))  # patterns may overlap
 
 
 def layer_before_norm(name: str, layer: nn.Module) -> str:

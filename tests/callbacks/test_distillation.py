@@ -20,7 +20,7 @@ from lgad_lightning.callbacks import (
     LogitsDistillation,
     SelfAttentionDistillation,
 )
-from lgad_lightning.callbacks.weight_schedule import describe_schedule
+from lgad_lightning.callbacks.weight_schedule import describe_schedule, scheduled_weight
 from lgad_lightning.errors import LgadError
 
 from .distillation_toys import (
@@ -120,8 +120,10 @@ def test_a_fraction_needs_an_end():
         train(lgad(teacher, start=0.5), max_epochs=-1)
 
 
-@pytest.mark.parametrize("wrong", [{"start": 1.5}, {"ramp": -1}, {"end": -0.1}])
-def test_impossible_times_are_refused(wrong: dict[str, float]):
+@pytest.mark.parametrize(
+    "wrong", [{"start": 1.5}, {"ramp": -1}, {"end": -0.1}, {"start": float("nan")}, {"start": "0.1"}]
+)
+def test_impossible_times_are_refused(wrong: dict[str, Any]):
     _, teacher = make_pair()
     with pytest.raises(LgadError, match=f"{next(iter(wrong))}=.*fraction of the training"):
         lgad(teacher, **wrong)
@@ -500,3 +502,11 @@ def test_a_frozen_joint_teacher_is_refused():
     _, teacher = make_pair()
     with pytest.raises(LgadError, match="all its parameters are frozen"):
         train(JointLabelGuidedAttentionDistillation(teacher.requires_grad_(False), LAYERS, TEACHER_LAYERS))
+
+
+def test_a_weight_may_be_a_number_of_numpy():
+    assert LabelAttention(["net"], weight=np.float32(0.5)).weight == 0.5
+
+
+def test_an_end_within_a_step_does_not_weaken_the_last_one():
+    assert scheduled_weight(28, 0.3, start=0, ramp=0, end=28.8) == 0.3

@@ -1,4 +1,5 @@
 from copy import deepcopy
+from typing import Any
 
 import lightning as L
 import pytest
@@ -202,3 +203,35 @@ def test_features_of_inference_mode_can_be_used_in_a_loss(image: Tensor):
     weight = torch.ones((), requires_grad=True)
     (weight * features).sum().backward()
     assert weight.grad is not None
+
+
+@pytest.mark.parametrize("error", [ValueError, torch.OutOfMemoryError])
+def test_the_error_of_a_teacher_is_not_hidden(image: Tensor, error: type[Exception]):
+    class Failing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
+
+        def forward(self, image: Tensor) -> Tensor:
+            features = self.first(image)
+            raise error(f"not {len(features)} images")
+
+    with pytest.raises(error, match="not 2 images"):
+        FrozenTeacher(Failing(), ["first", "second"])(image[:2])
+
+
+def test_a_teacher_that_keeps_lists_of_results_is_copied(image: Tensor):
+    class Keeping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(3, 4, 1)
+
+        def forward(self, image: Tensor) -> Tensor:
+            self.seen = {"layers": [self.layer(image)]}
+            return self.seen["layers"][0]
+
+    network = Keeping()
+    network(image).sum().backward()
+    student: Any = L.LightningModule()
+    (features,) = working_copy(network, ["layer"], student, False, False, None)(image)
+    assert torch.allclose(features, network.layer(image), atol=1e-6)

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from lightning.pytorch.plugins import MixedPrecision
+from torch import Tensor
 
-from lgad_lightning.callbacks import LabelGuidedAttentionDistillation
+from lgad_lightning.callbacks import LabelAttention, LabelGuidedAttentionDistillation
 from lgad_lightning.errors import LgadError
 
 from .distillation_toys import (
@@ -282,3 +284,50 @@ def test_a_pass_after_the_manual_step_is_no_reason_to_warn(recwarn: pytest.Warni
     make_trainer(distillation(teacher)).fit(module, loader(make_batches()))
     assert relative_error(module.recorder.seen, wanted) < 1e-5
     assert not [one for one in recwarn if "nothing was distilled" in str(one.message)]
+
+
+def test_layers_that_run_unequally_often_are_told_of():
+    class Partly(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            loss: Tensor = super().training_step(batch, batch_idx)
+            return loss + 0 * self.net.encoder.stage1(batch[0].flip(-1)).mean()
+
+    net, teacher = make_pair()
+    callback = LabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS)
+    with pytest.warns(UserWarning, match="stage1 2 times, net.encoder.stage2 1 times.*Some ran in other passes"):
+        make_trainer(callback).fit(Partly(net), loader(make_batches(1)))
+
+
+class Branches(ManualModule):
+    """Two networks, each with a backward pass of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.other = make_pair()[0]
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        image, label = batch
+        losses = [F.cross_entropy(net(image), label) for net in (self.net, self.other)]
+        for loss in losses:
+            self.manual_backward(loss)
+
+
+def test_two_losses_in_one_manual_step_need_a_distillation_each():
+    layers = ["net.encoder.stage1", "other.encoder.stage1"]
+    with pytest.raises(LgadError, match="use one distillation for each loss"):
+        make_trainer(LabelAttention(layers)).fit(Branches(), loader(make_batches(1)))
+    trainer = make_trainer(LabelAttention(layers[:1]), LabelAttention(layers[1:], name="other"))
+    trainer.fit(Branches(), loader(make_batches(1)))
+    assert trainer.callback_metrics["label_attention/loss"] > 0
+    assert trainer.callback_metrics["other/loss"] > 0
+
+
+def test_a_second_manual_pass_through_some_of_the_layers_is_not_distilled():
+    class Twice(ManualModule):
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            self.manual_backward(F.cross_entropy(self.net(batch[0]), batch[1]))
+            self.manual_backward(self.net.encoder.stage1(batch[0].flip(-1)).mean())
+
+    trainer = make_trainer(LabelAttention(["net.encoder.stage1", "net.encoder.stage2"]))
+    trainer.fit(Twice(), loader(make_batches(1)))
+    assert trainer.callback_metrics["label_attention/loss"] > 0

@@ -7,7 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lgad_lightning import ERFNet, LaneTeacher
-from lgad_lightning.callbacks import LabelAttention, LabelGuidedAttentionDistillation
+from lgad_lightning.callbacks import (
+    InterRegionAffinityDistillation,
+    LabelAttention,
+    LabelGuidedAttentionDistillation,
+)
 from lgad_lightning.errors import LgadError
 from lgad_lightning.label_values import classes_of
 
@@ -85,12 +89,24 @@ def test_single_batches_without_a_lane_are_not_warned_of(recwarn: pytest.Warning
     assert not [warning for warning in recwarn if "background" in str(warning.message)]
 
 
-def test_the_students_classes_count_where_there_is_no_teacher():
+def test_the_students_classes_do_not_matter_where_there_is_no_teacher():
+    """The step may make two classes of the labels."""
     module = Module()
-    module.num_classes = 3
+    module.num_classes = 2
     module.training_step = lambda batch, batch_idx: F.relu(module.net(batch[0])).mean()  # type: ignore[method-assign]
-    with pytest.raises(LgadError, match="the student has the classes 0 to 2"):
-        make_trainer(LabelAttention(["net.encoder.stage1"])).fit(module, loader([(IMAGE, VOID)]))
+    trainer = make_trainer(LabelAttention(["net.encoder.stage1"]))
+    trainer.fit(module, loader([(IMAGE, LABEL * 3)]))
+    assert trainer.callback_metrics["label_attention/loss"] > 0
+
+
+@pytest.mark.parametrize("ignore_index", [255, None])
+def test_the_labels_of_regions_are_looked_at_too(ignore_index: int | None):
+    net, _ = make_pair()
+    layers = ["net.encoder.stage1"], ["encoder.stage1"]
+    callback = InterRegionAffinityDistillation(net, *layers, ignore_index=ignore_index)
+    said = "nothing but background" if ignore_index else "hold 255, which counts as a lane"
+    with pytest.warns(UserWarning, match=said):
+        make_trainer(callback).fit(Unlabelled(net), loader([(IMAGE, (LABEL > 0) * 255)] * 3))
 
 
 def test_a_step_may_change_the_labels_of_its_batch():

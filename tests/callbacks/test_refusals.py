@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 
@@ -14,7 +15,17 @@ from lgad_lightning.callbacks import (
 )
 from lgad_lightning.errors import LgadError
 
-from .distillation_toys import LAYERS, TEACHER_LAYERS, LabelNet, Module, loader, make_batches, make_pair, make_trainer
+from .distillation_toys import (
+    LAYERS,
+    TEACHER_LAYERS,
+    LabelNet,
+    ManualModule,
+    Module,
+    loader,
+    make_batches,
+    make_pair,
+    make_trainer,
+)
 
 
 class Returning(FeatureDistillation):
@@ -125,3 +136,43 @@ def test_a_module_that_nothing_trains_is_warned_of(recwarn: pytest.WarningsRecor
     recwarn.clear()
     fit(callback)
     assert not [warning for warning in recwarn if "trainable_modules" in str(warning.message)]
+
+
+def test_unequal_numbers_of_images_are_refused():
+    """They would be compared with each other all the same, if one side has one image."""
+
+    class Chunks(ManualModule):
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            for image, label in zip(batch[0].split(1), batch[1].split(1), strict=True):
+                self.manual_backward(F.cross_entropy(self.net(image), label))
+
+    net, teacher = make_pair()
+    callback = LabelGuidedAttentionDistillation(teacher, LAYERS, TEACHER_LAYERS)
+    with pytest.raises(LgadError, match=r"stage1: the student's layer saw 1 images, but there are 2 targets"):
+        make_trainer(callback).fit(Chunks(net), loader(make_batches(1)))
+
+
+def test_inputs_of_the_teacher_are_a_tuple():
+    class Bare(AttentionTransfer):
+        def teacher_inputs(self, batch: Any) -> Any:
+            return batch[1]
+
+    with pytest.raises(LgadError, match="teacher_inputs of Bare returned a Tensor: return a tuple"):
+        fit(Bare(make_pair()[1], LAYERS, TEACHER_LAYERS))
+
+
+def test_images_that_the_teacher_cannot_use_are_named():
+    class Converts(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            return F.cross_entropy(self.net(batch[0] / 255), batch[1])
+
+    batches = [((image * 255).to(torch.uint8), label) for image, label in make_batches(1)]
+    callback = AttentionTransfer(make_pair()[0], LAYERS, TEACHER_LAYERS)
+    with pytest.raises(LgadError, match="cannot use images of uint8, as they are in the batch"):
+        make_trainer(callback).fit(Converts(), loader(batches))
+
+
+@pytest.mark.parametrize("given", [{"teacher_layers": ["a"]}, {"teacher": None}])
+def test_the_control_takes_no_teacher(given: dict[str, Any]):
+    with pytest.raises(LgadError, match=r"LabelAttention has no teacher.*leave out teacher"):
+        LabelAttention(LAYERS, **given)

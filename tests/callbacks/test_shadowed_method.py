@@ -83,3 +83,10 @@ def test_a_copy_is_plain(copy: Any):
     assert copied.add(3) == 3
     assert copied.total == 3
     assert not hasattr(counter, "total")
+
+
+def test_a_pickle_does_not_need_this_package():
+    counter = Counter()
+    ShadowedMethod(counter, "add", double)
+    ShadowedMethod(counter, "add", negate)
+    assert b"lgad_lightning" not in pickle.dumps(counter)

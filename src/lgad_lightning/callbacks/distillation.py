@@ -19,7 +19,7 @@ from lgad_lightning.callbacks.refusals import check_ahead, check_set_up, checked
 from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.callbacks.weight_schedule import When, check_schedule, describe_schedule, in_steps, scheduled_weight
 from lgad_lightning.errors import LgadError
-from lgad_lightning.feature_layout import Layout
+from lgad_lightning.feature_layout import Layout, size_of_inputs
 from lgad_lightning.features import RecordedFeatures
 from lgad_lightning.internals import logs_this_batch
 from lgad_lightning.pairing import pair_layers
@@ -300,7 +300,12 @@ class FeatureDistillation(LearnedLoss):
     def _prepare(self, batch: Any) -> tuple[dict[str, nn.Module], tuple[Any, ...]]:
         fit = self._ready()
         inputs = self.teacher_inputs(batch)
-        fit.size = size_of(batch, self.image)
+        if not isinstance(inputs, tuple):
+            raise LgadError(
+                f"teacher_inputs of {type(self).__name__} returned a {type(inputs).__name__}: return a tuple, with an"
+                " item for each argument of the teacher's forward"
+            )
+        fit.size = size_of(batch, self.image) or size_of_inputs(inputs)
         if fit.looked < self.looks:
             fit.looked += 1
             self.check_inputs(inputs)
@@ -308,6 +313,7 @@ class FeatureDistillation(LearnedLoss):
 
     def _distilled(self, task: Tensor, inputs: tuple[Any, ...], recorded: RecordedFeatures) -> Tensor:
         fit = self.running
+        fit.tell_of_passes(recorded)
         features = fit.student_features(recorded, self.layout)
         student = [features[name] for name, _ in fit.pairs]
         fit.check_gradients({name: features[name] for name, _ in fit.pairs})

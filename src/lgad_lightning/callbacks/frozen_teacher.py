@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from copy import deepcopy
 from typing import Any
 from weakref import ref
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrize import is_parametrized
 
+from lgad_lightning.errors import LgadError
 from lgad_lightning.feature_layout import Layout, channels_first, size_of_inputs
 from lgad_lightning.features import find_layers, record_features
 
@@ -86,10 +87,23 @@ class FrozenTeacher:
             layers = self._try(*inputs)
         except RuntimeError:  # `view` in a network may need its usual memory
             self._network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-            layers = self._try(*inputs)
+            layers = self._try_again(*inputs)
         if self._compiled:
             self._network.compile()
         return layers
+
+    def _try_again(self, *inputs: Any) -> dict[str, nn.Module]:
+        try:
+            return self._try(*inputs)
+        except RuntimeError as error:
+            raw = [x.dtype for x in inputs if isinstance(x, Tensor) and x.ndim == 4 and not x.is_floating_point()]
+            if not raw or isinstance(error, LgadError | torch.OutOfMemoryError):
+                raise
+            kind = str(raw[0]).removeprefix("torch.")
+            raise LgadError(
+                f"the teacher cannot use images of {kind}, as they are in the batch ({error}): convert them before the"
+                " step, in on_after_batch_transfer, or override teacher_inputs"
+            ) from error
 
     def _try(self, *inputs: Any) -> dict[str, nn.Module]:
         network = fold_batch_norm(self._network, self._names, *inputs)
@@ -172,9 +186,12 @@ def fold_batch_norm(network: nn.Module, layers: Sequence[str], *inputs: Any) -> 
 
 def _count_calls(network: nn.Module, wanted: dict[str, nn.Module], inputs: Sequence[Any]) -> int:
     """Count the calls of the layers in a whole pass: a layer may run more than once, and its last output is wanted."""
-    # An exception behind the last call does not matter. One before it is raised by the next pass.
-    with record_features(wanted) as features, torch.compiler.set_stance("force_eager"), suppress(Exception):
-        network(*inputs)
+    with record_features(wanted) as features, torch.compiler.set_stance("force_eager"):
+        try:
+            network(*inputs)
+        except Exception as error:  # behind the last wanted layer, it does not matter
+            if len(features.outputs) < len(wanted) or isinstance(error, torch.OutOfMemoryError):
+                raise
     return features.calls
 
 
@@ -211,8 +228,19 @@ def _watch(
 
 def _copied(network: nn.Module) -> nn.Module:
     """A copy. Torch copies no results of computations: those that layers keep of their last pass are detached."""
-    kept = [value for module in network.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    kept = [tensor for module in network.modules() for tensor in _tensors(list(vars(module).values()))]
     return deepcopy(network, {id(tensor): tensor.detach() for tensor in kept if not tensor.is_leaf})
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in nested lists, tuples and mappings."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _tensors(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(item)
 
 
 def _device(network: nn.Module) -> str:

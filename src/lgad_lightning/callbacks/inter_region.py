@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from lgad_lightning.batch_items import label_of
 from lgad_lightning.callbacks.distillation import FeatureDistillation
+from lgad_lightning.callbacks.label_guided import look_at_labels
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import IGNORE_INDEX
 
@@ -49,7 +50,7 @@ class InterRegionAffinityDistillation(FeatureDistillation):
         teacher_layers: Sequence[str] | None = None,
         weight: float = 0.1,
         margin: int = 2,
-        ignore_index: int = IGNORE_INDEX,
+        ignore_index: int | None = IGNORE_INDEX,
         **kwargs: Any,
     ) -> None:
         super().__init__(teacher, student_layers, teacher_layers, weight, **kwargs)
@@ -73,6 +74,18 @@ class InterRegionAffinityDistillation(FeatureDistillation):
         return super().teacher_inputs(batch)
 
     @override
+    def check_inputs(self, inputs: tuple[Any, ...]) -> None:
+        """Check the labels as `LabelGuided` does.
+
+        Args:
+            inputs: What `teacher_inputs` returned.
+
+        Raises:
+            LgadError: If a value of the labels cannot be a class.
+        """
+        look_at_labels(self, self._label, None, self.ignore_index, self.ignore_index)
+
+    @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
         """Add the mean squared differences between the affinities of student and teacher.
 
@@ -85,7 +98,8 @@ class InterRegionAffinityDistillation(FeatureDistillation):
         """
         assert self._label is not None  # `teacher_inputs` comes first
         label = self._label.long()
-        label = torch.where(label == self.ignore_index, -1, label)
+        if self.ignore_index is not None:
+            label = torch.where(label == self.ignore_index, -1, label)
         classes = torch.arange(max(int(label.max()), 0) + 1, device=label.device)
         planes = (label[:, None] == classes.view(-1, 1, 1)).float()
         planes = F.max_pool2d(planes, 2 * self.margin + 1, stride=1, padding=self.margin)

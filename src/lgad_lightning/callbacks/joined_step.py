@@ -9,6 +9,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from lgad_lightning.callbacks.shadowed_method import ShadowedMethod
+from lgad_lightning.errors import LgadError
 from lgad_lightning.features import RecordedFeatures, depends_on, record_features
 
 Add = Callable[[Tensor, tuple[Any, ...], RecordedFeatures], Tensor]
@@ -36,6 +37,7 @@ class JoinedStep:
         self._prepare = prepare
         self._add = add
         self._pending: tuple[tuple[Any, ...], RecordedFeatures] | None = None
+        self._wanted = 0  # layers of a whole pass
         self._joined = self._warned = False
         self._shadows = [
             ShadowedMethod(module, "training_step", self._around_training_step),
@@ -52,7 +54,7 @@ class JoinedStep:
             return step(*args, **kwargs)  # for example, called by a validation step
         layers, inputs = self._prepare(args[0] if args else next(iter(kwargs.values())))
         with record_features(layers, owner="the student") as recorded:
-            self._pending, self._joined = (inputs, recorded), False
+            self._pending, self._joined, self._wanted = (inputs, recorded), False, len(layers)
             try:
                 output = step(*args, **kwargs)
             finally:
@@ -66,12 +68,23 @@ class JoinedStep:
 
     def _around_manual_backward(self, backward: Callable[..., Any], loss: Tensor, *args: Any, **kwargs: Any) -> None:
         pending = self._pending
-        if pending is None or not depends_on(loss, pending[1].outputs.values()):
-            backward(loss, *args, **kwargs)
+        outputs = {} if pending is None else pending[1].outputs
+        in_part = self._joined and len(outputs) < self._wanted  # a second pass, which leaves out some layers
+        if pending is None or in_part or not depends_on(loss, outputs.values()):
+            try:
+                backward(loss, *args, **kwargs)
+            except RuntimeError as error:
+                if not (self._joined and "second time" in str(error)):
+                    raise
+                raise LgadError(
+                    "the layers of the distillation belong to several losses of this step, and it was added to the"
+                    " first one, whose backward pass went through all of them: use one distillation for each loss,"
+                    " with its student_layers= and a name= of its own"
+                ) from error
             return
         backward(self._add(loss, *pending), *args, **kwargs)
         self._joined = True
-        pending[1].outputs.clear()  # done; a checkpointed layer has recorded again during the backward pass
+        pending[1].clear()  # done; a checkpointed layer has recorded again during the backward pass
 
     def _expect_none_left(self, recorded: RecordedFeatures) -> None:
         left = any(isinstance(output, Tensor) and output.requires_grad for output in recorded.outputs.values())

@@ -6,6 +6,7 @@ from typing_extensions import override
 
 from lgad_lightning.callbacks.label_guided import LabelGuided
 from lgad_lightning.callbacks.running_fit import RunningFit
+from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import IGNORE_INDEX
 from lgad_lightning.pairing import pair_layers
 
@@ -29,6 +30,8 @@ class LabelAttention(LabelGuided):
     default_name = "label_attention"
 
     def __init__(self, student_layers: Sequence[str] | None = None, weight: float = 0.3, **kwargs: Any) -> None:
+        if given := kwargs.keys() & {"teacher", "teacher_layers"}:
+            raise LgadError(f"LabelAttention has no teacher, its target is the label map: leave out {min(given)}=")
         super().__init__(None, student_layers, None, weight, **kwargs)
 
     @override

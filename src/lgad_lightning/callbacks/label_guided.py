@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from lgad_lightning.batch_items import label_of
 from lgad_lightning.callbacks.attention_transfer import AttentionTransfer
+from lgad_lightning.callbacks.distillation import FeatureDistillation
 from lgad_lightning.label_values import check_label_values, classes_of
 from lgad_lightning.lanes import IGNORE_INDEX
 
@@ -78,25 +79,40 @@ class LabelGuided(AttentionTransfer):
         Raises:
             LgadError: If a value cannot be a class. The message names the values.
         """
-        fit, label = self.running, inputs[0]
-        if not isinstance(label, Tensor) or label.ndim != 3:
-            return
-        network: nn.Module = fit.module if self.teacher is None else self.teacher
         ignored = None if self.ignore_index is None else IGNORE_INDEX
-        owner = "the student" if self.teacher is None else "the teacher"
-        found = check_label_values(label, ignored, classes_of(network), owner)
-        fit.lanes = fit.lanes or found != "empty"
-        if fit.looked == self.looks and not fit.lanes:
-            fit.warn_once(
-                "empty label",
-                f"{type(self).__name__}: the labels of the first {self.looks} batches hold nothing but background (0)"
-                f" and ignored pixels ({self.ignore_index}), so the distillation has no lane to use. If the lanes are"
-                f" {IGNORE_INDEX}, set label= to a function of the batch that returns 1 for them, or set another"
-                " ignore_index=",
-            )
-        if found == "void":
-            fit.warn_once(
-                "void label",
-                f"{type(self).__name__}: the labels hold {int(label.max())}, which counts as a lane. If it is the value"
-                " of ignored pixels, set ignore_index= to it",
-            )
+        look_at_labels(self, inputs[0], self.teacher, ignored, self.ignore_index)
+
+
+def look_at_labels(
+    callback: FeatureDistillation, label: Any, teacher: nn.Module | None, ignored: int | None, ignore_index: int | None
+) -> None:
+    """Refuse labels with values that cannot be classes, and warn if the first batches hold only background.
+
+    Args:
+        callback: The active callback.
+        label: The label maps, `(B, H, W)`. Others are not checked.
+        teacher: A network that is given them, if there is one.
+        ignored: The value of ignored pixels in `label`.
+        ignore_index: Their value in the batch, for the messages.
+
+    Raises:
+        LgadError: If a value cannot be a class. The message names the values.
+    """
+    fit, kind = callback.running, type(callback).__name__
+    if not isinstance(label, Tensor) or label.ndim != 3:
+        return
+    found = check_label_values(label, ignored, classes_of(teacher), "the teacher")
+    fit.lanes = fit.lanes or found != "empty"
+    if fit.looked == callback.looks and not fit.lanes:
+        fit.warn_once(
+            "empty label",
+            f"{kind}: the labels of the first {callback.looks} batches hold nothing but background (0) and ignored"
+            f" pixels ({ignore_index}), so the distillation has no lane to use. If the lanes are {IGNORE_INDEX}, set"
+            " label= to a function of the batch that returns 1 for them, or set another ignore_index=",
+        )
+    if found == "void":
+        fit.warn_once(
+            "void label",
+            f"{kind}: the labels hold {int(label.max())}, which counts as a lane. If it is the value of ignored pixels,"
+            " set ignore_index= to it",
+        )

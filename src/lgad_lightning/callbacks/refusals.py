@@ -181,6 +181,13 @@ def checked_loss(callback: Distillation, labels: Sequence[str], student: list[Te
         LgadError: If the loss is not a scalar, or if `compute_loss` failed on features of unequal shapes.
     """
     kind = type(callback).__name__
+    for label, ours, its in zip(labels, student, teacher, strict=False):
+        if len(ours) != len(its):
+            raise LgadError(
+                f"{label}: the student's layer saw {len(ours)} images, but there are {len(its)} targets. The step runs"
+                " the network on other images than the batch holds (a part of it, several views, images without"
+                " labels): give label= or image= as a function of the batch, or override teacher_inputs"
+            )
     try:
         loss: Any = callback.compute_loss(student, teacher)
     except torch.OutOfMemoryError:

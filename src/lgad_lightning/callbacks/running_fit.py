@@ -101,6 +101,22 @@ class RunningFit:
         """
         self.module.log(name, value)
 
+    def tell_of_passes(self, recorded: RecordedFeatures) -> None:
+        """Warn once if layers of the student ran several times with gradient.
+
+        Args:
+            recorded: The outputs of the student's layers.
+        """
+        if max(recorded.trained.values(), default=0) > 1:
+            runs = ", ".join(f"{name} {count} times" for name, count in recorded.trained.items())
+            mixed = " Some ran in other passes than others." if len(set(recorded.trained.values())) > 1 else ""
+            self.warn_once(
+                "passes",
+                f"before the loss, layers of the student ran several times with gradient ({runs}), and only the last"
+                f" output of each is distilled, with the labels of the batch.{mixed} The last pass must be the one to"
+                " distil",
+            )
+
     def student_features(self, recorded: RecordedFeatures, layout: Layout | None) -> dict[str, Tensor]:
         """Convert the recorded features to `(B, C, H, W)`.
 

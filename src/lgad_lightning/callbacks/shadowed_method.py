@@ -44,8 +44,12 @@ class ShadowedMethod:
         """Call `around` with the wrapped method."""
         return self._around(self._inner, *args, **kwargs)
 
-    def __reduce__(self) -> tuple[Callable[[Any], Any], tuple[Callable[..., Any]]]:
-        return _same, (self._inner,)
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        inner: Any = self._inner
+        was_own = self._was_own
+        while isinstance(inner, ShadowedMethod):
+            inner, was_own = inner._inner, inner._was_own
+        return (_same, (inner,)) if was_own else (getattr, (self._owner, self._name))  # the method of the class
 
     def remove(self) -> None:
         """Remove the shadow. Shadows around it stay. A second call does nothing."""

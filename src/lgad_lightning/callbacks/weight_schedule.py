@@ -1,7 +1,8 @@
 """The weight of a distillation as a function of the step."""
 
 from collections.abc import Callable
-from numbers import Integral
+from math import inf
+from numbers import Integral, Real
 from typing import Any
 
 from lgad_lightning.errors import LgadError
@@ -24,12 +25,12 @@ def check_schedule(weight: float, start: When, ramp: When, end: When | None) -> 
         LgadError: If an argument is impossible. The message names it.
     """
     for argument, when in (("start", start), ("ramp", ramp), ("end", end)):
-        if when is not None and (when < 0 or (_is_fraction(when) and when > 1)):
-            raise LgadError(f"{argument}={when}: give a number of steps (int) or a fraction of the training (0..1)")
+        if when is not None and not _is_within(when, 1 if _is_fraction(when) else inf):
+            raise LgadError(f"{argument}={when!r}: give a number of steps (int) or a fraction of the training (0..1)")
     if end is not None and _is_fraction(start) == _is_fraction(end) and start >= end:
         raise LgadError(f"start={start} and end={end}: the end must be after the start")
-    if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
-        raise LgadError(f"weight={weight}: give a finite number of at least 0")
+    if not _is_within(weight, inf) or weight == inf:
+        raise LgadError(f"weight={weight!r}: give a finite number of at least 0")
 
 
 def in_steps(start: When, ramp: When, end: When | None, trainer: Callable[[], Any]) -> tuple[float, float, float]:
@@ -48,7 +49,7 @@ def in_steps(start: When, ramp: When, end: When | None, trainer: Callable[[], An
     Raises:
         LgadError: If one is a fraction and the training has no end.
     """
-    return _moment(start, trainer), _length(ramp, trainer), float("inf") if end is None else _moment(end, trainer)
+    return _moment(start, trainer), _length(ramp, trainer), inf if end is None else _moment(end, trainer)
 
 
 def _moment(when: When, trainer: Callable[[], Any]) -> float:
@@ -60,7 +61,7 @@ def _length(when: When, trainer: Callable[[], Any]) -> float:
     if not _is_fraction(when) or when == 0:
         return when
     total = steps_of(trainer())
-    if total == float("inf"):
+    if total == inf:
         raise LgadError(
             "start, ramp or end is a fraction, but the length of the training is not known (max_epochs=-1, or a data"
             " loader without a length): set max_steps, or give steps"
@@ -87,8 +88,9 @@ def scheduled_weight(step: int, weight: float, start: float, ramp: float, end: f
     """
     if not start <= step < end:
         return 0.0
-    # The first step of a rise and the last step of a fall count, so a ramp of 1 is no ramp.
-    return weight * min(1.0, (step - start + 1) / max(ramp, 1), (end - step) / max(ramp, 1))
+    if ramp <= 1:  # the first step of a rise and the last step of a fall count
+        return weight
+    return weight * min(1.0, (step - start + 1) / ramp, (end - step) / ramp)
 
 
 def describe_schedule(weight: float, start: When, ramp: When, end: When | None) -> str:
@@ -112,6 +114,10 @@ def describe_schedule(weight: float, start: When, ramp: When, end: When | None) 
     words += [] if end is None else [f"to {_say(end)}"]
     words += [f"with ramps of {_say(ramp, 'steps')}"] if ramp else []
     return " ".join(words)
+
+
+def _is_within(value: Any, most: float) -> bool:
+    return isinstance(value, Real) and 0 <= float(value) <= most  # NumPy's numbers are real, too; NaN is nowhere
 
 
 def _is_fraction(when: Any) -> bool:

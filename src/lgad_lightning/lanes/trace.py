@@ -45,7 +45,7 @@ def _trace(window: NDArray[np.bool_], image_size: tuple[int, int], left: int = 0
     strips = window.T[chosen] if lying else window[chosen]
     across = strips @ np.arange(strips.shape[1], dtype=np.float64) / np.count_nonzero(strips, axis=1)
     points = np.column_stack([chosen, across] if lying else [across, chosen])
-    return Lane(points + [left, top], image_size)
+    return Lane(points + np.array([left, top]), image_size)
 
 
 def trace_slots(label: NDArray[np.uint8], num_slots: int) -> list[Lane | None]:
