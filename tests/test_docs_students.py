@@ -1,6 +1,7 @@
 """What docs/students.md tells people to write."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from lgad_lightning import ERFNet, LaneStudent, SyntheticLaneDataModule
 from tests.conftest import CHECKOUT
 
 TEXT = (CHECKOUT / "docs" / "students.md").read_text()
-USE, OWN, SHARE, OLDER = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+USE, TEST, FURTHER, OWN, SHARE, OLDER = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+SIZE: dict[str, Any] = {"image_size": (148, 410), "input_size": (32, 96), "crop_top": 48}
 
 
 def train(network: torch.nn.Module, root: Path, path: Path) -> None:
-    size = {"image_size": (148, 410), "input_size": (32, 96), "crop_top": 48}
-    data = SyntheticLaneDataModule(root, train=16, val=4, test=9, batch_size=4, num_workers=0, **size)
+    data = SyntheticLaneDataModule(root, train=16, val=4, test=9, batch_size=4, num_workers=0, **SIZE)
     trainer = L.Trainer(
         accelerator="cpu", max_steps=2, logger=False, enable_progress_bar=False, enable_checkpointing=False
     )
@@ -39,6 +42,14 @@ def test_the_page_runs(
     names: dict[str, Any] = {}
     exec(USE, names)
     assert "ego-left" in capsys.readouterr().out
+
+    given = 'CULaneDataModule("/data/CULane", input_size=(208, 976), crop_top=240)'
+    names["tiny"] = SyntheticLaneDataModule(tiny_root, train=16, val=4, test=9, batch_size=4, num_workers=0, **SIZE)
+    monkeypatch.setattr(L, "Trainer", partial(L.Trainer, accelerator="cpu", enable_progress_bar=False))
+    (tmp_path / "best.ckpt").symlink_to(best)
+    exec(TEST.replace(given, "tiny"), names)
+    exec(FURTHER.replace("max_epochs=3", "max_steps=2"), names)
+    assert names["student"].training
 
     exec(OWN, names)
     assert names["student"](torch.zeros(1, 3, 8, 8)).logits.shape == (1, 5, 8, 8)

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from lgad_lightning import LaneStudent, SyntheticLaneDataModule
 from lgad_lightning.callbacks import LanePredictionWriter
-from lgad_lightning.callbacks.prediction_files import check_names
+from lgad_lightning.data.prediction_files import check_names
 from lgad_lightning.data.protocol import TUSIMPLE
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULaneDecoder, Frame, Lane, read_lines, read_tusimple

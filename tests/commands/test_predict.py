@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from lgad_lightning import LanePredictor, LgadError
-from lgad_lightning.callbacks.prediction_files import claim_folder, empty_folder
 from lgad_lightning.commands.predict import main
+from lgad_lightning.data.prediction_files import claim_folder, empty_folder
 from lgad_lightning.inference.engine import TorchEngine
 from lgad_lightning.inference.video import Video
 from lgad_lightning.lanes import read_lines, read_tusimple

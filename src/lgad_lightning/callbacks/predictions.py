@@ -6,14 +6,14 @@ from typing import Any, Literal
 import lightning as L
 import torch
 
-from lgad_lightning.callbacks.prediction_files import (
+from lgad_lightning.data import LaneDataModule
+from lgad_lightning.data.prediction_files import (
     check_folder,
     check_names,
     claim_folder,
     empty_folder,
     prediction_path,
 )
-from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import TUSIMPLE_ROWS, TuSimpleFrame, write_lines, write_tusimple
 from lgad_lightning.metrics.functional.tusimple import MAX_RUN_TIME

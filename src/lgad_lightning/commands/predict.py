@@ -85,7 +85,7 @@ def _run(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from lgad_lightning.callbacks.prediction_files import check_names
+    from lgad_lightning.data.prediction_files import check_names
     from lgad_lightning.errors import LgadError
     from lgad_lightning.inference.folder import open_folder
     from lgad_lightning.inference.open_model import open_engine

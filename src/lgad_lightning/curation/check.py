@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from lgad_lightning.callbacks.prediction_files import check_names
 from lgad_lightning.curation.causes import add_reach, clips_in_two_splits, size_causes
 from lgad_lightning.curation.check_image import ImageReport, check_image
 from lgad_lightning.curation.findings import ERRORS, WARNINGS, Finding
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.official import OfficialCounts
+from lgad_lightning.data.prediction_files import check_names
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.data.synthetic.generate import MANIFEST
 from lgad_lightning.errors import LgadError

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lgad_lightning.callbacks.prediction_files import check_names
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.placement import IMAGES
+from lgad_lightning.data.prediction_files import check_names
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SLOTS, IGNORE_INDEX, Lane, tusimple_row, write_lines

@@ -97,7 +97,7 @@ class CULaneDataModule(LaneDataModule):
 
     ```
     ROOT/driver_*/<clip>.MP4/<frame>.jpg and <frame>.lines.txt
-    ROOT/laneseg_label_w16/driver_*/...png                      (optional: else drawn from .lines.txt)
+    ROOT/laneseg_label_w16/driver_*/...png (optional: else drawn from .lines.txt; for the test: laneseg_label_w16_test)
     ROOT/list/{train,val}_gt.txt, test.txt, test_split/test*_*.txt
     ```
 

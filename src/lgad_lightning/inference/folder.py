@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lgad_lightning.callbacks.prediction_files import check_folder, lane_files, prediction_path
 from lgad_lightning.data.placement import PREDICTED
+from lgad_lightning.data.prediction_files import check_folder, lane_files, prediction_path
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.json_lines import iterate_json_lines
 from lgad_lightning.longwork.whole_file import whole_file

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import cv2
 
-from lgad_lightning.callbacks.prediction_files import prediction_path
+from lgad_lightning.data.prediction_files import prediction_path
 from lgad_lightning.errors import LgadError
 from lgad_lightning.inference.folder import (
     RECORDS,
