@@ -1,5 +1,6 @@
 """What the package knows of the insides of torch, Lightning and litdata is still so: each test fails loudly if not."""
 
+import io
 from typing import Any
 
 import lightning as L
@@ -7,6 +8,7 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 from torch import nn
+from tqdm import tqdm
 
 from lgad_lightning import internals
 
@@ -184,3 +186,9 @@ def test_parts_that_litdata_has_written_make_one_data_set(tmp_path: Any):
     internals.merge_litdata(litdata, tmp_path, 2, "1MB")
     dataset = litdata.StreamingDataset(str(tmp_path))
     assert [bytes(dataset[index]) for index in range(len(dataset))] == [b"a", b"b", b"c"]
+
+
+def test_bars_that_are_drawn_are_known():
+    with tqdm(total=1, file=io.StringIO()) as bar:
+        assert bar in internals.open_bars()
+    assert bar not in internals.open_bars()

@@ -35,11 +35,3 @@ class WholeCheckpointIO(TorchCheckpointIO):
                 f"The checkpoint {path} cannot be written: {error}. Earlier checkpoints are kept. Free some space, or "
                 "give a folder that you may write to, and resume."
             ) from error
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a file is a checkpoint that can be read."""
-    try:
-        return isinstance(torch.load(path, map_location="cpu", weights_only=True, mmap=True), dict)
-    except Exception:  # a damaged file raises many kinds
-        return False

@@ -1,4 +1,4 @@
-"""All code that depends on what torch, Lightning and litdata do not promise.
+"""Code that depends on what torch, Lightning, tqdm and litdata do not promise.
 
 Each function is one such case. `tests/test_internals.py` fails if a library changes.
 """
@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any, Literal
 
 from torch import Tensor, nn
+from tqdm import tqdm
 
 
 def version_of(tensor: Tensor) -> int:
@@ -204,6 +205,11 @@ def logs_this_batch(trainer: Any, automatic: bool, batch_idx: int) -> bool:
     steps = trainer.global_step if automatic else trainer.fit_loop.total_batch_idx
     completes_step = trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches == 0
     return every > 0 and completes_step and (steps + 1) % every == 0
+
+
+def open_bars() -> list[Any]:
+    """List the progress bars of `tqdm` that are drawn at the moment."""
+    return list(tqdm._instances)
 
 
 @contextmanager

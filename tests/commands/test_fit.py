@@ -14,6 +14,8 @@ import pytest
 import torch
 import yaml
 
+from lgad_lightning.reporting.facts import facts
+from lgad_lightning.reporting.run import read_run
 from tests.helpers.commands import TINY, finish, run, start
 from tests.helpers.html import Page
 
@@ -54,6 +56,14 @@ def test_leaves_figures_predictions_and_configuration(first_run: Path) -> None:
     assert 0 <= metrics["pixels"]["existence_accuracy"] <= 1
     assert len(list((first_run / "run" / "predictions").rglob("*.lines.txt"))) == 9
     assert cv2.imread(str(first_run / "run" / "pictures" / "test.png")) is not None
+
+    told = facts(read_run(first_run / "run"))
+    assert (told["images"], told["network"][:8], told["teacher"][:8]) == (
+        "16 for training, 4 for validation, 9 for test",
+        "ERFNet, ",
+        "ERFNet, ",
+    )
+    assert {"time", "test", "last written"} <= told.keys()
 
     configuration = (first_run / "run" / "config.yaml").read_text()
     assert "${" not in configuration

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ import pytest
 
 from lgad_lightning.commands.data import main
 from lgad_lightning.curation.check import check_data
-from lgad_lightning.curation.convert import _LISTS, TARGETS, Target, convert
+from lgad_lightning.curation.convert import _LISTS, Target, convert
 from lgad_lightning.curation.layouts import open_data
 from lgad_lightning.data import CULaneDataModule, LaneDataModule, LaneFolderDataModule, TuSimpleDataModule
 from lgad_lightning.data.source import SPLITS
@@ -42,7 +42,7 @@ def f1(one: LaneDataModule, other: LaneDataModule, split: Any) -> float:
     return float(culane_scores(*total.tolist())["f1"])
 
 
-@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("to", get_args(Target))
 def test_lanes_come_back_from_every_layout(to: Target, roads: Path, tmp_path: Path) -> None:
     before = open_data(roads)
     assert convert(before, tmp_path / to, to, workers=0) == {"train": 5, "val": 2, "test": 9}
@@ -56,7 +56,7 @@ def test_lanes_come_back_from_every_layout(to: Target, roads: Path, tmp_path: Pa
     assert {path.suffix for path in tmp_path.glob(".*")} == {".lock"}
 
 
-@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("to", get_args(Target))
 def test_and_from_there_into_culanes(to: Target, roads: Path, tmp_path: Path) -> None:
     convert(open_data(roads), tmp_path / "one", to, workers=0)
     convert(open_data(tmp_path / "one", num_slots=4), tmp_path / "two", "culane", workers=0)
@@ -132,7 +132,7 @@ def own(root: Path, name: str, shade: int, lines: str) -> None:
     path.with_suffix(".lines.txt").write_text(lines)
 
 
-@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("to", get_args(Target))
 def test_images_of_one_name_in_two_splits_stay_two(to: Target, tmp_path: Path) -> None:
     for number, split in enumerate(SPLITS):
         own(tmp_path / "own", f"{split}/0.png", 50 * number, "300 700 600 400\n")

@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from lgad_lightning.curation.check import check_data
-from lgad_lightning.curation.convert import TARGETS, Target, convert
+from lgad_lightning.curation.convert import Target, convert
 from lgad_lightning.curation.layouts import layouts, open_data
 from lgad_lightning.curation.pack import pack
 from lgad_lightning.data import LaneDataModule
@@ -51,7 +52,7 @@ def test_what_is_packed_is_read_back(name: str, tmp_path: Path) -> None:
     assert check_data(packed, workers=0)["ok"]
 
 
-@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("to", get_args(Target))
 @pytest.mark.parametrize("name", EVERY)
 def test_what_is_converted_has_the_same_images_and_lanes(name: str, to: Target, tmp_path: Path) -> None:
     before = opened(name, tmp_path / "before")

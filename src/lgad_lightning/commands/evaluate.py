@@ -27,13 +27,15 @@ from lgad_lightning.lanes import CULANE_SLOTS, TUSIMPLE_SIZE, Lane, prediction_n
 from lgad_lightning.lanes.lists import read_list, scenario_name
 from lgad_lightning.longwork.parallel import map_parallel
 from lgad_lightning.metrics.functional import (
+    IOU_THRESHOLD,
+    LINE_WIDTH,
     MEAN_THRESHOLDS,
     Found,
     FrameScores,
     LaneCounts,
     add_up,
     count_found,
-    culane_counts,
+    counts_of_iou,
     culane_iou,
     culane_mean_f1,
     culane_scores,
@@ -84,9 +86,11 @@ def _parser() -> argparse.ArgumentParser:
         help="lists of images, each a scenario (default: list/test_split/*.txt of the data set, else list/test.txt)",
     )
     culane.add_argument(
-        "--width", type=at_least(1), default=30, help="thickness of the drawn lanes in pixels (default: 30)"
+        "--width", type=at_least(1), default=LINE_WIDTH, help="thickness of the drawn lanes in pixels (default: 30)"
     )
-    culane.add_argument("--iou", type=ratio, default=0.5, help="a true positive's IoU is above it (default: 0.5)")
+    culane.add_argument(
+        "--iou", type=ratio, default=IOU_THRESHOLD, help="a true positive's IoU is above it (default: 0.5)"
+    )
     culane.add_argument(
         "--size", type=width_height, default="1640x590", metavar="WxH", help="size of the images (default: 1640x590)"
     )
@@ -227,10 +231,10 @@ def _target_file(folder: Path, name: str) -> Path:
 def _evaluate(settings: _Settings, name: str) -> _Image:
     preds, missing_pred, odd_line = _read(_pred_file(settings.pred, name), settings.image_size)
     target, missing_target, odd_target = _read(_target_file(settings.data, name), settings.image_size)
-    counts = culane_counts(preds, target, settings.thresholds, settings.image_size, settings.width)
+    iou = culane_iou(preds, target, settings.image_size, settings.width)
+    counts = counts_of_iou(iou, settings.thresholds)
     found = None
     if settings.breakdown:
-        iou = culane_iou(preds, target, settings.image_size, settings.width)
         right = {row for row, column in match_lanes(iou) if iou[row, column] > settings.thresholds[0]}
         found = count_found(preds, target, [row in right for row in range(len(target))], CULANE_SLOTS)
     return _Image(counts, found, missing_pred, missing_target, odd_line or odd_target)

@@ -10,7 +10,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
 from lgad_lightning.callbacks import FeatureDistillation
-from lgad_lightning.checkpoints import is_whole
 from lgad_lightning.commands.build import build_module, build_trainer
 from lgad_lightning.commands.figures import write_json
 from lgad_lightning.commands.requeue import CHECKPOINT
@@ -72,11 +71,15 @@ def obtain_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> None
     cached = cached_teacher(settings, data.identity)
     folder = Path(settings["run_dir"], "teacher")
     kept = folder / "checkpoints" / "last.ckpt"
-    if cached is not None and is_whole(cached):
-        load_weights(module, cached)
-        log.info("Stage 1 of 2: this configuration has trained its teacher before; reused from %s.", cached)
-        rank_zero_only(copy_whole)(cached, kept)
-        return
+    if cached is not None and cached.is_file():
+        try:
+            load_weights(module, cached)
+        except LgadError as error:
+            log.warning("The teacher that was kept cannot be used: %s", error)
+        else:
+            log.info("Stage 1 of 2: this configuration has trained its teacher before; reused from %s.", cached)
+            rank_zero_only(copy_whole)(cached, kept)
+            return
     if settings["stage"] == "student":
         raise LgadError(
             "stage=student needs a trained teacher, and the cache holds none that this configuration trained. Set "
@@ -155,11 +158,14 @@ def resume_point(phase: Path, names: Sequence[str]) -> Path | None:
     """
     newest, last = None, -1
     for path in (*(phase / "checkpoints" / name for name in names), phase / CHECKPOINT):
-        if is_whole(path):
+        if not path.is_file():
+            continue
+        try:
             step = read_checkpoint(path)["global_step"]
-            newest, last = (path, step) if step > last else (newest, last)
-        elif path.is_file():
+        except (LgadError, KeyError):
             log.warning("The checkpoint %s is damaged and passed over.", path)
+        else:
+            newest, last = (path, step) if step > last else (newest, last)
     rank_zero_only(rewind)(phase / LOG, max(last, 0))
     return newest
 

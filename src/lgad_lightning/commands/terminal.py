@@ -7,8 +7,9 @@ from typing import Any
 import lightning as L
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import TQDMProgressBar
-from tqdm import tqdm
 from typing_extensions import override
+
+from lgad_lightning.internals import open_bars
 
 OWN = "lgad_lightning"
 TIPS = (PossibleUserWarning, DeprecationWarning, PendingDeprecationWarning, FutureWarning)
@@ -47,7 +48,7 @@ def log_warning(
 
 def close_bars() -> None:
     """Closes the progress bars of an interrupted training. Otherwise, they are drawn again after the last message."""
-    for bar in list(tqdm._instances):
+    for bar in open_bars():
         bar.close()
 
 

@@ -30,7 +30,6 @@ from lgad_lightning.longwork.whole_file import whole_file
 log = logging.getLogger(__name__)
 
 Target = Literal["culane", "tusimple", "folder"]
-TARGETS: tuple[Target, ...] = ("culane", "tusimple", "folder")
 
 _TUSIMPLE: dict[Split, str] = {"train": "label_data_0313", "val": "label_data_0531", "test": "test_label"}
 _MOST = 2 / 3

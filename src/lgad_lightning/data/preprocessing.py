@@ -1,8 +1,7 @@
 """Converts the pixels of an image to the input of a network."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
 
@@ -67,11 +66,6 @@ class Preprocessing:
             raise LgadError(f"std={self.std} and pixel_range={self.pixel_range} must be above 0.")
         check_choice("channels", self.channels, ("rgb", "bgr"))
         check_choice("reduced_decode", self.reduced_decode, (True, False))
-
-    @property
-    def identity(self) -> str:
-        """Twelve hexadecimal digits that differ between preprocessings."""
-        return hashlib.sha256(repr(asdict(self)).encode()).hexdigest()[:12]
 
     @property
     def geometry(self) -> str:

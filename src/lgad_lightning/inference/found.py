@@ -144,7 +144,7 @@ def seen_in_grid(grid: LaneGrid, frames: Sequence[Frame], class_names: Sequence[
     lanes = [
         [
             FoundLane(
-                [(x, y) for x, y, is_there in zip(grid.x[image, slot], grid.y[image], found, strict=True) if is_there],
+                np.column_stack([grid.x[image, slot][found], grid.y[image][found]]),
                 (frame.height, frame.width),
                 slot + 1,
                 class_names[slot + 1],

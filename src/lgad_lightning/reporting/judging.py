@@ -20,6 +20,9 @@ from lgad_lightning.lanes import (
     tusimple_row,
 )
 from lgad_lightning.metrics.functional import (
+    IOU_THRESHOLD,
+    LINE_WIDTH,
+    MATCH_THRESHOLD,
     MEAN_THRESHOLDS,
     Found,
     add_up,
@@ -33,8 +36,6 @@ from lgad_lightning.metrics.functional import (
 
 MOST_FRAMES = 200
 """Largest number of test frames that are judged, evenly spread. So a page is made in seconds."""
-
-_NEAREST = 0.85  # of TuSimple's rows: a lane with fewer is not found
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ class Rule:
         return self.settings is not None
 
 
-def culane_rule(threshold: float = 0.5, image_size: tuple[int, int] = CULANE_SIZE, width: int = 30) -> Rule:
+def culane_rule(
+    threshold: float = IOU_THRESHOLD, image_size: tuple[int, int] = CULANE_SIZE, width: int = LINE_WIDTH
+) -> Rule:
     """CULane's rule. The arguments are those of `CULaneF1`."""
     text = f"A lane is found if a prediction overlaps it, both {width} px wide, by an IoU above {threshold:g}."
     settings = {"threshold": threshold, "image_size": image_size, "width": width}
@@ -69,8 +72,8 @@ def culane_rule(threshold: float = 0.5, image_size: tuple[int, int] = CULANE_SIZ
 
 def tusimple_rule() -> Rule:
     """TuSimple's rule."""
-    text = f"A lane is found if a prediction is near it in {_NEAREST:.0%} of the rows."
-    return Rule(text, _accuracies, np.nextafter(_NEAREST, 0))
+    text = f"A lane is found if a prediction is near it in {MATCH_THRESHOLD:.0%} of the rows."
+    return Rule(text, _accuracies, np.nextafter(MATCH_THRESHOLD, 0))
 
 
 def _accuracies(target: Sequence[Lane], preds: Sequence[Lane], rows: Sequence[int]) -> NDArray[np.float64]:

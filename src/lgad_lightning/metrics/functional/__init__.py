@@ -2,8 +2,11 @@
 
 from lgad_lightning.metrics.functional.breakdown import Found, add_up, count_found, recall_by_part
 from lgad_lightning.metrics.functional.culane import (
+    IOU_THRESHOLD,
+    LINE_WIDTH,
     MEAN_THRESHOLDS,
     LaneCounts,
+    counts_of_iou,
     culane_counts,
     culane_iou,
     culane_mean_f1,
@@ -11,6 +14,7 @@ from lgad_lightning.metrics.functional.culane import (
     match_lanes,
 )
 from lgad_lightning.metrics.functional.tusimple import (
+    MATCH_THRESHOLD,
     FrameScores,
     TuSimpleResult,
     evaluate_tusimple,
@@ -18,6 +22,9 @@ from lgad_lightning.metrics.functional.tusimple import (
 )
 
 __all__ = [
+    "IOU_THRESHOLD",
+    "LINE_WIDTH",
+    "MATCH_THRESHOLD",
     "MEAN_THRESHOLDS",
     "Found",
     "FrameScores",
@@ -25,6 +32,7 @@ __all__ = [
     "TuSimpleResult",
     "add_up",
     "count_found",
+    "counts_of_iou",
     "culane_counts",
     "culane_iou",
     "culane_mean_f1",

@@ -165,9 +165,22 @@ def culane_counts(
         >>> culane_counts([lane, lane], [lane], thresholds=[0.5, 0.75])
         LaneCounts(tp=(1, 1), num_preds=2, num_target=1)
     """
-    iou = culane_iou(preds, target, image_size, width)
+    return counts_of_iou(culane_iou(preds, target, image_size, width), thresholds)
+
+
+def counts_of_iou(iou: NDArray[np.float64], thresholds: Sequence[float] = (IOU_THRESHOLD,)) -> LaneCounts:
+    """Counts the found lanes of one image at each IoU threshold.
+
+    Args:
+        iou: What `culane_iou` returned.
+        thresholds: See `culane_counts`.
+
+    Example:
+        >>> counts_of_iou(np.array([[0.9, 0.6]]))
+        LaneCounts(tp=(1,), num_preds=2, num_target=1)
+    """
     matched = [iou[pair] for pair in match_lanes(iou)]
-    return LaneCounts(tuple(sum(bool(m > t) for m in matched) for t in thresholds), len(preds), len(target))
+    return LaneCounts(tuple(sum(bool(m > t) for m in matched) for t in thresholds), iou.shape[1], iou.shape[0])
 
 
 def culane_scores(tp: int, num_preds: int, num_target: int) -> dict[str, Any]:
