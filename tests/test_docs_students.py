@@ -48,8 +48,8 @@ def test_the_page_runs(
     monkeypatch.setattr(L, "Trainer", partial(L.Trainer, accelerator="cpu", enable_progress_bar=False))
     (tmp_path / "best.ckpt").symlink_to(best)
     exec(TEST.replace(given, "tiny"), names)
-    exec(FURTHER.replace("max_epochs=3", "max_steps=2"), names)
-    assert names["student"].training
+    small_network = "input_size=(32, 96), channels=(8, 16, 24))"
+    exec(FURTHER.replace("max_epochs=3", "max_steps=2").replace("input_size=(208, 976))", small_network), names)
 
     exec(OWN, names)
     assert names["student"](torch.zeros(1, 3, 8, 8)).logits.shape == (1, 5, 8, 8)

@@ -130,6 +130,16 @@ def test_stages_apart_give_what_they_give_together(first_run: Path, tiny_root: P
     assert_equal_weights(student, first_run / "run" / "student" / "checkpoints" / "last.ckpt")
 
 
+def test_a_student_is_trained_further(first_run: Path, tiny_root: Path) -> None:
+    trained = first_run / "run" / "student" / "checkpoints" / "last.ckpt"
+    still = ("distillation=none", "trainer.max_epochs=1", "optimizer.lr=0", f"student.checkpoint={trained}")
+    told = run("lgad-fit", *TINY, *still, f"data.root={tiny_root}", "hydra.run.dir=further", folder=first_run).stdout
+    assert f"Student: begins with the weights of {trained}.\n" in told
+    before, after = weights(trained), weights(first_run / "further" / "student" / "checkpoints" / "last.ckpt")
+    learned = [name for name in before if "running" not in name and "num_batches" not in name]
+    assert all(torch.equal(before[name], after[name]) for name in learned)
+
+
 def test_without_distillation_no_teacher_is_trained_and_the_student_differs(first_run: Path, tiny_root: Path) -> None:
     (first_run / "link").symlink_to(first_run, target_is_directory=True)
     overrides = ("distillation=none", "trainer.default_root_dir=${run_dir}/other", "hydra.run.dir=link/none")

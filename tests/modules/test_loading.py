@@ -9,12 +9,13 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lgad_lightning import ERFNet, LaneStudent, LaneTeacher, Preprocessing, Rebuildable, load_student
+from lgad_lightning import ENet, ERFNet, LaneStudent, LaneTeacher, Preprocessing, Rebuildable, load_student
 from lgad_lightning.data import SyntheticLaneDataModule
 from lgad_lightning.data.protocol import OPENLANE
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULaneDecoder
 from lgad_lightning.metrics import CULaneF1, TuSimpleAccuracy
+from lgad_lightning.modules import begin_with
 from lgad_lightning.networks import LaneOutput
 
 SIZE = (32, 96)
@@ -249,3 +250,29 @@ def test_a_subclass_may_have_arguments_of_any_kind(data: SyntheticLaneDataModule
     path = fit(student, data, tmp_path)
     assert isinstance(load_student(path).network, ERFNet)
     assert set(torch.load(path)["hyper_parameters"]) >= {"gamma", "background_weight"}
+
+
+def test_a_student_begins_with_the_weights_that_fit(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
+    path = fit(LaneStudent(ERFNet(num_classes=5, input_size=SIZE, channels=(8, 16, 24))), data, tmp_path)
+    trained = load_student(path).state_dict()
+    same = LaneStudent(ERFNet(num_classes=5, input_size=SIZE, channels=(8, 16, 24)))
+    assert begin_with(same, path) == []
+    assert all(torch.equal(value, trained[name]) for name, value in same.state_dict().items())
+    assert same.training
+
+    other = LaneStudent(ERFNet(num_classes=3, input_size=(64, 96), channels=(8, 16, 24)))
+    before = {name: value.clone() for name, value in other.state_dict().items()}
+    new = begin_with(other, path)
+    assert 0 < len(new) < 10
+    for name, value in other.state_dict().items():
+        assert torch.equal(value, (before if name in new else trained)[name]), name
+
+
+def test_a_student_begins_with_no_other_network(data: SyntheticLaneDataModule, tmp_path: Path) -> None:
+    path = fit(LaneStudent(ERFNet(num_classes=5, input_size=SIZE, channels=(8, 16, 24))), data, tmp_path)
+    with pytest.raises(LgadError, match=r"holds the weights of another network: \d+ of the \d+ tensors of ENet fit"):
+        begin_with(LaneStudent(ENet(num_classes=5, input_size=SIZE)), path)
+    teacher = tmp_path / "teacher.ckpt"
+    torch.save({"state_dict": LaneTeacher(ERFNet(in_channels=5)).state_dict()}, teacher)
+    with pytest.raises(LgadError, match="is not the checkpoint of a student"):
+        begin_with(LaneStudent(ERFNet(num_classes=5)), teacher)

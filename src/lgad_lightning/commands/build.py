@@ -42,6 +42,7 @@ class TeacherSettings(TypedDict):
 class StudentSettings(TypedDict):
     """`student` in `conf/fit.yaml`."""
 
+    checkpoint: str | None
     module: Node
     network: Node
     trainer: Node

@@ -18,7 +18,6 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from lgad_lightning.commands.build import (
     FitSettings,
-    build_module,
     build_trainer,
     check_monitor,
     refuse_no_figures,
@@ -32,7 +31,7 @@ from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_
 from lgad_lightning.commands.nodes import build
 from lgad_lightning.commands.requeue import heeding_slurm
 from lgad_lightning.commands.run_folder import claimed, save_configuration
-from lgad_lightning.commands.stages import build_teacher, fit_student, fit_teacher, obtain_teacher
+from lgad_lightning.commands.stages import build_student, build_teacher, fit_student, fit_teacher, obtain_teacher
 from lgad_lightning.commands.sweep import FIGURES, earlier_job, write_failure
 from lgad_lightning.commands.terminal import close_bars, speak_plainly
 from lgad_lightning.commands.trial import TrialPruned, trial_callbacks
@@ -190,7 +189,8 @@ def saved_configuration(run_dir: Path) -> DictConfig:
         started_in = Path(OmegaConf.load(saved_by_hydra / "hydra.yaml").hydra.runtime.cwd)
     except Exception as error:
         raise LgadError(f"The configuration in {saved_by_hydra} cannot be read: {describe(error)}") from error
-    cfg.setdefault("report", True)  # runs of earlier versions do not have it
+    cfg.setdefault("report", True)  # runs of earlier versions do not have these
+    cfg.student.setdefault("checkpoint", None)
     if started_in.is_dir():
         os.chdir(started_in)
     return cfg
@@ -215,7 +215,7 @@ def fit_stages(cfg: DictConfig, resume: bool) -> float:
     L.seed_everything(settings["seed"], workers=True, verbose=False)
     objects = {} if teacher is None else {"teacher": teacher.module}
     callbacks = [build("distillation", distillation, **objects)] if distillation else []
-    student = build_module(settings, "student")
+    student = build_student(settings)
     for callback in callbacks:
         callback.check_layers(student)
     check_monitor(settings["monitor"], student, data)

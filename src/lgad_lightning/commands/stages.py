@@ -20,7 +20,7 @@ from lgad_lightning.commands.teacher_cache import cached_teacher
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
 from lgad_lightning.longwork.whole_file import copy_whole
-from lgad_lightning.modules import LaneModule, LaneStudent, LaneTeacher
+from lgad_lightning.modules import LaneModule, LaneStudent, LaneTeacher, begin_with
 from lgad_lightning.modules.teacher import load_weights
 from lgad_lightning.modules.weights import read_checkpoint
 
@@ -45,6 +45,16 @@ def build_teacher(settings: dict[str, Any]) -> Teacher:
         load_weights(module, checkpoint)
         log.info("Teacher: weights loaded from %s.", checkpoint)
     return Teacher(module, build_trainer(settings, []), settings)
+
+
+def build_student(settings: dict[str, Any]) -> LaneStudent:
+    """Builds the student, and gives it the weights of `student.checkpoint`."""
+    student: LaneStudent = build_module(settings, "student")
+    if (checkpoint := settings["student"]["checkpoint"]) is not None:
+        new = begin_with(student, checkpoint)
+        rest = f", without {', '.join(new)}, which begin anew" if new else ""
+        log.info("Student: begins with the weights of %s%s.", checkpoint, rest)
+    return student
 
 
 def fit_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> float:

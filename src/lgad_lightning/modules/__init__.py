@@ -1,5 +1,5 @@
 from lgad_lightning.modules.base import LaneModule, SchedulerCallable
-from lgad_lightning.modules.loading import load_student
+from lgad_lightning.modules.loading import begin_with, load_student
 from lgad_lightning.modules.schedule import PolyLR, poly_factor
 from lgad_lightning.modules.student import LaneResult, LaneStudent
 from lgad_lightning.modules.teacher import LaneTeacher, encode_label, load_teacher
@@ -11,6 +11,7 @@ __all__ = [
     "LaneTeacher",
     "PolyLR",
     "SchedulerCallable",
+    "begin_with",
     "encode_label",
     "load_student",
     "load_teacher",

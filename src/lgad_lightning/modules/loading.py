@@ -6,6 +6,7 @@ from torch import nn
 
 from lgad_lightning.data.preprocessing import Preprocessing
 from lgad_lightning.errors import LgadError
+from lgad_lightning.internals import uncompiled_name
 from lgad_lightning.modules.description import StudentParts, rebuild_parts
 from lgad_lightning.modules.student import LaneDecoder, LaneStudent
 from lgad_lightning.modules.weights import STUDENT, give_weights, read_checkpoint
@@ -71,3 +72,40 @@ def load_student(
         )
     give_weights(parts.network, weights, str(checkpoint))
     return LaneStudent.of_parts(parts)
+
+
+def begin_with(student: LaneStudent, checkpoint: str | Path) -> list[str]:
+    """Gives a student the weights of a trained one, as far as they fit, to train it further on other data.
+
+    Tensors that are missing in the checkpoint, or have another shape there, keep their values. With another number of
+    lanes or another input size, these are the last layers.
+
+    Args:
+        student: The student, with a network of the same kind. It is changed in place.
+        checkpoint: A checkpoint of the training of a `LaneStudent`.
+
+    Returns:
+        The names of the tensors that keep their values.
+
+    Raises:
+        LgadError: If the file is not the checkpoint of a student, or if less than half of the tensors fit.
+    """
+    content = read_checkpoint(checkpoint)
+    if STUDENT not in content:
+        raise LgadError(
+            f"{checkpoint} is not the checkpoint of a student: give one like RUN_DIR/student/checkpoints/best.ckpt."
+        )
+    own, weights = student.state_dict(), content["state_dict"]
+    names = {name: uncompiled_name(name) for name in own}
+    fitting = {
+        name: weights[stored]
+        for name, stored in names.items()
+        if stored in weights and weights[stored].shape == own[name].shape
+    }
+    if 2 * len(fitting) < len(own):
+        raise LgadError(
+            f"{checkpoint} holds the weights of another network: {len(fitting)} of the {len(own)} tensors of "
+            f"{type(student.network).__name__} fit. Build the network as it was built for that training."
+        )
+    student.load_state_dict(fitting, strict=False)
+    return [name for name in own if name not in fitting]
