@@ -182,3 +182,42 @@ def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(LgadError, match="cannot read the file"):
         open_records(tmp_path / "a.json")
+
+
+def test_cvat_of_a_windows_editor(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    path.write_text(cvat("a.jpg").replace("2,20", "2,20;"), encoding="utf-8")
+    assert CvatRecords(path).record(0).lanes == [[[1, 59], [2, 20]]]
+    path.write_text(cvat("a.jpg"), encoding="utf-16")
+    with pytest.raises(LgadError, match="UTF-16: save it as UTF-8"):
+        CvatRecords(path)
+
+
+def test_labels_that_cvats_file_does_not_have_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    path.write_text(
+        """<annotations><meta><task><labels><label><name>R&amp;D</name></label></labels></task></meta>
+        <image id="0" name="a.jpg" width="9" height="9"><polyline label="R&amp;D" points="1,2;3,4"/></image>
+        </annotations>"""
+    )
+    assert CvatRecords(path, ["R&D"]).record(0).lanes
+    with pytest.raises(LgadError, match=r"none of its labels \(R&D\) is in categories=\['lane'\]"):
+        CvatRecords(path, ["lane"])
+
+
+def test_names_of_categories_that_coco_does_not_have_are_refused(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [{"image_id": 1, "category_id": 7, "segmentation": [[1, 2, 3, 40]]}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert CocoRecords(tmp_path / "a.json", ["7"]).record(0).lanes
+    with pytest.raises(LgadError, match="its categories have no names"):
+        CocoRecords(tmp_path / "a.json", ["lane"])
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_four_corners_of_a_lane_are_no_line(turn: int) -> None:
+    corners = [[400.0, 700.0], [416.0, 694.0], [603.0, 352.0], [596.0, 350.0]]
+    assert not is_open(corners[turn:] + corners[:turn])
+    assert is_open([[400.0, 700.0], [450.0, 600.0], [520.0, 470.0], [596.0, 350.0]])

@@ -12,7 +12,7 @@ from torch import nn
 from lgad_lightning.callbacks.predictions import LanePredictionWriter
 from lgad_lightning.commands.evaluate import main
 from lgad_lightning.data import SyntheticLaneDataModule
-from lgad_lightning.lanes import CULANE_SIZE, CULaneDecoder, Frame, Lane, write_lines
+from lgad_lightning.lanes import CULANE_SIZE, CULaneDecoder, Frame, Lane, read_lines, write_lines
 from lgad_lightning.metrics import CULaneF1
 from lgad_lightning.modules import LaneStudent
 from lgad_lightning.networks import LaneOutput
@@ -211,6 +211,16 @@ def test_recall_by_slot_and_distance_of_tusimple(golden_dir, tmp_path):
     assert rows["144 to 287"] == 0
     annotated = sum(part["annotated"] for part in results["breakdown"]["slots"].values())
     assert annotated == sum(len(record["lanes"]) for record in records)
+
+    size = ("--size", "1280x1440")  # twice as high
+    results, _ = evaluate(tmp_path, "tusimple", "--pred", pred, "--gt", label, "--breakdown", *size)
+    assert list(results["breakdown"]["rows"]) == ["576 to 863", "288 to 575", "0 to 287"]
+
+
+def test_a_mark_of_a_windows_editor_is_no_text(tmp_path):
+    path = tmp_path / "0.lines.txt"
+    path.write_bytes(b"\xef\xbb\xbf800 589 810 579\r\n")
+    assert read_lines(path)[0].points.tolist() == [[800, 589], [810, 579]]
 
 
 def test_recall_by_slot_and_distance_of_culane(data, tmp_path, capsys):

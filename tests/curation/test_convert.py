@@ -199,7 +199,7 @@ def test_a_split_that_cannot_be_read_is_not_left_out_in_silence(
     assert "val.jsonl:1" in caplog.text
 
 
-@pytest.mark.parametrize("names", [["a.tif"], [".a/0.png"], ["b/images/0.png", "a/1.png"]])
+@pytest.mark.parametrize("names", [["a.ppm"], [".a/0.png"], ["b/images/0.png", "a/1.png"]])
 def test_images_that_the_new_folder_would_not_find_are_refused(tmp_path: Path, names: list[str]) -> None:
     for name in names:
         own(tmp_path / "own", name, 1, "")

@@ -10,7 +10,7 @@ from lgad_lightning.data.culane import CULaneDataModule, CULaneSource
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.data.synthetic import SCENARIOS
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import Frame
+from lgad_lightning.lanes import Frame, Lane, read_lines, write_lines
 
 
 @pytest.fixture
@@ -139,3 +139,15 @@ def test_an_image_in_two_scenarios_is_an_error(copy: Path) -> None:
     second.write_text(second.read_text() + first.read_text())
     with pytest.raises(LgadError, match="an image has one scenario"):
         CULaneSource(copy, "test")
+
+
+def test_labels_do_not_depend_on_the_end_at_which_a_lane_begins(copy: Path) -> None:
+    shutil.rmtree(copy / "laneseg_label_w16")
+    source = CULaneSource(copy, "train")
+    frame, size = Frame(118, 328), (118, 328)
+    label = source.label(0, frame, size)
+    path = (copy / source.names[0]).with_suffix(".lines.txt")
+    turned = [Lane(lane.points[::-1], lane.image_size) for lane in read_lines(path, size)]
+    assert turned
+    write_lines(path, turned)
+    assert np.array_equal(CULaneSource(copy, "train").label(0, frame, size), label)

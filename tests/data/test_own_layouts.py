@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from lgad_lightning.commands.data import main
 from lgad_lightning.curation.check import check_data
@@ -397,3 +398,41 @@ def test_drawn_splits_leave_out_masks_with_the_folders_of_the_images(tmp_path: P
     found = [name for split in ("train", "val", "test") for name in names(data, split)]
     assert sorted(found) == [f"{clip}/{number}.jpg" for clip in "abcdef" for number in range(2)]
     assert classes(data) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("clips", range(3, 9))
+def test_whole_clips_where_there_are_as_many_as_splits(clips: int) -> None:
+    names = [f"{clip}/{frame}.jpg" for clip in range(clips) for frame in range(10)]
+    found = divide(names, (0.8, 0.1, 0.1))
+    folders = [{names[index].split("/")[0] for index in part} for part in found.values()]
+    assert all(folders)
+    assert sum(map(len, folders)) == clips
+
+
+def test_too_few_clips_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    found = divide([f"{clip}/{frame}.jpg" for clip in range(2) for frame in range(10)], (0.8, 0.1, 0.1))
+    assert [len(part) for part in found.values()] == [16, 2, 2]
+    assert "2 folders are too few" in caplog.text
+
+
+def test_endings_may_be_in_upper_case_and_images_tiff(tmp_path: Path) -> None:
+    image = np.zeros((60, 120, 3), np.uint8)
+    mask = np.zeros((60, 120), np.uint8)
+    mask[:, 50:54] = 1
+    for part in ("train", "val", "test"):
+        for name, pixels in (("images/0.TIF", image), ("masks/0.PNG", mask)):
+            path = tmp_path / part / name
+            path.parent.mkdir(parents=True)
+            assert cv2.imwrite(str(path), pixels)
+    source = LaneFolderDataModule(tmp_path, num_slots=2).open("train")
+    assert list(source.names) == ["train/images/0.TIF"]
+    assert source.image(0).shape == (60, 120, 3)
+    assert source.label(0, Frame(60, 120), (60, 120)).max() == 1
+
+
+def test_lanes_of_own_data_are_found_up_to_the_top() -> None:
+    maps = torch.zeros(1, 3, 60, 120)
+    maps[0, 1, :, 50:70] = 1
+    data = LaneFolderDataModule("anywhere", num_slots=2)
+    [[lane]] = data.protocol.decoder()(maps, None, [Frame(600, 1200)])
+    assert lane.points[:, 1].min() < 0.05 * 600

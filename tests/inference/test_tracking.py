@@ -66,3 +66,12 @@ def test_a_lane_across_the_image_keeps_its_length() -> None:
     for _ in range(3):
         (found,) = tracker.update([across])
     assert found.points.tolist() == across.points.tolist()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_lane_that_stays_does_not_give_way_to_one_that_is_new(order: int) -> None:
+    tracker = LaneTracker()
+    tracker.update([lane(100), lane(108)][::order])
+    found = tracker.update([lane(92), lane(100)])
+    assert found[1].track == [0, 1][::order][0]
+    assert columns(found)[1] == 100

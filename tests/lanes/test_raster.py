@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lgad_lightning.lanes import CULANE_SIZE, Lane, culane_slots, draw_lane, natural_spline, rasterise, read_lines
+from lgad_lightning.lanes.raster import apart
 
 SIZE = (60, 100)
 
@@ -140,3 +141,22 @@ def test_label_maps_of_real_lanes_are_near_the_official_masks(shared_dir):
         shared += ((label == official) & (label > 0)).sum()
         covered += ((label > 0) | (official > 0)).sum()
     assert shared / covered > 0.93
+
+
+@pytest.mark.parametrize("clicked", [(560.4, 350.2), (300.6, 700.3), (451, 500.5)])
+def test_a_double_click_does_not_bend_a_drawn_lane(clicked):
+    size, points = (720, 1280), [(300, 700), (450, 500), (560, 350)]
+    place = min(range(3), key=lambda index: np.hypot(points[index][0] - clicked[0], points[index][1] - clicked[1]))
+    twice = [*points[: place + 1], clicked, *points[place + 1 :]]
+    once, again = (rasterise([Lane(one, size)], size) > 0 for one in (points, twice))
+    assert (once & again).sum() / (once | again).sum() > 0.9
+
+
+@given(st.lists(st.tuples(st.floats(0, 50), st.floats(0, 50)), max_size=12))
+def test_points_of_a_drawn_lane_are_apart(points):
+    array = np.array(points, dtype=float).reshape(-1, 2)
+    kept = apart(array)
+    assert len(kept) == len(array) or len(kept) >= min(len(array), 2)
+    assert np.array_equal(kept[:1], array[:1])
+    assert np.array_equal(kept[-1:], array[-1:])
+    assert (np.hypot(*np.diff(kept, axis=0).T)[:-1] >= 2).all() or len(array) < 3

@@ -50,6 +50,8 @@ class CocoRecords:
             raise LgadError(
                 f"{path}: none of its categories ({', '.join(sorted(known))}) is in categories={list(categories)}."
             )
+        if categories is not None and not known and not any(str(name).isdecimal() for name in categories):
+            raise LgadError(f"{path}: its categories have no names: give their numbers, not {list(categories)}.")
         names: list[str] = []
         images: dict[int, int] = {}
         columns = (self._objects.column(key, self._images, "image") for key in ("file_name", "id"))

@@ -2,6 +2,7 @@
 
 import re
 from array import array
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Collection
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -51,8 +52,13 @@ class CvatRecords:
         self.path, self.categories = path, categories
         if not check_length(path):
             raise LgadError(f"{path}: not XML: the file is empty.")
+        if read_part(path, 0, 2) in (BOM_UTF16_BE, BOM_UTF16_LE):
+            raise LgadError(f"{path}: not UTF-8 text, but UTF-16: save it as UTF-8.")
         with reading(path), path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-            self.names, self._starts, self._ends = _find_images(content, path)
+            self.names, self._starts, self._ends, labels = _find_images(content, path)
+        if categories is not None and labels and not labels & set(categories):
+            found = ", ".join(sorted(labels))
+            raise LgadError(f"{path}: none of its labels ({found}) is in categories={list(categories)}.")
 
     def record(self, index: int) -> ImageLanes:
         """Reads an image and its lanes.
@@ -79,8 +85,8 @@ class CvatRecords:
         return ImageLanes(self.names[index], lanes, size=size)
 
 
-def _find_images(content: mmap, path: Path) -> tuple[Strings, NDArray[np.int64], NDArray[np.int64]]:
-    """Finds the names of the images, and where their elements begin and end.
+def _find_images(content: mmap, path: Path) -> tuple[Strings, NDArray[np.int64], NDArray[np.int64], set[str]]:
+    """Finds the names of the images, where their elements begin and end, and the labels that the file declares.
 
     In XML, `<` always begins a tag, except in comments and similar parts, which are skipped. The rest of the file
     without its images must be valid XML.
@@ -118,7 +124,8 @@ def _find_images(content: mmap, path: Path) -> tuple[Strings, NDArray[np.int64],
     tree = _element(bytes(outline), f"{path}, outside of images")
     if tree.tag != "annotations" or tree.find("track") is not None:
         raise LgadError(f"{path}: not a file of CVAT 'for images': expected <annotations> with <image>s.")
-    return Strings(names), np.array(starts, np.int64), np.array(ends, np.int64)
+    labels = {label.text or "" for label in tree.iterfind(".//label/name")}
+    return Strings(names), np.array(starts, np.int64), np.array(ends, np.int64), labels
 
 
 def _name(tag: re.Match[bytes], where: str) -> str:
@@ -146,7 +153,7 @@ def _element(text: bytes, where: str) -> ElementTree.Element:
 
 def _points(text: str, where: str) -> Polyline:
     try:
-        points = [[float(value) for value in pair.split(",")] for pair in text.split(";")]
+        points = [[float(value) for value in pair.split(",")] for pair in text.rstrip("; ").split(";")]
     except ValueError as error:
         raise LgadError(f"{where}: expected points='x,y;x,y;...'.") from error
     return polyline(points, where)

@@ -10,6 +10,7 @@ import numpy as np
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane
 from lgad_lightning.lanes.files import is_coordinate
+from lgad_lightning.lanes.raster import apart
 from lgad_lightning.lanes.trace import trace_lane
 
 Polyline = list[list[float]]
@@ -18,6 +19,7 @@ Polyline = list[list[float]]
 _LARGEST = 16384  # pixels on a side of a polygon
 _CANVAS = 4096  # pixels on a side of the canvas where it is filled; larger polygons are scaled down
 _LONGEST = 10_000  # points of a lane
+_LONGER = 1.5  # times as long as its middle part is a line of four points, at least
 _MOST = 128  # lanes of an image; polygons take time, and no road has half of this number
 
 
@@ -102,13 +104,17 @@ def middle_of_polygon(points: Polyline, where: str) -> Polyline:
 def is_open(points: Polyline) -> bool:
     """Whether points are an open line and not a polygon. Along a line, y never changes direction.
 
-    An edge of one height at an end is that of a polygon.
+    An edge of one height at an end is that of a polygon. So are four points whose ends are not much farther apart than
+    the two in the middle: two long sides with tilted ends.
 
     Example:
         >>> is_open([[0, 0], [1, 5], [2, 9]]), is_open([[0, 0], [4, 0], [4, 9], [0, 9]])
         (True, False)
     """
-    steps = np.diff(np.array(points).reshape(-1, 2)[:, 1])
+    array = np.array(points).reshape(-1, 2)
+    if len(array) == 4 and np.hypot(*(array[3] - array[0])) < _LONGER * np.hypot(*(array[2] - array[1])):
+        return False
+    steps = np.diff(array[:, 1])
     onward = steps * np.sign(steps.sum())
     return bool((onward >= 0).all() and (onward[:1] > 0).all() and (onward[-1:] > 0).all())
 
@@ -158,5 +164,5 @@ def stated_size(height: Any, width: Any) -> tuple[int, int] | None:
 
 
 def to_lanes(polylines: Sequence[Polyline], image_size: tuple[int, int]) -> list[Lane]:
-    """Converts polylines to lanes of an image."""
-    return [Lane(points, image_size) for points in polylines]
+    """Converts polylines to lanes of an image. A point that was clicked twice counts once (`apart`)."""
+    return [Lane(apart(np.array(points, np.float64).reshape(-1, 2)), image_size) for points in polylines]

@@ -23,7 +23,7 @@ from lgad_lightning.commands.outputs import (
     write_output,
 )
 from lgad_lightning.errors import LgadError
-from lgad_lightning.lanes import CULANE_SLOTS, TUSIMPLE_SIZE, Lane, prediction_name, read_lines
+from lgad_lightning.lanes import CULANE_SLOTS, Lane, prediction_name, read_lines
 from lgad_lightning.lanes.lists import read_list, scenario_name
 from lgad_lightning.longwork.parallel import map_parallel
 from lgad_lightning.metrics.functional import (
@@ -110,6 +110,13 @@ def _parser() -> argparse.ArgumentParser:
     tusimple.set_defaults(run=_tusimple, header=("image", *FrameScores._fields))
     tusimple.add_argument("--pred", type=Path, required=True, metavar="FILE", help="predictions")
     tusimple.add_argument("--gt", type=Path, required=True, metavar="FILE", help="labels")
+    tusimple.add_argument(
+        "--size",
+        type=width_height,
+        default="1280x720",
+        metavar="WxH",
+        help="size of the images, for --breakdown (default: 1280x720)",
+    )
 
     for protocol in (culane, tusimple):
         protocol.add_argument(
@@ -126,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _tusimple(options: argparse.Namespace) -> None:
-    result = evaluate_tusimple(options.pred, options.gt, options.breakdown)
+    result = evaluate_tusimple(options.pred, options.gt, options.breakdown, options.size)
     for count, why in (
         (result.too_slow, "have a run_time above 200 (ms)"),
         (result.too_many, "have more than two lanes too many"),
@@ -139,7 +146,7 @@ def _tusimple(options: argparse.Namespace) -> None:
     rows = ([name, *scores] for name, scores in result.images)
     results: dict[str, Any] = {"total": result.total._asdict(), "scenarios": {}}
     if result.found is not None:
-        results["breakdown"] = recall_by_part(result.found, TUSIMPLE_SIZE[0])
+        results["breakdown"] = recall_by_part(result.found, options.size[0])
     _report(results, rows, options)
 
 

@@ -168,6 +168,7 @@ def _write(source: LaneSource, folder: Path, split: Split, to: Target, index: in
         bits = "".join(str(int((mask == slot).any())) for slot in range(1, source.num_slots + 1))
     if to == "culane" or mask is None or not source.traced:  # traced lanes can be traced from the mask again
         visible = [lane for lane in lanes if len(lane)]  # TuSimple also has lanes that are in no row
+        visible = [lane.bottom_up() for lane in visible] if to == "culane" else visible
         write_lines((folder / name).with_suffix(".lines.txt"), visible)
     return _Written(name, bits, source.scenario(index), None)
 

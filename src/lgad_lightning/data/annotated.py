@@ -169,9 +169,9 @@ def read_lanes(path: Path, image_size: tuple[int, int], categories: Collection[s
     Raises:
         LgadError: If the file cannot be read. The message gives the file and the place in it.
     """
-    if path.name.endswith(".lines.json"):
-        return to_lanes(read_curvelanes(path), image_size)
-    if path.suffix == ".json":
+    if path.name.lower().endswith(".lines.json"):
+        return [Lane(points, image_size) for points in read_curvelanes(path)]  # as they are, for the official score
+    if path.suffix.lower() == ".json":
         found = read_labelme(path, categories)
         check_size(found.size, image_size, str(path))
         return to_lanes(found.lanes, image_size)

@@ -135,9 +135,11 @@ class CULaneDataModule(LaneDataModule):
 
 
 def _without_top(lane: Lane) -> Lane:
-    """The lane without its uppermost 10 rows of 590."""
-    top = lane.points[:, 1].min() + 10 / CULANE_SIZE[0] * lane.image_size[0]
-    below = lane.points[lane.points[:, 1] > top + 0.01]
+    """The lane from the bottom up, without its uppermost 10 rows of 590."""
+    points = lane.bottom_up().points
+    points = points[np.argsort(-points[:, 1], kind="stable")]
+    top = points[:, 1].min() + 10 / CULANE_SIZE[0] * lane.image_size[0]
+    below = points[points[:, 1] > top + 0.01]
     end = lane.x_at([top])
     return Lane(np.concatenate([below, np.column_stack([end, [top]])[np.isfinite(end)]]), lane.image_size)
 

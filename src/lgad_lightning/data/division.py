@@ -1,14 +1,18 @@
 """Divides images into train, val and test if the data set has no such splits."""
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lgad_lightning.data.source import SPLITS, Split
 from lgad_lightning.errors import LgadError
+
+log = logging.getLogger(__name__)
 
 
 def read_shares(text: str) -> tuple[float, ...]:
@@ -37,8 +41,8 @@ def divide(names: Sequence[str], shares: Sequence[float]) -> dict[Split, list[in
     """Divides images by whole clips, so that neighbouring frames are never in both training and test.
 
     A clip is a folder. The clips are sorted by a digest of their names, and each split gets its share of the images in
-    this order. If there are too few folders, single images are divided in the order of their names. Then, neighbouring
-    frames are in two splits only where one split ends and the next begins.
+    this order, at least one clip. If there are fewer folders than splits, single images are divided in the order of
+    their names, with a warning. Then, neighbouring frames are in two splits where one split ends and the next begins.
 
     Args:
         names: Path of each image.
@@ -57,13 +61,29 @@ def divide(names: Sequence[str], shares: Sequence[float]) -> dict[Split, list[in
     for groups in ([clips[clip] for clip in order], [[index] for index in sorted(range(len(names)), key=_by(names))]):
         sizes = np.array([len(group) for group in groups], dtype=float)
         middles = (np.cumsum(sizes) - sizes / 2) / max(sizes.sum(), 1)
-        numbers = np.searchsorted(np.cumsum(shares)[:2], middles, side="right")
+        numbers = _filled(np.searchsorted(np.cumsum(shares)[:2], middles, side="right"), middles, shares)
         found: dict[Split, list[int]] = {split: [] for split in SPLITS}
         for number, group in zip(numbers.tolist(), groups, strict=True):
             found[SPLITS[number]] += group
         if all(found[split] for split, share in zip(SPLITS, shares, strict=True) if share):
+            if len(groups) == len(names) > len(clips):
+                log.warning(
+                    "%d folders are too few to give each split whole ones: images of one folder are in two splits, "
+                    "where one ends and the next begins. The test may be too easy.",
+                    len(clips),
+                )
             return {split: sorted(indices) for split, indices in found.items()}
     raise LgadError(f"split={'/'.join(f'{share:g}' for share in shares)}: {len(names)} images are too few for that.")
+
+
+def _filled(numbers: NDArray[np.intp], middles: NDArray[np.float64], shares: Sequence[float]) -> NDArray[np.intp]:
+    """The split of each clip. A split without a clip gets the nearest one of a split that has several, if any has."""
+    ends = np.cumsum(shares)
+    for split, share in enumerate(shares):
+        spare = [place for place, number in enumerate(numbers) if (numbers == number).sum() > 1]
+        if share and split not in numbers and spare:
+            numbers[min(spare, key=lambda place: abs(middles[place] - (ends[split] - shares[split] / 2)))] = split
+    return numbers
 
 
 def _by(names: Sequence[str]) -> Callable[[int], list[tuple[int, int, str]]]:

@@ -9,6 +9,7 @@ from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.division import divide, read_shares
 from lgad_lightning.data.masks import MaskValues, check_mask_values
 from lgad_lightning.data.placement import IMAGES, LINES, MASKS, Placement, check_stems, find_files, find_placement
+from lgad_lightning.data.protocol import OWN
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.compact_strings import Strings
@@ -21,6 +22,7 @@ NAMES: dict[Split, tuple[str, ...]] = {
 }
 """The possible names of the folders and files of each split."""
 
+_STROKE = 16 / 1640  # CULane's
 _INSIDE = ("_annotations.coco.json", "annotations.json", "annotations.xml")  # in the folder with the images
 
 
@@ -44,7 +46,7 @@ class LaneFolderDataModule(LaneDataModule):
         root: Folder of the data set.
         num_slots: Number of lane slots. It must be even (half of the slots for each side), unless the JSON lines have
             `slots` or there are masks. 1: all lanes are one class.
-        stroke: Thickness of a lane in the label map, as a share of its width.
+        stroke: Thickness of a lane in the label map, as a share of its width. None: 16 / 1640, or that of packed data.
         files: The files of each split, if their names do not show the split: `{"train": ["a.json", "b.json"]}`.
         split: Shares of train, val and test, like `0.8/0.1/0.1`. Whole clips are then assigned to the splits. They come
             from the files at the root if there are such, otherwise from all images. None: folders, lists or files
@@ -64,6 +66,7 @@ class LaneFolderDataModule(LaneDataModule):
         3
     """
 
+    protocol = OWN
     layout = "folder"
     markers = (
         *(f"{name}{kind}" for names in NAMES.values() for name in names for kind in ("", ".txt")),
@@ -76,7 +79,7 @@ class LaneFolderDataModule(LaneDataModule):
         self,
         root: str | Path,
         num_slots: int = 4,
-        stroke: float = 16 / 1640,
+        stroke: float | None = None,
         files: Mapping[str, str | Sequence[str]] | None = None,
         split: str | None = None,
         annotations: str | None = None,
@@ -125,7 +128,10 @@ class LaneFolderDataModule(LaneDataModule):
     def open(self, split: Split) -> LaneSource:
         """Returns the images and labels of a split. Lanes are drawn with `stroke`."""
         source = super().open(split)
-        source.stroke = self.stroke
+        if self.stroke is not None:
+            source.stroke = self.stroke
+        elif self.packed is None:
+            source.stroke = _STROKE
         return source
 
     def _find(self, split: Split) -> Path | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple, NoReturn
 
 from lgad_lightning.errors import LgadError
 
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 LINES = (".lines.txt", ".lines.json", ".json")
 MASKS = (".png", ".bmp")
 PREDICTED = ".lgad-predictions"
@@ -120,7 +120,7 @@ def check_stems(root: Path, names: Iterable[str]) -> None:
 
 
 def find_placement(
-    root: Path, names: Sequence[str], suffixes: Iterable[str], folder: str | None = None
+    root: Path, names: Sequence[str], suffixes: Sequence[str], folder: str | None = None
 ) -> Placement | None:
     """Finds where the annotations of images are. It checks up to 200 of the images.
 
@@ -142,9 +142,9 @@ def find_placement(
     inside = any("images" in PurePosixPath(name).parts[:-1] for name in sample)
     places = _places(root, sample) if folder is None else [(folder, True), *[(folder, False)] * inside]
     for place in dict.fromkeys(places):
-        for suffix in suffixes:
+        for suffix in (*suffixes, *(suffix.upper() for suffix in suffixes)):
             placement = Placement(suffix, *place)
-            if placement.folder is None and suffix in IMAGES:
+            if placement.folder is None and suffix.lower() in IMAGES:
                 continue  # beside an image lies another image
             if count := sum(placement.path(root, name).is_file() for name in sample):
                 hits[placement] = count

@@ -30,8 +30,9 @@ class Protocol:
 
 CULANE = Protocol("culane", CULaneDecoder, CULaneF1)
 TUSIMPLE = Protocol("tusimple", TuSimpleDecoder, TuSimpleAccuracy, "tusimple")
-CURVELANES = Protocol("curvelanes", CULaneDecoder, partial(CULaneF1, width=5, image_size=(224, 224)))
+CURVELANES = Protocol("curvelanes", partial(CULaneDecoder, rows=30), partial(CULaneF1, width=5, image_size=(224, 224)))
 LLAMAS = Protocol("llamas", CULaneDecoder, partial(CULaneF1, image_size=(717, 1276)))
 OPENLANE = Protocol("openlane", CULaneDecoder, partial(CULaneF1, threshold=0.3, image_size=(1280, 1920)))
+OWN = Protocol("culane", partial(CULaneDecoder, rows=30), CULaneF1)  # cameras may look down: the whole height
 PIXELS = Protocol("pixels", MaskDecoder, PixelF1)
 PROTOCOLS = (CULANE, TUSIMPLE, CURVELANES, LLAMAS, OPENLANE, PIXELS)

@@ -116,7 +116,7 @@ class GridDecoding(nn.Module):
     def __init__(self, decoder: GridDecoder, frame: Frame, map_size: tuple[int, int]) -> None:
         super().__init__()
         height, width = map_size
-        places = decoder.places([frame], map_size, torch.device("cpu"))
+        places = decoder.places([frame], map_size)
         self.rows = places.y[0].tolist()
         self.blur = decoder.blur
         self.threshold = decoder.threshold

@@ -87,9 +87,10 @@ class LaneTracker:
         """Finds the track of each lane that has one, by the index of the lane."""
         if not lanes or not self._tracks:
             return {}
-        far = 2.0
-        distances = np.array([[min(_distance(lane, track.lane), far) for track in self._tracks] for lane in lanes])
-        pairs = zip(*linear_sum_assignment(distances), strict=True)
+        distances = np.array([[_distance(lane, track.lane) for track in self._tracks] for lane in lanes])
+        # What is too far weighs little more than the farthest match, so that no lane gives way for it. Of two ways to
+        # match, the one with the nearer pair is taken: squares.
+        pairs = zip(*linear_sum_assignment(np.minimum(distances, 1.01 * _NEAR) ** 2), strict=True)
         return {int(row): self._tracks[column] for row, column in pairs if distances[row, column] <= _NEAR}
 
     def _steadied(self, lane: FoundLane, before: Lane) -> NDArray[np.float64]:

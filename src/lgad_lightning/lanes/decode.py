@@ -84,13 +84,12 @@ class GridDecoder(Rebuildable, ABC):
         self.max_lanes = max_lanes
 
     @abstractmethod
-    def places(self, frames: Sequence[Frame], map_size: tuple[int, int], device: torch.device) -> GridPlaces:
-        """Returns the places where the decoder reads the maps.
+    def places(self, frames: Sequence[Frame], map_size: tuple[int, int]) -> GridPlaces:
+        """Returns the places where the decoder reads the maps. They are on the CPU, because not all GPUs have float64.
 
         Args:
             frames: How each of B inputs was cut from its image.
             map_size: Height and width of the maps.
-            device: Where to put the tensors.
         """
 
     def grid(self, probabilities: Tensor, existence: Tensor | None, frames: Sequence[Frame]) -> LaneGrid:
@@ -102,10 +101,9 @@ class GridDecoder(Rebuildable, ABC):
             frames: How each input was cut from its image.
         """
         height, width = probabilities.shape[-2:]
-        places = self.places(frames, (height, width), probabilities.device)
-        peaks, columns = _peaks(probabilities, places.map_rows, self.blur)
-        x = places.x.unsqueeze(1).expand(-1, peaks.shape[1], -1).gather(2, columns)
-        found = (peaks > self.threshold) & places.inside.unsqueeze(1)
+        places = self.places(frames, (height, width))
+        peaks, columns = _peaks(probabilities, places.map_rows.long().to(probabilities.device), self.blur)
+        found = (peaks > self.threshold) & places.inside.to(probabilities.device).unsqueeze(1)
         if existence is not None:
             found &= (existence > self.existence_threshold).unsqueeze(2)
         found &= found.sum(dim=2, keepdim=True) >= 2
@@ -113,9 +111,10 @@ class GridDecoder(Rebuildable, ABC):
             score = (peaks * found).sum(dim=2) / found.sum(dim=2).clamp(min=1)
             rank = score.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
             found &= (rank < self.max_lanes).unsqueeze(2)
+        x = places.x.unsqueeze(1).expand(-1, peaks.shape[1], -1).gather(2, columns.cpu())
         return LaneGrid(
-            x.cpu().numpy(),
-            places.y.cpu().numpy(),
+            x.numpy(),
+            places.y.numpy(),
             peaks.cpu().numpy(),
             found.cpu().numpy(),
             None if existence is None else existence.cpu().numpy(),
@@ -161,15 +160,15 @@ class CULaneDecoder(GridDecoder):
         self.spacing = spacing
 
     @override
-    def places(self, frames: Sequence[Frame], map_size: tuple[int, int], device: torch.device) -> GridPlaces:
+    def places(self, frames: Sequence[Frame], map_size: tuple[int, int]) -> GridPlaces:
         """Every 20th row from the bottom up."""
         map_height, map_width = map_size
-        height, width, crop_top = _columns(frames, device)
-        above = torch.arange(self.rows, device=device) * self.spacing * height / CULANE_SIZE[0]  # from the bottom
+        height, width, crop_top = _columns(frames)
+        above = torch.arange(self.rows) * self.spacing * height / CULANE_SIZE[0]  # from the bottom
         # The official tools count rows and columns from 1 and round halves up.
         y = _round(height - above) - 1
         map_rows = _round(map_height - above * map_height / (height - crop_top)) - 1
-        x = _round((torch.arange(map_width, device=device) + 1) * width / map_width) - 1
+        x = _round((torch.arange(map_width) + 1) * width / map_width) - 1
         return GridPlaces(y, map_rows, y >= crop_top, x)
 
 
@@ -206,19 +205,19 @@ class TuSimpleDecoder(GridDecoder):
         self.h_samples = tuple(h_samples)
 
     @override
-    def places(self, frames: Sequence[Frame], map_size: tuple[int, int], device: torch.device) -> GridPlaces:
+    def places(self, frames: Sequence[Frame], map_size: tuple[int, int]) -> GridPlaces:
         """The pixel centres of the sampled rows."""
         map_height, map_width = map_size
-        height, width, crop_top = _columns(frames, device)
-        y = torch.tensor(self.h_samples, dtype=torch.float64, device=device).expand(len(frames), -1)
+        height, width, crop_top = _columns(frames)
+        y = torch.tensor(self.h_samples, dtype=torch.float64).expand(len(frames), -1)
         map_rows = ((y - crop_top + 0.5) * map_height / (height - crop_top)).floor()
-        x = _round((torch.arange(map_width, device=device) + 0.5) * width / map_width - 0.5)
+        x = _round((torch.arange(map_width) + 0.5) * width / map_width - 0.5)
         return GridPlaces(y, map_rows, (y >= crop_top) & (y < height), x)
 
 
-def _columns(frames: Sequence[Frame], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def _columns(frames: Sequence[Frame]) -> tuple[Tensor, Tensor, Tensor]:
     """Height, width and crop of the frames, each `(B, 1)`."""
-    heights, widths, crops = torch.tensor(frames, dtype=torch.float64, device=device).unsqueeze(2).unbind(dim=1)
+    heights, widths, crops = torch.tensor(frames, dtype=torch.float64).unsqueeze(2).unbind(dim=1)
     return heights, widths, crops
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -56,7 +57,8 @@ def read_lines(path: str | Path, image_size: tuple[int, int] = CULANE_SIZE, *, s
         [[800.0, 589.0], [810.0, 579.0]]
     """
     try:
-        text = Path(path).read_bytes().decode("latin-1")  # ignores encodings, like the official evaluator
+        # Encodings are ignored, like in the official evaluator. The mark that Windows' editors write is no text.
+        text = Path(path).read_bytes().removeprefix(BOM_UTF8).decode("latin-1")
     except OSError as error:
         raise LgadError(f"{path}: cannot read the lanes ({error.strerror}); check the path") from error
     if _PLAIN.fullmatch(text):  # the usual case, and several times as fast

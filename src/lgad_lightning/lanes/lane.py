@@ -101,6 +101,16 @@ class Lane:
         """
         return Lane(self.points * [-1, 1] + [self.image_size[1] - 1, 0], self.image_size)
 
+    def bottom_up(self) -> Lane:
+        """The lane with its lower end first, as in CULane's files.
+
+        Example:
+            >>> Lane([[30, 100], [10, 300]], (720, 1280)).bottom_up().points.tolist()
+            [[10.0, 300.0], [30.0, 100.0]]
+        """
+        turned = len(self.points) > 1 and self.points[0, 1] < self.points[-1, 1]
+        return Lane(self.points[::-1], self.image_size) if turned else self
+
     def x_at(self, rows: ArrayLike) -> NDArray[np.float64]:
         """Columns of the lane in the given image rows, interpolated linearly between its points.
 

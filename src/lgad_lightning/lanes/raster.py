@@ -14,6 +14,7 @@ IGNORE_INDEX = 255
 
 _SHIFT = 16  # fractional bits of OpenCV's fixed-point coordinates, which are 32 bits wide
 _FAR = 16384  # pixels from the origin at which segments are cut, so that they fit into these bits
+_NEAREST = 2.0  # pixels of the image between two points of a drawn lane
 _INT_MIN = -(2.0**31)  # the result on x86-64 when it converts NaN or too large values to an integer
 
 
@@ -123,12 +124,35 @@ def _cut(segments: NDArray[np.float64]) -> NDArray[np.float64]:
     return cut
 
 
+def apart(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Drop points that are nearer than 2 pixels to the one before, as CULane's generator of masks does.
+
+    A spline through such points, for example of a double click, can swing far off. The ends are kept.
+
+    Args:
+        points: `(N, 2)` x and y in pixels of the image.
+
+    Example:
+        >>> apart(np.array([[0.0, 90], [9, 60], [9.5, 60], [20, 30], [20, 29]])).tolist()
+        [[0.0, 90.0], [9.0, 60.0], [20.0, 29.0]]
+    """
+    if len(points) < 3 or (np.hypot(*np.diff(points, axis=0).T) >= _NEAREST).all():
+        return points
+    kept = [0]
+    for index, point in enumerate(points):
+        if np.hypot(*(point - points[kept[-1]])) >= _NEAREST:
+            kept.append(index)
+    if kept[-1] != len(points) - 1:
+        kept = [*kept[: max(len(kept) - 1, 1)], len(points) - 1]
+    return points[kept]
+
+
 def rasterise(slots: Sequence[Lane | None], size: tuple[int, int], width: int = 16) -> NDArray[np.uint8]:
     """Draw lanes into a label map.
 
     Args:
-        slots: The lane of each slot, or None; slot i becomes class i + 1. Later slots cover earlier ones. Repeated
-            points count once, and lanes with fewer than two are left out.
+        slots: The lane of each slot, or None; slot i becomes class i + 1. Later slots cover earlier ones. Points nearer
+            than 2 pixels to the one before are left out, and so are lanes with fewer than two points.
         size: Height and width of the label map; lanes are scaled from their images to it.
         width: Thickness of a lane in pixels of the label map, as OpenCV counts it.
 
@@ -145,7 +169,7 @@ def rasterise(slots: Sequence[Lane | None], size: tuple[int, int], width: int = 
     for index, lane in enumerate(slots, start=1):
         if lane is None:
             continue
-        points = lane.scaled(size).points.astype(np.float32)
+        points = Lane(apart(lane.points), lane.image_size).scaled(size).points.astype(np.float32)
         points = points[np.append((np.diff(points, axis=0) != 0).any(axis=1), True)[: len(points)]]
         if len(points) < 2:
             continue

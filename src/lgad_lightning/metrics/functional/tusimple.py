@@ -119,13 +119,16 @@ class TuSimpleResult(NamedTuple):
     found: Found | None = None
 
 
-def evaluate_tusimple(pred: str | Path, gt: str | Path, breakdown: bool = False) -> TuSimpleResult:
+def evaluate_tusimple(
+    pred: str | Path, gt: str | Path, breakdown: bool = False, image_size: tuple[int, int] = TUSIMPLE_SIZE
+) -> TuSimpleResult:
     """Evaluates a TuSimple prediction file as the official `lane.py` does.
 
     Args:
         pred: Predictions: JSON lines with `raw_file`, `lanes` and `run_time` (milliseconds).
         gt: Labels: JSON lines with `raw_file`, `lanes` and `h_samples`.
         breakdown: Whether to count also by slot and by distance. These counts ignore the run time.
+        image_size: Height and width of the images in pixels. Only these counts depend on it.
 
     Raises:
         LgadError: If the official tool raises an error. The message adds the file and the line.
@@ -173,7 +176,7 @@ def evaluate_tusimple(pred: str | Path, gt: str | Path, breakdown: bool = False)
         try:
             scores = tusimple_scores(prediction["lanes"], target, h_samples, prediction["run_time"])
             if breakdown:
-                parts.append(_found(prediction["lanes"], target, h_samples))
+                parts.append(_found(prediction["lanes"], target, h_samples, image_size))
         except (TypeError, ValueError, OverflowError) as error:
             raise LgadError(
                 f"{where}: each lane must be a list of as many numbers as the h_samples of {gt}:{label_number}, "
@@ -188,15 +191,20 @@ def evaluate_tusimple(pred: str | Path, gt: str | Path, breakdown: bool = False)
     return TuSimpleResult(FrameScores(*(sums / len(labels)).tolist()), images, too_slow, too_many, found)
 
 
-def _found(preds: Sequence[Sequence[float]], target: Sequence[Sequence[float]], h_samples: Sequence[float]) -> Found:
+def _found(
+    preds: Sequence[Sequence[float]],
+    target: Sequence[Sequence[float]],
+    h_samples: Sequence[float],
+    image_size: tuple[int, int],
+) -> Found:
     rows = np.asarray(h_samples, dtype=np.float64)
     predicted = _with_absent(preds, len(rows))
     matched = [_best_accuracy(predicted, lane, rows) >= MATCH_THRESHOLD for lane in _with_absent(target, len(rows))]
-    return count_found(_lanes(preds, h_samples), _lanes(target, h_samples), matched, TUSIMPLE_SLOTS)
-
-
-def _lanes(lanes: Sequence[Sequence[float]], h_samples: Sequence[float]) -> list[Lane]:
-    return [Lane([(x, y) for x, y in zip(lane, h_samples, strict=True) if x >= 0], TUSIMPLE_SIZE) for lane in lanes]
+    found, annotated = (
+        [Lane([(x, y) for x, y in zip(lane, h_samples, strict=True) if x >= 0], image_size) for lane in lanes]
+        for lanes in (preds, target)
+    )
+    return count_found(found, annotated, matched, TUSIMPLE_SLOTS)
 
 
 def _label(record: Any, key: str, path: str | Path, number: int) -> Any:
