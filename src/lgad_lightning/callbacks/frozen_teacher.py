@@ -97,7 +97,7 @@ class FrozenTeacher:
             return self._try(*inputs)
         except RuntimeError as error:
             raw = [x.dtype for x in inputs if isinstance(x, Tensor) and x.ndim == 4 and not x.is_floating_point()]
-            if not raw or isinstance(error, LgadError | torch.OutOfMemoryError):
+            if not raw or isinstance(error, torch.OutOfMemoryError):
                 raise
             kind = str(raw[0]).removeprefix("torch.")
             raise LgadError(
