@@ -27,8 +27,6 @@ from lgad_lightning.lanes import CULANE_SLOTS, Lane, prediction_name, read_lines
 from lgad_lightning.lanes.lists import read_list, scenario_name
 from lgad_lightning.longwork.parallel import map_parallel
 from lgad_lightning.metrics.functional import (
-    IOU_THRESHOLD,
-    LINE_WIDTH,
     MEAN_THRESHOLDS,
     Found,
     FrameScores,
@@ -43,6 +41,7 @@ from lgad_lightning.metrics.functional import (
     match_lanes,
     recall_by_part,
 )
+from lgad_lightning.metrics.functional.culane import IOU_THRESHOLD, LINE_WIDTH
 
 _LARGEST = 16384  # pixels on a side of an image; the fixed-point coordinates of drawn lanes end there
 

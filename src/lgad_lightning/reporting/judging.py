@@ -20,9 +20,6 @@ from lgad_lightning.lanes import (
     tusimple_row,
 )
 from lgad_lightning.metrics.functional import (
-    IOU_THRESHOLD,
-    LINE_WIDTH,
-    MATCH_THRESHOLD,
     MEAN_THRESHOLDS,
     Found,
     add_up,
@@ -33,6 +30,8 @@ from lgad_lightning.metrics.functional import (
     recall_by_part,
     tusimple_scores,
 )
+from lgad_lightning.metrics.functional.culane import IOU_THRESHOLD, LINE_WIDTH
+from lgad_lightning.metrics.functional.tusimple import MATCH_THRESHOLD
 
 MOST_FRAMES = 200
 """Largest number of test frames that are judged, evenly spread. So a page is made in seconds."""

@@ -2,8 +2,6 @@
 
 from lgad_lightning.metrics.functional.breakdown import Found, add_up, count_found, recall_by_part
 from lgad_lightning.metrics.functional.culane import (
-    IOU_THRESHOLD,
-    LINE_WIDTH,
     MEAN_THRESHOLDS,
     LaneCounts,
     counts_of_iou,
@@ -14,7 +12,6 @@ from lgad_lightning.metrics.functional.culane import (
     match_lanes,
 )
 from lgad_lightning.metrics.functional.tusimple import (
-    MATCH_THRESHOLD,
     FrameScores,
     TuSimpleResult,
     evaluate_tusimple,
@@ -22,9 +19,6 @@ from lgad_lightning.metrics.functional.tusimple import (
 )
 
 __all__ = [
-    "IOU_THRESHOLD",
-    "LINE_WIDTH",
-    "MATCH_THRESHOLD",
     "MEAN_THRESHOLDS",
     "Found",
     "FrameScores",
