@@ -14,7 +14,7 @@ def test_the_tables_of_the_page_are_those_of_the_results() -> None:
     assert fill(EVIDENCE) == EVIDENCE, "run: python -m studies.page docs/evidence.md"
 
 
-@pytest.mark.parametrize("study", ["aligned", "generated", "lengths", "real"])
+@pytest.mark.parametrize("study", ["aligned", "aligned_real", "generated", "lengths", "real"])
 def test_no_arm_is_left_out_of_the_page(study: str) -> None:
     orders = [block[1].replace(",", " ") for block in BLOCK.finditer(EVIDENCE)]
     for condition, arm in {(row["condition"], row["arm"]) for row in read_rows(RESULTS / f"{study}.csv")}:
