@@ -58,22 +58,25 @@ def divide(names: Sequence[str], shares: Sequence[float]) -> dict[Split, list[in
     for index, name in enumerate(names):
         clips.setdefault(str(PurePosixPath(name).parent), []).append(index)
     order = sorted(clips, key=lambda clip: hashlib.sha256(clip.encode(errors="surrogatepass")).digest())
-    for groups in ([clips[clip] for clip in order], [[index] for index in sorted(range(len(names)), key=_by(names))]):
-        sizes = np.array([len(group) for group in groups], dtype=float)
-        middles = (np.cumsum(sizes) - sizes / 2) / max(sizes.sum(), 1)
-        numbers = _filled(np.searchsorted(np.cumsum(shares)[:2], middles, side="right"), middles, shares)
-        found: dict[Split, list[int]] = {split: [] for split in SPLITS}
-        for number, group in zip(numbers.tolist(), groups, strict=True):
-            found[SPLITS[number]] += group
-        if all(found[split] for split, share in zip(SPLITS, shares, strict=True) if share):
-            if len(groups) == len(names) > len(clips):
-                log.warning(
-                    "%d folders are too few to give each split whole ones: images of one folder are in two splits, "
-                    "where one ends and the next begins. The test may be too easy.",
-                    len(clips),
-                )
-            return {split: sorted(indices) for split, indices in found.items()}
-    raise LgadError(f"split={'/'.join(f'{share:g}' for share in shares)}: {len(names)} images are too few for that.")
+    groups, wanted = [clips[clip] for clip in order], sum(share > 0 for share in shares)
+    if len(names) < wanted:
+        raise LgadError(
+            f"split={'/'.join(f'{share:g}' for share in shares)}: {len(names)} images are too few for that."
+        )
+    if len(groups) < wanted:
+        log.warning(
+            "%d folders are too few to give each split whole ones: images of one folder are in two splits, where one "
+            "ends and the next begins. The test may be too easy.",
+            len(groups),
+        )
+        groups = [[index] for index in sorted(range(len(names)), key=_by(names))]
+    sizes = np.array([len(group) for group in groups], dtype=float)
+    middles = (np.cumsum(sizes) - sizes / 2) / sizes.sum()
+    numbers = _filled(np.searchsorted(np.cumsum(shares)[:2], middles, side="right"), middles, shares)
+    found: dict[Split, list[int]] = {split: [] for split in SPLITS}
+    for number, group in zip(numbers.tolist(), groups, strict=True):
+        found[SPLITS[number]] += group
+    return {split: sorted(indices) for split, indices in found.items()}
 
 
 def _filled(numbers: NDArray[np.intp], middles: NDArray[np.float64], shares: Sequence[float]) -> NDArray[np.intp]:
@@ -82,7 +85,7 @@ def _filled(numbers: NDArray[np.intp], middles: NDArray[np.float64], shares: Seq
     for split, share in enumerate(shares):
         spare = [place for place, number in enumerate(numbers) if (numbers == number).sum() > 1]
         if share and split not in numbers and spare:
-            numbers[min(spare, key=lambda place: abs(middles[place] - (ends[split] - shares[split] / 2)))] = split
+            numbers[min(spare, key=lambda place: abs(middles[place] - (ends[split] - share / 2)))] = split
     return numbers
 
 

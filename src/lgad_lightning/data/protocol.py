@@ -30,9 +30,11 @@ class Protocol:
 
 CULANE = Protocol("culane", CULaneDecoder, CULaneF1)
 TUSIMPLE = Protocol("tusimple", TuSimpleDecoder, TuSimpleAccuracy, "tusimple")
-CURVELANES = Protocol("curvelanes", partial(CULaneDecoder, rows=30), partial(CULaneF1, width=5, image_size=(224, 224)))
+_WHOLE_HEIGHT = partial(CULaneDecoder, rows=30)  # for cameras that look down, or see far
+
+CURVELANES = Protocol("curvelanes", _WHOLE_HEIGHT, partial(CULaneF1, width=5, image_size=(224, 224)))
 LLAMAS = Protocol("llamas", CULaneDecoder, partial(CULaneF1, image_size=(717, 1276)))
 OPENLANE = Protocol("openlane", CULaneDecoder, partial(CULaneF1, threshold=0.3, image_size=(1280, 1920)))
-OWN = Protocol("culane", partial(CULaneDecoder, rows=30), CULaneF1)  # cameras may look down: the whole height
+OWN = Protocol("culane", _WHOLE_HEIGHT, CULaneF1)
 PIXELS = Protocol("pixels", MaskDecoder, PixelF1)
 PROTOCOLS = (CULANE, TUSIMPLE, CURVELANES, LLAMAS, OPENLANE, PIXELS)

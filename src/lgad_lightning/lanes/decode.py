@@ -236,7 +236,7 @@ def _peaks(probabilities: Tensor, rows: Tensor, blur: int) -> tuple[Tensor, Tens
     if radius >= min(height, width):
         raise LgadError(f"blur={blur} is too large for maps of {height}x{width}: give the decoder a smaller blur")
     last = height - 1
-    near = rows.clamp(0, last).long().unsqueeze(2) + torch.arange(-radius, radius + 1, device=rows.device)
+    near = rows.clamp(0, last).unsqueeze(2) + torch.arange(-radius, radius + 1, device=rows.device)
     near = last - (last - near.abs()).abs()
     index = near.reshape(batch, 1, -1, 1).expand(-1, classes, -1, width)
     band = lanes.gather(2, index).reshape(batch * classes, -1, blur, width).float().mean(dim=2)
