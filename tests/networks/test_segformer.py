@@ -95,5 +95,7 @@ def test_what_cannot_be_made_is_told(arguments: dict[str, Any], message: str) ->
 
 def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(LgadError, match=r'transformers: pip install "lgad-lightning\[transformers\]"'):
+    with pytest.raises(
+        LgadError, match=r'needs transformers, which is not installed: pip install "lgad-lightning\[transformers\]"'
+    ):
         SegFormer()

@@ -114,5 +114,8 @@ def test_without_network_and_cache_the_ways_out_are_told(encoder: str) -> None:
 
 def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
-    with pytest.raises(LgadError, match=r'segmentation_models_pytorch: pip install "lgad-lightning\[zoo\]"'):
+    with pytest.raises(
+        LgadError,
+        match=r'needs segmentation_models_pytorch, which is not installed: pip install "lgad-lightning\[zoo\]"',
+    ):
         SmpNet()

@@ -141,5 +141,5 @@ def test_what_cannot_be_made_is_told(arguments: dict[str, Any], message: str) ->
 @pytest.mark.parametrize("kind", [TimmNet, ResNet])
 def test_without_timm_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch, kind: type) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(LgadError, match=r'timm: pip install "lgad-lightning\[zoo\]"'):
+    with pytest.raises(LgadError, match=r'needs timm, which is not installed: pip install "lgad-lightning\[zoo\]"'):
         kind()

@@ -87,8 +87,8 @@ def _run(options: argparse.Namespace) -> None:
     from lgad_lightning.commands.outputs import check_output
     from lgad_lightning.curation.layouts import find_layout
     from lgad_lightning.export.build import ExportPlan, build_onnx
-    from lgad_lightning.export.graph import import_onnx
     from lgad_lightning.export.write import BESIDE, SUFFIXES, written
+    from lgad_lightning.extras import import_extra
     from lgad_lightning.inference.engine import TorchEngine
     from lgad_lightning.inference.model_info import files_identity
     from lgad_lightning.inference.open_model import open_student
@@ -112,7 +112,8 @@ def _run(options: argparse.Namespace) -> None:
         dynamic=options.dynamic is not None,
         symmetric=options.format == "tensorrt",
     )
-    import_onnx()
+    for library in ("onnx", "onnxscript", "onnxruntime", *(["openvino"] if options.format == "openvino" else [])):
+        import_extra(library, "export", f"--format {options.format}")
     student, weights = open_student(options.model)
     identity = files_identity([weights])
     torch_engine = TorchEngine(student, identity=identity)

@@ -12,6 +12,7 @@ from lgad_lightning.data.pixels import Image, decode_image
 from lgad_lightning.data.run_lengths import decode_runs
 from lgad_lightning.data.source import SPLITS, LaneSource
 from lgad_lightning.errors import LgadError
+from lgad_lightning.extras import import_extra
 from lgad_lightning.lanes import Lane
 
 INDEX = "index.json"
@@ -134,13 +135,5 @@ class _Names(Sequence[str]):
 
 
 def import_litdata() -> Any:
-    """Imports litdata. It is imported only where it is used.
-
-    Raises:
-        LgadError: If litdata is missing.
-    """
-    try:
-        import litdata.streaming
-    except ImportError as error:
-        raise LgadError("Packed data sets need litdata: pip install 'lgad-lightning[stream]'.") from error
-    return litdata
+    """Imports litdata. An LgadError says what to install if it is missing."""
+    return import_extra("litdata", "stream", "A packed data set")

@@ -10,22 +10,13 @@ from torch import Tensor, nn
 
 from lgad_lightning.errors import LgadError
 from lgad_lightning.export.modules import ExportableNetwork, FramePreprocessing, GridDecoding
+from lgad_lightning.extras import import_extra
 from lgad_lightning.inference.engine import first_line
 from lgad_lightning.lanes import Frame
 from lgad_lightning.modules import LaneStudent
 
 OLDEST_OPSET = 18
 LOGITS = ("logits", "existence_logits")
-
-
-def import_onnx() -> Any:
-    """Imports onnx. If it is not installed, an LgadError says what to install."""
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  what torch.onnx.export needs
-    except ModuleNotFoundError as error:
-        raise LgadError(f'{error.name} is not installed: pip install "lgad-lightning[export]"') from error
-    return onnx
 
 
 def network_graph(student: LaneStudent, opset: int = OLDEST_OPSET, half: bool = False, dynamic: bool = False) -> Any:
@@ -100,7 +91,7 @@ def _graph(
     opset: int,
     dynamic_shapes: Any = None,
 ) -> Any:
-    import_onnx()
+    import_extra("onnxscript", "export", "The export")  # torch.onnx.export needs it, and it needs onnx
     loggers = {logging.getLogger("torch.onnx"): logging.ERROR, logging.getLogger("onnxscript"): logging.CRITICAL}
     levels = {logger: logger.level for logger in loggers}
     for logger, level in loggers.items():

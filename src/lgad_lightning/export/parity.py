@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from lgad_lightning.data.synthetic import render, sample_scene
-from lgad_lightning.errors import LgadError
 from lgad_lightning.export.modules import ExportableNetwork
+from lgad_lightning.extras import import_extra
 from lgad_lightning.inference.engine import Engine, TorchEngine
 
 LARGEST = 1e-4
@@ -52,10 +52,7 @@ def logits_difference(core: Any, engine: TorchEngine, frames: Sequence[NDArray[n
         engine: Runs the student.
         frames: Images `(H, W, 3)`, blue-green-red.
     """
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        raise LgadError('Exports are compared by ONNX Runtime: pip install "lgad-lightning[export]"') from error
+    onnxruntime = import_extra("onnxruntime", "export", "The comparison of an export with its student")
     onnxruntime.set_default_logger_severity(4)
     session = onnxruntime.InferenceSession(core.SerializeToString(), providers=["CPUExecutionProvider"])
     network, worst, largest = ExportableNetwork(engine.student.network).cpu(), 0.0, 0.0

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.extras import import_extra
 
 _OPERATORS = ["Conv", "ConvTranspose", "Gemm"]
 """The slow operators. If Add, Relu, MaxPool and Concat are added, F1 is lower and OpenVINO crashes on some graphs."""
@@ -32,14 +33,10 @@ def quantised(core: Any, calibration: Sequence[NDArray[np.float32]], symmetric: 
     """
     if not len(calibration):
         raise LgadError("int8 is calibrated on training images: give --calibrate DATA, the folder of a data set.")
-    try:
-        import onnx
-        from onnxruntime import quantization
-        from onnxruntime.quantization.shape_inference import quant_pre_process
-    except ModuleNotFoundError as error:
-        raise LgadError('int8 needs ONNX Runtime: pip install "lgad-lightning[export]"') from error
+    onnx = import_extra("onnx", "export", "int8")
+    quantization = import_extra("onnxruntime.quantization", "export", "int8")
 
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]  # the library has no types
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]  # imported late
         def __init__(self) -> None:
             self.images: Iterator[NDArray[np.float32]] = iter(calibration)
 
@@ -53,7 +50,7 @@ def quantised(core: Any, calibration: Sequence[NDArray[np.float32]], symmetric: 
         with tempfile.TemporaryDirectory() as folder:
             source, prepared, target = (Path(folder, f"{name}.onnx") for name in ("source", "prepared", "target"))
             onnx.save(core, source)
-            quant_pre_process(source, prepared, skip_symbolic_shape=True)
+            quantization.quant_pre_process(source, prepared, skip_symbolic_shape=True)
             quantization.quantize_static(
                 prepared,
                 target,

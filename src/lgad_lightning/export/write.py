@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from lgad_lightning.errors import LgadError
 from lgad_lightning.export.build import OnnxExport, add_metadata
+from lgad_lightning.extras import import_extra
 from lgad_lightning.inference.engine import first_line
 from lgad_lightning.inference.exported import ExportedEngine
 from lgad_lightning.inference.onnx_engine import OnnxEngine
-from lgad_lightning.inference.openvino_engine import OpenVinoEngine, import_openvino
+from lgad_lightning.inference.openvino_engine import OpenVinoEngine
 from lgad_lightning.inference.tensorrt_engine import TensorRtEngine, built_engine, can_build_engines
 from lgad_lightning.longwork.whole_file import copy_whole
 
@@ -82,7 +83,7 @@ class Draft:
         onnx = self.path.with_suffix(".onnx")
         onnx.write_bytes(self.export.model.SerializeToString())
         if self.kind == "openvino":
-            openvino = import_openvino()
+            openvino = import_extra("openvino", "export", "--format openvino")
             model = openvino.convert_model(onnx)
             for entry in self.export.model.metadata_props:
                 model.set_rt_info(entry.value, ["lgad", entry.key])

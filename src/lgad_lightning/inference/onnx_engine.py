@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.extras import import_extra
 from lgad_lightning.inference.engine import first_line
 from lgad_lightning.inference.exported import ExportedEngine, read_metadata
 from lgad_lightning.inference.model_info import files_identity
@@ -23,10 +24,7 @@ class OnnxEngine(ExportedEngine):
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            import onnxruntime
-        except ModuleNotFoundError as error:
-            raise LgadError('.onnx files are run by ONNX Runtime: pip install "lgad-lightning[export]"') from error
+        onnxruntime = import_extra("onnxruntime", "export", str(path))
         if not path.is_file():
             raise LgadError(f"There is no file {path}; check the path.")
         onnxruntime.set_default_logger_severity(4)  # it warns about every node that it improves

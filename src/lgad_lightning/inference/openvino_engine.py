@@ -7,18 +7,10 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.extras import import_extra
 from lgad_lightning.inference.engine import first_line
 from lgad_lightning.inference.exported import ExportedEngine, read_metadata
 from lgad_lightning.inference.model_info import files_identity
-
-
-def import_openvino() -> Any:
-    """Imports OpenVINO. If it is not installed, an LgadError says what to install."""
-    try:
-        import openvino
-    except ModuleNotFoundError as error:
-        raise LgadError('OpenVINO is not installed: pip install "lgad-lightning[export]"') from error
-    return openvino
 
 
 class OpenVinoEngine(ExportedEngine):
@@ -32,7 +24,7 @@ class OpenVinoEngine(ExportedEngine):
     """
 
     def __init__(self, path: Path) -> None:
-        openvino = import_openvino()
+        openvino = import_extra("openvino", "export", str(path))
         files = [path, path.with_suffix(".bin")]
         for file in files:
             if not file.is_file():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.extras import import_extra
 from lgad_lightning.longwork.whole_file import whole_file
 from lgad_lightning.modules.description import FORMAT, StudentParts, describe_parts, rebuild_parts
 from lgad_lightning.modules.weights import give_weights
@@ -43,7 +44,7 @@ student = LaneStudent.from_pretrained("PATH OR HUB ID")
 
 def save_parts(parts: StudentParts, folder: str | Path) -> Path:
     """Writes the folder of a student; see `LaneStudent.save_pretrained`."""
-    safetensors = _import("safetensors.torch")
+    safetensors = import_extra("safetensors.torch", "hub", "A saved student")
     folder = Path(folder)
     description = describe_parts(parts)
     for name in ("network", "decoder", "preprocessing"):
@@ -69,7 +70,7 @@ def save_parts(parts: StudentParts, folder: str | Path) -> Path:
 
 def read_parts(source: str | Path, revision: str | None = None, **given: Any) -> StudentParts:
     """Reads a student from a folder or the hub; see `LaneStudent.from_pretrained`."""
-    safetensors = _import("safetensors.torch")
+    safetensors = import_extra("safetensors.torch", "hub", "A saved student")
     folder = Path(source) if Path(source).is_dir() else _fetch(str(source), revision)
     try:
         description = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -126,16 +127,9 @@ def _check_folder(folder: Path) -> None:
 
 
 def _fetch(name: str, revision: str | None) -> Path:
-    hub = _import("huggingface_hub")
+    hub = import_extra("huggingface_hub", "hub", "A saved student")
     try:
         return Path(hub.snapshot_download(name, revision=revision, allow_patterns=[CONFIG, WEIGHTS]))
     except Exception as error:  # many kinds: no such name, no network, no access
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise LgadError(f"{name} is not a folder here, and the hub does not have it either: {first}") from error
-
-
-def _import(module: str) -> Any:
-    try:
-        return __import__(module, fromlist=["_"])
-    except ModuleNotFoundError as error:
-        raise LgadError('Saved students need the extra `hub`: pip install "lgad-lightning[hub]"') from error

@@ -1,7 +1,6 @@
 """Makes lane networks from encoders and heads of other libraries."""
 
 import difflib
-import importlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lgad_lightning.errors import LgadError
+from lgad_lightning.extras import import_extra
 from lgad_lightning.networks.base import LaneNetwork
 
 QUARTER = 4
@@ -76,23 +76,6 @@ def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return maps if maps.shape[2:] == size else F.interpolate(maps, size, mode="bilinear")
 
 
-def import_library(name: str, network: str, extra: str = "zoo") -> Any:
-    """Imports a library that an extra installs.
-
-    Args:
-        name: The module.
-        network: The network that needs it, for the message.
-        extra: The extra.
-
-    Raises:
-        LgadError: If it is not installed. The message says what to install.
-    """
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise LgadError(f'{network} comes through {name}: pip install "lgad-lightning[{extra}]"') from error
-
-
 def check_name(what: str, name: str, known: Iterable[str]) -> None:
     """Refuse a name that a library does not know.
 
@@ -117,7 +100,7 @@ def read_weights(path: str) -> dict[str, Tensor]:
         path: A safetensors file, or a file of `torch.save` with a `state_dict`. Reading it runs no code.
     """
     if Path(path).suffix == ".safetensors":
-        weights: dict[str, Tensor] = import_library("safetensors.torch", path).load_file(path)
+        weights: dict[str, Tensor] = import_extra("safetensors.torch", "hub", path).load_file(path)
         return weights
     found = torch.load(path, map_location="cpu", weights_only=True)
     return dict(found.get("state_dict", found))

@@ -2,8 +2,9 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from lgad_lightning.extras import import_extra
 from lgad_lightning.networks.base import LaneNetwork
-from lgad_lightning.networks.library import LibraryDecoder, check_name, import_library, making, resized
+from lgad_lightning.networks.library import LibraryDecoder, check_name, making, resized
 
 Variant = Literal["b0", "b1", "b2", "b3", "b4", "b5"]
 NARROW, WIDE = [32, 64, 160, 256], [64, 128, 320, 512]
@@ -56,7 +57,7 @@ class SegFormer(LaneNetwork):
         dropout: float = 0.1,
     ) -> None:
         check_name("variant", variant, SIZES)
-        transformers = import_library("transformers", "SegFormer", extra="transformers")
+        transformers = import_extra("transformers", "transformers", "SegFormer")
         widths, depths, head_width = SIZES[variant]
         config = transformers.SegformerConfig(
             num_labels=num_classes,

@@ -5,12 +5,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from lgad_lightning.extras import import_extra
 from lgad_lightning.networks.base import LaneNetwork
 from lgad_lightning.networks.library import (
     LibraryDecoder,
     LibraryEncoder,
     check_name,
-    import_library,
     making,
     read_weights,
 )
@@ -83,7 +83,7 @@ class _Head(nn.Module):
 def _create(
     architecture: str, encoder: str, num_classes: int, in_channels: int, pretrained: bool | str, options: dict[str, Any]
 ) -> Any:
-    smp = import_library("segmentation_models_pytorch", "SmpNet")
+    smp = import_extra("segmentation_models_pytorch", "zoo", "SmpNet")
     kinds = smp.MODEL_ARCHITECTURES_MAPPING
     check_name("architecture", architecture.lower(), kinds)
     timms = encoder.startswith("tu-")

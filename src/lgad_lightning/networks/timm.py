@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from lgad_lightning.extras import import_extra
 from lgad_lightning.networks.base import LaneNetwork
 from lgad_lightning.networks.library import (
     LibraryDecoder,
     LibraryEncoder,
     check_name,
-    import_library,
     making,
     resized,
 )
@@ -91,7 +91,7 @@ def create(network: str, backbone: str, pretrained: bool | str, settings: dict[s
     Raises:
         LgadError: If timm is not installed, the name or a setting is unknown, or the weights cannot be loaded.
     """
-    timm = import_library("timm", network)
+    timm = import_extra("timm", "zoo", network)
     check_name("backbone", backbone.split(".")[0], timm.list_models())
     if isinstance(pretrained, str):
         settings = settings | {"pretrained_cfg_overlay": {"file": pretrained}}
