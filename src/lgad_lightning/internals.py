@@ -5,7 +5,7 @@ Each function is one such case. `tests/test_internals.py` fails if a library cha
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -153,6 +153,27 @@ def starts_processes_as(trainer: Any) -> Literal["commands", "copies"] | None:
     if launcher is None:
         return None
     return "commands" if isinstance(launcher, _SubprocessScriptLauncher) else "copies"
+
+
+def first_answer(trainer: Any, decide: Callable[[], bool]) -> bool:
+    """Let the first process decide for all, if torchrun, Slurm or the like has started the processes of a trainer.
+
+    Processes that the trainer starts itself come later, on this machine. They decide for themselves.
+
+    Args:
+        trainer: The trainer, before a fit.
+        decide: Called in the process that decides.
+
+    Returns:
+        The answer, the same in all processes.
+    """
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment  # `features` does not need it
+
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    if trainer.world_size == 1 or environment is None or isinstance(environment, LightningEnvironment):
+        return decide()
+    trainer.strategy.setup_environment()  # connects the processes; the fit finds them connected
+    return bool(trainer.strategy.broadcast(decide() if trainer.is_global_zero else False))
 
 
 def steps_due(trainer: Any) -> int:

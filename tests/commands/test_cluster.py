@@ -166,3 +166,26 @@ def test_two_nodes_of_slurm_make_one_run_folder(tiny_root: Path, tmp_path: Path)
         end = finish(process)
         assert end.code == 0, end.stderr
     assert_one_run_of_two_processes(tmp_path / FOLDER.parent)
+
+
+def test_processes_with_caches_of_their_own_agree_whether_to_train_the_teacher(tiny_root: Path, tmp_path: Path) -> None:
+    nodes = tmp_path / "nodes.py"  # as if each process ran on a machine of its own
+    nodes.write_text(
+        "import os, runpy\n"
+        "os.environ['LGAD_CACHE'] = f'node{os.environ[\"RANK\"]}'\n"
+        "runpy.run_module('lgad_lightning', run_name='__main__')\n"
+    )
+    arguments = (
+        *TINY,
+        *TWO[len(PLAIN) :],
+        "trainer.devices=2",
+        f"data.root={tiny_root}",
+        "teacher.trainer.max_epochs=1",
+    )
+    for number, done in enumerate(("training the teacher", "reused from node0/teachers")):
+        command = ("--nproc-per-node=2", str(nodes), "fit", *arguments, f"hydra.run.dir=run{number}")
+        assert done in run("torchrun", *command, folder=tmp_path).stdout
+        assert (tmp_path / f"run{number}" / "metrics.json").is_file()
+    one, other = ((tmp_path / f"run{number}" / "teacher/checkpoints/last.ckpt").read_bytes() for number in (0, 1))
+    assert one == other
+    assert not (tmp_path / "node1" / "teachers").exists()

@@ -4,9 +4,18 @@ from pathlib import Path
 import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from lgad_lightning.commands.command_line import SWEEP, check_added, quote, resume_arguments, resume_sweep, swept
+from lgad_lightning.commands.command_line import (
+    SWEEP,
+    check_added,
+    explain,
+    quote,
+    resume_arguments,
+    resume_sweep,
+    swept,
+)
 from lgad_lightning.errors import LgadError
 
 
@@ -39,7 +48,26 @@ def test_a_resumed_sweep_keeps_its_configuration(
     runtime = {"cwd": str(tmp_path), "config_sources": [{"path": "/conf", "provider": "command-line"}]}
     content = {"overrides": {"task": ["seed=1,2"], "hydra": []}, "runtime": runtime, "job": {"config_name": name}}
     (tmp_path / SWEEP).write_text(yaml.safe_dump({"hydra": content}))
-    assert resume_sweep(tmp_path)[:-1] == ["--multirun", "--config-dir", "/conf", *told, "seed=1,2"]
+    ours = ["--multirun", "--config-dir", "/conf", *told, "seed=1,2"]
+    assert resume_sweep(tmp_path)[:-1] == ours
+    longer = "hydra.sweeper.trials=9"
+    resumed = resume_arguments([f"resume={tmp_path}", longer])
+    assert resumed[:-1] == [*ours, longer]
+    assert resumed[-1].startswith("hydra.sweep.dir=")
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("teacher.trainer.max_steps", "+teacher.trainer.max_steps?"),
+        ("teacher.trainer.limit_train_batches", "+teacher.trainer.limit_train_batches?"),
+        ("teacher.trainer.max_epoch", "teacher.trainer.max_epochs?"),
+        ("trainer.limit_train_batch", "trainer.limit_train_batches?"),
+    ],
+)
+def test_the_key_that_was_meant_is_told(key: str, meant: str) -> None:
+    error = HydraException(f"Could not override '{key}'.\nTo append to your config use +{key}=3")
+    assert explain(error, [f"{key}=3"]) == f"{key} is no key of the configuration. Did you mean {meant}"
 
 
 @pytest.mark.parametrize("override", ["+max_epochs=3", "++max_epochs=3", "+trainr.max_epochs=3", "++trainr.x.y=1"])

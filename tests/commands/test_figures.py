@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lgad_lightning.commands.figures import print_results, results_table, write_json
+from lgad_lightning.commands.figures import main_figure, print_results, results_table, write_json
 
 RESULTS = {
     "total": {"tp": 3, "fp": 2, "precision": 0.6, "f1": 0.66667},
@@ -37,3 +37,11 @@ def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     print_results({"total": {"tp": 1}, "scenarios": {name: {"tp": 1} for name in names}})
     printed = capsys.readouterr().out
     assert all(name in printed for name in names)
+
+
+@pytest.mark.parametrize(
+    ("figures", "expected"),
+    [({"tp": 1, "f1": 0.5, "iou": 0.4}, 0.5), ({"accuracy": 0.7, "fp": 0.1}, 0.7), ({"right": 3, "wrong": 1}, 3.0)],
+)
+def test_one_figure_stands_for_a_test_also_of_an_own_metric(figures: dict[str, float], expected: float) -> None:
+    assert main_figure(figures) == expected

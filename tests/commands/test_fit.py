@@ -465,16 +465,23 @@ def test_a_checkpoint_of_another_network_is_one_message(first_run: Path, tiny_ro
 
 
 @pytest.mark.parametrize(
-    "arguments", [("trainer.limit_test_batches=0",), ("stage=teacher", "+teacher.trainer.limit_val_batches=0")]
+    ("arguments", "reason"),
+    [
+        (("trainer.limit_test_batches=0",), "leaves no figures"),
+        (("stage=teacher", "+teacher.trainer.limit_val_batches=0"), "leaves no figures"),
+        (("trainer.limit_train_batches=0", "distillation=none"), "trains nothing"),
+        (("+teacher.trainer.limit_train_batches=0",), "trains nothing"),
+        (("teacher.trainer.max_epochs=0",), "teaches nothing"),
+    ],
 )
-def test_a_run_without_figures_is_refused_first(
-    arguments: Any, first_run: Path, tiny_root: Path, tmp_path: Path
+def test_a_run_without_figures_or_training_is_refused_first(
+    arguments: Any, reason: str, first_run: Path, tiny_root: Path, tmp_path: Path
 ) -> None:
     told = run(
         "lgad-fit", *TINY, *arguments, f"data.root={tiny_root}", f"hydra.run.dir={tmp_path}/run", folder=first_run,
         fails=True,
     ).stderr  # fmt: skip
-    assert "leaves no figures" in told
+    assert reason in told
     assert not list(tmp_path.rglob("*.ckpt"))
 
 

@@ -253,3 +253,17 @@ def test_ignored_pixels_of_one_slot_do_not_become_lane(tmp_path: Path) -> None:
         convert(ignored, tmp_path / "out", "folder", workers=0)
     known = LaneFolderDataModule(tmp_path / "own", num_slots=1, mask_values={1: 1, 2: 0})
     convert(known, tmp_path / "out", "folder", workers=0)
+
+
+def test_masks_for_only_one_of_two_splits_with_a_common_folder_are_refused(tmp_path: Path) -> None:
+    for split in SPLITS:
+        path = tmp_path / "own" / split / "1.jpg"
+        path.parent.mkdir(parents=True)
+        cv2.imwrite(str(path), np.zeros((60, 120, 3), np.uint8))
+        path.with_suffix(".lines.txt").write_text("5 59 40 10\n")
+    (tmp_path / "own/masks/train").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "own/masks/train/1.png"), np.zeros((60, 120), np.uint8))
+    own = LaneFolderDataModule(tmp_path / "own")
+    with pytest.raises(LgadError, match="Of train and val, only one has masks"):
+        convert(own, tmp_path / "out", "culane", workers=0)
+    assert convert(own, tmp_path / "out", "folder", workers=0) == dict.fromkeys(SPLITS, 1)

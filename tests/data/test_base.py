@@ -273,3 +273,15 @@ def test_a_data_set_of_ones_own(tmp_path: Path) -> None:
     (batch,) = loaded(data)
     assert batch["existence"].tolist() == [[0, 1], [0, 1]]
     assert batch["label"][0, 18, 40] == 2
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("64-true", torch.float64), ("bf16-true", torch.bfloat16)])
+def test_images_have_the_precision_of_the_trainer(roads: Path, tmp_path: Path, precision: Any, dtype: Any) -> None:
+    class Sees(L.LightningModule):
+        def predict_step(self, batch: Any) -> torch.dtype:
+            image: torch.Tensor = batch["image"]
+            return image.dtype
+
+    data = CULaneDataModule(roads, input_size=(32, 96), num_workers=0)
+    trainer = L.Trainer(default_root_dir=tmp_path, precision=precision, logger=False, enable_progress_bar=False)
+    assert set(trainer.predict(Sees(), data) or ()) == {dtype}

@@ -151,3 +151,13 @@ def test_labels_do_not_depend_on_the_end_at_which_a_lane_begins(copy: Path) -> N
     assert turned
     write_lines(path, turned)
     assert np.array_equal(CULaneSource(copy, "train").label(0, frame, size), label)
+
+
+def test_masks_elsewhere_than_where_they_are_read_are_an_error(copy: Path) -> None:
+    (copy / "laneseg_label_w16").rename(copy / "own_masks")
+    path = copy / "list" / "train_gt.txt"
+    path.write_text(path.read_text().replace("laneseg_label_w16", "own_masks"))
+    with pytest.raises(LgadError, match=r"names the mask own_masks/.*is read from laneseg_label_w16/"):
+        CULaneSource(copy, "train")
+    shutil.rmtree(copy / "own_masks")  # only the lanes were copied
+    assert CULaneSource(copy, "train").masks is None

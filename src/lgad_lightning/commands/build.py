@@ -196,18 +196,20 @@ def check_processes(trainer: L.Trainer) -> None:
         )
 
 
-def refuse_no_figures(trainer: L.Trainer, split: Literal["val", "test"]) -> None:
-    """Refuses a limit of 0 for the split on which a run is scored at its end.
+def refuse_no_batches(trainer: L.Trainer, *splits: Literal["train", "val", "test"]) -> None:
+    """Refuses a limit of 0 for the splits on which a phase is trained, or scored at its end.
 
     Args:
         trainer: The trainer.
-        split: `val` for a teacher alone, `test` for a student.
+        splits: `train`, and `val` for a teacher alone or `test` for a student.
 
     Raises:
-        LgadError: If no batch of this split would be used.
+        LgadError: If no batch of one of them would be used.
     """
-    if getattr(trainer, f"limit_{split}_batches") == 0:
-        raise LgadError(f"trainer.limit_{split}_batches=0 leaves no figures: give 1 or more, or leave it out.")
+    for split in splits:
+        if getattr(trainer, f"limit_{split}_batches") == 0:
+            without = "trains nothing" if split == "train" else "leaves no figures"
+            raise LgadError(f"trainer.limit_{split}_batches=0 {without}: give 1 or more, or leave it out.")
 
 
 def check_monitor(monitor: str, student: LaneStudent, data: LaneDataModule) -> None:

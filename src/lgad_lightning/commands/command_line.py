@@ -55,7 +55,7 @@ def resume_arguments(arguments: list[str]) -> list[str]:
             "or start a new run."
         )
     if is_sweep:
-        return resume_sweep(folder)
+        return resume_sweep(folder, [argument for argument in arguments if argument.startswith("hydra.")])
     return [f"resume={quote(str(folder))}", f"hydra.run.dir={quote(str(folder))}", "hydra.output_subdir=null"]
 
 
@@ -72,11 +72,12 @@ def as_given(overrides: Any) -> list[str]:
     return cast(list[str], OmegaConf.to_container(overrides, resolve=False))
 
 
-def resume_sweep(folder: Path) -> list[str]:
+def resume_sweep(folder: Path, changes: Sequence[str] = ()) -> list[str]:
     """Returns the arguments that continue a sweep. Changes to the folder that it was started in.
 
     Args:
         folder: The sweep's folder.
+        changes: Settings of Hydra that replace those of the start, such as a larger `hydra.sweeper.trials`.
 
     Raises:
         LgadError: If its overrides cannot be read.
@@ -92,7 +93,7 @@ def resume_sweep(folder: Path) -> list[str]:
         places += ["--config-name", settings.job.config_name]
     ours = ("hydra.sweep.dir=", "hydra.mode=")
     others = [text for text in as_given(settings.overrides.hydra) if not text.startswith(ours)]
-    return ["--multirun", *places, *overrides, *others, f"hydra.sweep.dir={quote(str(folder))}"]
+    return ["--multirun", *places, *overrides, *others, *changes, f"hydra.sweep.dir={quote(str(folder))}"]
 
 
 def check_added(overrides: Sequence[str], cfg: DictConfig, read: Collection[str]) -> None:
@@ -160,6 +161,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
         near = get_close_matches(key, beside if parent in known else known, n=1, cutoff=0.8)
         alike = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
         meant = " or ".join(near or sorted(alike, key=lambda name: name.count("."))[:3])
+        if key.partition(".")[2] in known:  # a setting of the trainer or the network, for one phase
+            meant = f"+{key}"
         hint = f" Did you mean {meant}?" if meant else f" A new one is added by +{key}=VALUE."
         return f"{key} is no key of the configuration.{hint}"
     reason = " ".join(str(error).split()) if type(error).__module__ == "hydra.errors" else describe(error)

@@ -10,6 +10,9 @@ from rich.table import Table
 
 from lgad_lightning.longwork.whole_file import whole_file
 
+FIGURES = ("f1", "accuracy", "iou")
+"""The figures by which runs are compared, the most telling one first."""
+
 
 def plain_console() -> Console:
     """A console that prints names as they are. It finds no markup in `a [night].jpg` and no emoji in `:car:.jpg`."""
@@ -38,6 +41,11 @@ def format_figure(value: float) -> str:
     if isinstance(value, int):
         return str(value)
     return "-" if value == -1 else f"{value:.4f}"
+
+
+def main_figure(figures: Mapping[str, float]) -> float:
+    """The figure that stands for a test: F1, accuracy or lane IoU, else the first one of the user's own metric."""
+    return float(next((figures[name] for name in FIGURES if name in figures), next(iter(figures.values()))))
 
 
 def print_results(results: Mapping[str, Any]) -> None:

@@ -20,19 +20,20 @@ from lgad_lightning.commands.build import (
     FitSettings,
     build_trainer,
     check_monitor,
-    refuse_no_figures,
+    refuse_no_batches,
     resolve,
 )
 from lgad_lightning.commands.cluster import cluster_arguments
 from lgad_lightning.commands.command_line import as_given, check_added, explain, resume_arguments
 from lgad_lightning.commands.configs import CONFIG, CONFIG_DIR
 from lgad_lightning.commands.console import lasting_output
+from lgad_lightning.commands.figures import main_figure
 from lgad_lightning.commands.mistakes import INTERRUPTED, describe, environment_variable, resume_command
 from lgad_lightning.commands.nodes import build
 from lgad_lightning.commands.requeue import heeding_slurm
 from lgad_lightning.commands.run_folder import claimed, save_configuration
 from lgad_lightning.commands.stages import build_student, build_teacher, fit_student, fit_teacher, obtain_teacher
-from lgad_lightning.commands.sweep import FIGURES, earlier_job, write_failure
+from lgad_lightning.commands.sweep import earlier_job, write_failure
 from lgad_lightning.commands.terminal import close_bars, speak_plainly
 from lgad_lightning.commands.trial import TrialPruned, trial_callbacks
 from lgad_lightning.data import LaneDataModule
@@ -159,7 +160,7 @@ def fit(cfg: DictConfig) -> float:
         earlier = earlier_job(Path(cfg.run_dir), given_overrides())
         if earlier:
             log.info("The job in %s is complete: skipped.", cfg.run_dir)
-            return float(next(earlier[name] for name in FIGURES if name in earlier))
+            return main_figure(earlier)
         resume = earlier is not None
     if resume:
         cfg = saved_configuration(Path(cfg.resume or cfg.run_dir))
@@ -206,7 +207,7 @@ def fit_stages(cfg: DictConfig, resume: bool) -> float:
     if teacher is not None and isinstance(teacher.module, LaneModule):
         teacher.module.check_classes(data.num_classes)
     if teacher is not None and cfg.stage == "teacher":
-        refuse_no_figures(teacher.trainer, "val")
+        refuse_no_batches(teacher.trainer, "val")
         look_at_data(data)
         save_configuration(cfg, data.identity)
         log.info("Data: %s.", describe_data(data))
@@ -221,7 +222,7 @@ def fit_stages(cfg: DictConfig, resume: bool) -> float:
     check_monitor(settings["monitor"], student, data)
     student.check_classes(data.num_classes)
     trainer = build_trainer(settings, [*callbacks, *trial_callbacks(settings["monitor"])])
-    refuse_no_figures(trainer, "test")
+    refuse_no_batches(trainer, "train", "test")
     look_at_data(data)
     save_configuration(cfg, data.identity)
     log.info("Data: %s.", describe_data(data))

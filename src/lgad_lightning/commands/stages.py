@@ -10,8 +10,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
 from lgad_lightning.callbacks import FeatureDistillation
-from lgad_lightning.commands.build import build_module, build_trainer
-from lgad_lightning.commands.figures import write_json
+from lgad_lightning.commands.build import build_module, build_trainer, refuse_no_batches
+from lgad_lightning.commands.figures import main_figure, write_json
 from lgad_lightning.commands.requeue import CHECKPOINT
 from lgad_lightning.commands.run_log import LOG, rewind
 from lgad_lightning.commands.run_page import leave_page
@@ -19,6 +19,7 @@ from lgad_lightning.commands.student_report import next_command, origin, report
 from lgad_lightning.commands.teacher_cache import cached_teacher
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.errors import LgadError
+from lgad_lightning.internals import first_answer
 from lgad_lightning.longwork.whole_file import copy_whole
 from lgad_lightning.modules import LaneModule, LaneStudent, LaneTeacher, begin_with
 from lgad_lightning.modules.teacher import load_weights
@@ -40,11 +41,18 @@ class Teacher(NamedTuple):
 
 def build_teacher(settings: dict[str, Any]) -> Teacher:
     """Builds the teacher and what trains it, and loads the weights of `teacher.checkpoint`."""
-    module = build_module(settings, "teacher")
+    module, trainer = build_module(settings, "teacher"), build_trainer(settings, [])
     if (checkpoint := settings["teacher"]["checkpoint"]) is not None:
         load_weights(module, checkpoint)
         log.info("Teacher: weights loaded from %s.", checkpoint)
-    return Teacher(module, build_trainer(settings, []), settings)
+    else:
+        refuse_no_batches(trainer, "train")
+        if 0 in (trainer.max_epochs, trainer.max_steps):
+            raise LgadError(
+                "A teacher that is not trained teaches nothing: give teacher.trainer.max_epochs=1 or more, or"
+                " teacher.checkpoint=PATH."
+            )
+    return Teacher(module, trainer, settings)
 
 
 def build_student(settings: dict[str, Any]) -> LaneStudent:
@@ -81,15 +89,9 @@ def obtain_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> None
     cached = cached_teacher(settings, data.identity)
     folder = Path(settings["run_dir"], "teacher")
     kept = folder / "checkpoints" / "last.ckpt"
-    if cached is not None and cached.is_file():
-        try:
-            load_weights(module, cached)
-        except LgadError as error:
-            log.warning("The teacher that was kept cannot be used: %s", error)
-        else:
-            log.info("Stage 1 of 2: this configuration has trained its teacher before; reused from %s.", cached)
-            rank_zero_only(copy_whole)(cached, kept)
-            return
+    if cached is not None and first_answer(trainer, lambda: taken_over(cached, kept, module)):
+        load_weights(module, kept)
+        return
     if settings["stage"] == "student":
         raise LgadError(
             "stage=student needs a trained teacher, and the cache holds none that this configuration trained. Set "
@@ -104,6 +106,20 @@ def obtain_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> None
     drop_requeued(trainer, folder)
     if cached is not None and trainer.is_global_zero and kept.is_file():
         keep_for_others(kept, cached, folder / CACHE_NAME)
+
+
+def taken_over(cached: Path, kept: Path, module: LaneTeacher) -> bool:
+    """Copies a teacher from the cache to the run, where all processes find it. False if there is none that fits."""
+    if not cached.is_file():
+        return False
+    try:
+        load_weights(module, cached)
+    except LgadError as error:
+        log.warning("The teacher that was kept cannot be used: %s", error)
+        return False
+    log.info("Stage 1 of 2: this configuration has trained its teacher before; reused from %s.", cached)
+    copy_whole(cached, kept)
+    return True
 
 
 def keep_for_others(checkpoint: Path, cached: Path, begun_as: Path) -> None:
@@ -151,8 +167,7 @@ def fit_student(
         if settings["report"]:
             leave_page(run_dir, data, student.metric)
         log.info("Next: %s", next_command(run_dir, distillation))
-    total = student.test_results["total"]
-    return float(total["f1"] if "f1" in total else total["accuracy"])
+    return main_figure(student.test_results["total"])
 
 
 def resume_point(phase: Path, names: Sequence[str]) -> Path | None:

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
@@ -79,6 +79,8 @@ def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | Non
         with locked(partly.with_suffix(".lock")):
             check_new_folder(folder)  # another process may have written it in the meantime
             _check_names(sources, to)
+            if to == "culane":
+                _check_masks([sources[split] for split in SPLITS if split != "test" and split in sources])
             for split, source in sources.items():
                 work = partial(_write, source, partly, split, to)
                 _LISTS[to](partly, split, map_parallel(work, range(len(source)), f"Converting {split}", workers))
@@ -117,6 +119,18 @@ def _check_names(sources: Mapping[Split, LaneSource], to: Target) -> None:
         twice = [name for name, count in Counter(source.names).items() if count > 1]
         if twice and to != "tusimple":  # this layout has a line for each image, and no file
             raise LgadError(f"{twice[0]} is listed twice for {split}, but can have one annotation only: remove one.")
+
+
+def _check_masks(sources: Sequence[LaneSource]) -> None:
+    """Refuses masks for only one of train and val. CULane's layout has one folder for both."""
+    masked = {
+        source.num_slots == CULANE_SLOTS and source.mask(0, source.image_size(0)) is not None for source in sources
+    }
+    if len(masked) == 2:
+        raise LgadError(
+            "Of train and val, only one has masks. In CULane's layout, both need masks then: add or take away masks, "
+            "or convert to the layout folder."
+        )
 
 
 def _check_found(names: list[str]) -> None:

@@ -335,6 +335,8 @@ class LaneDataModule(L.LightningDataModule, ABC):
             dataloader_idx: Not used.
         """
         batch["image"] = self.preprocessing.normalise(batch["image"])
+        if self.trainer:  # for `precision=64-true`: the trainer converts a batch before, when it is still uint8
+            batch["image"] = self.trainer.precision_plugin.convert_input(batch["image"])
         if "label" in batch:
             batch["label"] = batch["label"].long()
         return batch

@@ -13,7 +13,7 @@ from lgad_lightning.data.pixels import read_mask
 from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SIZE, Lane, culane_slots, read_lines
-from lgad_lightning.lanes.lists import MASKS, check_image_name, read_list, scenario_name
+from lgad_lightning.lanes.lists import MASKS, check_image_name, read_list, read_pairs, scenario_name
 from lgad_lightning.lanes.slots import CULANE_SLOTS
 
 CULANE_COUNTS = {
@@ -49,10 +49,11 @@ class CULaneSource(LaneSource):
         if not found:
             raise LgadError(f"No list of {split} images: looked for {' and '.join(candidates)} in {root}.")
         self.list = found[0]
-        names = read_list(self.list)
-        for name in names:
+        pairs = read_pairs(self.list)
+        for name, _ in pairs:
             check_image_name(name, self.list)
-        super().__init__(root, names, CULANE_SLOTS)
+        _check_masks(pairs, root, split, self.list)
+        super().__init__(root, [name for name, _ in pairs], CULANE_SLOTS)
         self.masks = root / MASKS[split] if (root / MASKS[split]).is_dir() else None
         self.scenarios, self._scenario = _scenarios(root, self.names) if split == "test" else ([], None)
 
@@ -132,6 +133,20 @@ class CULaneDataModule(LaneDataModule):
                 f"{error} Expected is CULane's layout: list/train_gt.txt, list/val_gt.txt, list/test.txt, and the "
                 f"images with their .lines.txt in driver_*/*.MP4/. {self.advice}"
             ) from error
+
+
+def _check_masks(pairs: Sequence[tuple[str, str | None]], root: Path, split: Split, where: Path) -> None:
+    """Refuses a list whose masks are elsewhere than where they are read."""
+    for name, mask in pairs:
+        expected = f"{MASKS[split]}/{name.rpartition('.')[0]}.png"
+        if mask is not None and mask != expected:
+            check_image_name(mask, where)
+            if (root / mask).is_file():
+                raise LgadError(
+                    f"{where} names the mask {mask}. In CULane's layout, it is read from {expected}: put the masks "
+                    "there, or read the lists as your own data (layout folder, files={train: LIST, ...})."
+                )
+            return  # the masks that are named were not copied here
 
 
 def _without_top(lane: Lane) -> Lane:
