@@ -84,11 +84,16 @@ def figures_of(study: Study, condition: str, key: str) -> Figures:
         for (arm, seed), curve in curves_of(study, condition).items():
             found[arm][seed] = CURVE_FIGURES[key](curve)
     else:
-        wanted = {(job.arm, str(job.seed), " ".join(job.overrides)) for job in study.jobs if job.condition == condition}
-        for line in read_rows(study.results):
-            if line["condition"] == condition and (line["arm"], line["seed"], line["overrides"]) in wanted:
-                found[line["arm"]][int(line["seed"])] = float(line[key])
+        for line in rows_of(study, condition):
+            found[line["arm"]][int(line["seed"])] = float(line[key])
     return {arm: found[arm] for arm in dict.fromkeys(job.arm for job in study.jobs) if arm in found}
+
+
+def rows_of(study: Study, condition: str) -> list[dict[str, str]]:
+    """The results of a condition that were made with the overrides that the study has now."""
+    wanted = {(job.arm, str(job.seed), " ".join(job.overrides)) for job in study.jobs if job.condition == condition}
+    lines = [line for line in read_rows(study.results) if line["condition"] == condition]
+    return [line for line in lines if (line["arm"], line["seed"], line["overrides"]) in wanted]
 
 
 def together_lines(study: Study, condition: str) -> list[str]:
@@ -124,9 +129,10 @@ def differences(arm: str, arms: Figures, against: Sequence[str]) -> list[str]:
 
 def curves_of(study: Study, condition: str) -> dict[tuple[str, int], Curve]:
     """Steps and validation F1 of each arm and seed."""
+    runs = {(line["arm"], line["seed"]) for line in rows_of(study, condition)}
     curves: dict[tuple[str, int], Curve] = defaultdict(list)
     for line in read_rows(study.curves):
-        if line["condition"] == condition and line["f1"]:
+        if line["condition"] == condition and (line["arm"], line["seed"]) in runs and line["f1"]:
             curves[line["arm"], int(line["seed"])].append((int(line["step"]), float(line["f1"])))
     return curves
 

@@ -1,10 +1,13 @@
 import copy
+import json
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from torch import nn
 
 from lgad_lightning.errors import LgadError
@@ -48,6 +51,13 @@ def test_copies_remember(copied: Any) -> None:
 
 def test_keys_that_are_no_strings_are_not_described() -> None:
     assert describe(Thing({0: 2})) is None  # JSON would make "0" of it
+
+
+def test_numbers_of_numpy_and_lists_of_hydra_are_plain() -> None:
+    described = describe(Thing(OmegaConf.create([1, [2.5]]), second=np.float32(0.5)))
+    assert described is not None
+    assert described["arguments"] == {"first": [1, [2.5]], "second": 0.5}
+    assert json.loads(json.dumps(described)) == described
 
 
 def test_what_is_not_plain_is_not_described() -> None:

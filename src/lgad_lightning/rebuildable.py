@@ -3,9 +3,11 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from lgad_lightning.errors import LgadError
 
@@ -93,6 +95,8 @@ def rebuild(description: Mapping[str, Any], base: type | tuple[type, ...]) -> An
         LgadError: If there is no such class, or if it refuses the arguments.
     """
     path = description["class"]
+    if not isinstance(path, str) or not isinstance(description["arguments"], Mapping):
+        raise LgadError(f"{str(description)[:200]} is no description of an object.")
     kind = find_class(path)
     if not (isinstance(kind, type) and issubclass(kind, base)):
         raise LgadError(f"{path} is not a {base.__name__ if isinstance(base, type) else 'class of the right kind'}.")
@@ -144,7 +148,9 @@ def is_plain(value: Any) -> bool:
 def _plain(value: Any) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
-    if isinstance(value, list | tuple):
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, Sequence) and not isinstance(value, bytes):  # also a list of OmegaConf
         return [_plain(item) for item in value]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {key: _plain(item) for key, item in value.items()}

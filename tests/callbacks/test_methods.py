@@ -25,6 +25,7 @@ from lgad_lightning.callbacks import (
     SeedEveryBatch,
     SimilarityPreservingDistillation,
 )
+from lgad_lightning.callbacks.inter_region import _TINY, _affinities
 from lgad_lightning.errors import LgadError
 
 from .distillation_toys import (
@@ -406,3 +407,25 @@ def test_the_teacher_sees_the_images_as_they_came():
     callback = seeded(AttentionTransfer, student_layers=LAYERS, teacher_layers=TEACHER_LAYERS)
     callback.teacher = Seeing(width=6).eval()
     make_trainer(callback).fit(Spoiling(make_pair()[0]), loader(make_batches(1)))
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(1, 0.1), (20, 0.1), (1, 0.001)])
+def test_affinities_of_features_that_vary_little_have_all_their_digits(mean: float, deviation: float):
+    """Against the definition, in float64."""
+    features = mean + deviation * torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(0))
+    planes = torch.zeros(2, 3, 8, 8)
+    planes[:, 0], planes[:, 1, :, :3], planes[:, 2, 2:5] = 1, 1, 1
+    found = _affinities(features, planes)
+    cells, regions = features.double().flatten(2), planes.flatten(2).bool()
+    moments: list[list[Tensor]] = [[], [], []]
+    for image, parts in zip(cells, regions, strict=True):
+        for part in parts:
+            inside = image[:, part]
+            centred = inside - inside.mean(1, keepdim=True)
+            variance = centred.square().mean(1)
+            skewness = centred.pow(3).mean(1) / (variance + _TINY).pow(1.5)
+            for kept, one in zip(moments, (inside.mean(1), variance, skewness), strict=True):
+                kept.append(one)
+    for one, moment in zip(found, moments, strict=True):
+        vectors = F.normalize(torch.stack(moment).view(2, 3, -1), dim=2)
+        assert torch.allclose(one.double(), vectors @ vectors.transpose(1, 2), atol=1e-4)

@@ -121,6 +121,8 @@ def test_predictions_of_two_tests_are_not_mixed(tmp_path: Path, format: Any) -> 
     (tmp_path / "predictions" / ".lgad-predictions").write_text('Predicted lanes.\n{"model": "x"}\n')
     with pytest.raises(LgadError, match="holds predictions of lgad-predict"):
         trainer(tmp_path, format).test(student(CULaneF1()), batches(names), verbose=False)
+    with pytest.raises(LgadError, match="holds predictions of lgad-predict"):  # before the training
+        trainer(tmp_path, format).fit(student(CULaneF1()), batches(names))
     assert len(list((tmp_path / "predictions").rglob("*.*[nt]"))) == len(left)
 
 

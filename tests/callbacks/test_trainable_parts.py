@@ -12,6 +12,7 @@ from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from lgad_lightning.callbacks import ChannelWiseDistillation, FitNets, MaskedGenerativeDistillation
+from lgad_lightning.callbacks.trainable_parts import load_trained
 from lgad_lightning.errors import LgadError
 
 from .distillation_toys import (
@@ -252,3 +253,21 @@ def test_the_settings_are_those_of_the_group_of_the_distilled_layer():
     (group,) = state["optimizer"]["param_groups"]
     assert group["lr"] == 0.1
     assert not any("encoder" in name for name in group.get("param_names", []))
+
+
+def test_a_run_that_is_resumed_with_other_layers_is_told_what_to_do(tmp_path: Path):
+    saving = ModelCheckpoint(tmp_path, save_last=True)
+    make_trainer(fitnets(), saving, enable_checkpointing=True).fit(Student(make_pair()[0]), loader(make_batches()))
+    other = Seeded(image_teacher(), ["net.encoder.stage1", *LAYER], ["encoder.stage1", *TEACHER_LAYER])
+    with pytest.raises(LgadError, match="resume with the teacher, the layers and the optimiser of that training"):
+        make_trainer(other, max_epochs=3).fit(
+            Student(make_pair()[0]), loader(make_batches()), ckpt_path=tmp_path / "last.ckpt"
+        )
+
+
+def test_the_state_of_an_optimiser_of_another_class_is_refused():
+    weights = [nn.Parameter(torch.ones(2))]
+    adam, sgd = torch.optim.Adam(weights), torch.optim.SGD(weights, 0.1, momentum=0.9)
+    with pytest.raises(LgadError, match="state of another SGD"):
+        load_trained(sgd, adam.state_dict())
+    load_trained(torch.optim.Adam(weights), adam.state_dict())

@@ -124,6 +124,26 @@ def test_print_config_shows_every_default(folder: Path) -> None:
     assert config["model"]["init_args"]["background_weight"] == 0.4
 
 
+def test_a_printed_configuration_without_an_optimiser_is_read_again(folder: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load((folder / "teacher.yaml").read_text())
+    config["model"]["init_args"].pop("optimizer")
+    (tmp_path / "teacher.yaml").write_text(yaml.safe_dump(config))
+    shown = run("lgad-cli", "fit", "--config", "teacher.yaml", "--print_config", folder=tmp_path)
+    (tmp_path / "printed.yaml").write_text(shown.stdout)
+    again = run("lgad-cli", "fit", "--config", "printed.yaml", "--print_config", folder=tmp_path)
+    assert again.stdout == shown.stdout
+
+
+def test_a_single_distillation_needs_no_teacher_to_evaluate(folder: Path, student: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load((folder / "student.yaml").read_text())
+    single = config["trainer"]["callbacks"][0]
+    single["init_args"]["teacher"]["init_args"]["checkpoint"] = "gone.ckpt"
+    config["trainer"]["callbacks"] = single
+    (tmp_path / "single.yaml").write_text(yaml.safe_dump(config))
+    arguments = ("--config", "single.yaml", "--ckpt_path", str(student))
+    assert "f1" in run("lgad-cli", "test", *arguments, folder=tmp_path).stdout
+
+
 @pytest.mark.parametrize("command", ["validate", "test", "predict"])
 def test_an_untrained_network_is_not_evaluated(folder: Path, student: Path, command: str) -> None:
     predictions = student.parent / "predictions"

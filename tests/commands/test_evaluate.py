@@ -198,6 +198,15 @@ def test_predictions_that_count_as_nothing_are_told(golden_dir, tmp_path, capsys
         assert results["total"]["accuracy"] == (0 if given else 1)
 
 
+def test_an_image_that_is_predicted_twice_is_told(golden_dir, tmp_path, capsys):
+    labels = [json.loads(line) for line in (golden_dir / "tusimple/public/label.json").read_text().splitlines()[:2]]
+    (tmp_path / "label.json").write_text("".join(json.dumps(label) + "\n" for label in labels))
+    (tmp_path / "pred.json").write_text(2 * (json.dumps(labels[0] | {"run_time": 1}) + "\n"))
+    results, _ = evaluate(tmp_path, "tusimple", "--pred", tmp_path / "pred.json", "--gt", tmp_path / "label.json")
+    assert "1 of 2 predictions are of an image that has one already" in capsys.readouterr().err
+    assert results["total"]["accuracy"] == 1  # by the official rule
+
+
 def test_recall_by_slot_and_distance_of_tusimple(golden_dir, tmp_path):
     label, pred = golden_dir / "tusimple/public/label.json", tmp_path / "pred.json"
     records = [json.loads(line) | {"run_time": 1} for line in label.read_text().splitlines()]

@@ -482,3 +482,18 @@ def test_the_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("heavy: set()\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (("--calibrate", "roads"), "--precision int8"),
+        (("--check-images", 5), "--check"),
+        (("--frame-size", "410x148"), "--with"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    folder: Path, tmp_path: Path, arguments: tuple[object, ...], missing: str
+) -> None:
+    assert missing in fails(folder / "tiny.ckpt", *arguments, "--out", tmp_path / "lanes.onnx")
+    assert list(tmp_path.iterdir()) == []

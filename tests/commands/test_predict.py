@@ -154,6 +154,18 @@ def test_pictures_of_predictions_are_no_frames(model: Path, tmp_path: Path) -> N
     for out in ("predictions", "others"):  # both are within the source
         predict(model, ".", "--write", "overlay", "--out", out)
         assert [record["image"] for record in records(out)] == names
+    predict(model, "**/*.jpg", "--out", "pattern", "--write", "overlay")
+    assert sorted(record["image"] for record in records("pattern")) == sorted(names)
+    overlays = "predictions/overlays"  # a pattern that names the folder finds them
+    predict(model, f"{overlays}/**/*.jpg", "--out", "named")
+    assert len(records("named")) == len(names)
+
+
+def test_a_pattern_finds_folders_as_the_shell_does(model: Path, tmp_path: Path) -> None:
+    write_roads(tmp_path / "frames", 2)
+    (tmp_path / "frames" / "clip" / "001.jpg").rename(tmp_path / "frames" / "001.jpg")
+    predict(model, "frames/*")
+    assert sorted(record["image"] for record in records()) == ["frames/001.jpg", "frames/clip/000.jpg"]
 
 
 def test_a_video_gives_a_video_that_browsers_play(model: Path, tmp_path: Path) -> None:
@@ -515,3 +527,27 @@ def test_names_that_are_too_long_are_told_first(model: Path, tmp_path: Path) -> 
 def test_an_image_too_wide_for_a_jpeg_is_told(model: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((16, 65_600, 3), np.uint8))
     assert "leave out --write overlay" in fails(model, "wide.png", "--write", "overlay")
+
+
+def test_saved_students_that_differ_in_their_decoder_are_not_mixed(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors", reason="needs the extra `hub`")
+    write_roads(tmp_path / "frames", 2)
+    student = make_student()
+    one = student.save_pretrained(tmp_path / "one")
+    student.decoder = type(student.decoder)(threshold=0.9)
+    other = student.save_pretrained(tmp_path / "other")
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    predict(one, "frames")
+    assert "another model" in fails(other, "frames", "--resume")
+
+
+def test_a_list_of_tusimple_gets_the_rows_that_it_asks_for(model: Path, tmp_path: Path) -> None:
+    names = write_roads(tmp_path, 2)
+    rows = list(range(60, 140, 10))
+    lines = [{"raw_file": names[0], "h_samples": rows}, {"raw_file": names[1]}]
+    (tmp_path / "list.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    predict(model, "list.json", "--write", "tusimple")
+    written = [json.loads(line) for line in (tmp_path / "predictions/predictions.json").read_text().splitlines()]
+    assert [{len(lane) for lane in line["lanes"]} for line in written] == [{len(rows)}, {56}]
+    (tmp_path / "list.json").write_text(json.dumps({"raw_file": names[0], "h_samples": "60"}))
+    assert "must be a list of whole numbers" in fails(model, "list.json", "--out", "other")

@@ -179,8 +179,9 @@ def test_processes_share_the_images(roads: Path, split: str, images: int) -> Non
     shares = []
     for rank in range(2):
         data = module(roads, batch_size=1)
-        loops = L.Trainer(accelerator="cpu", logger=False).fit_loop
-        data.trainer = SimpleNamespace(world_size=2, global_rank=rank, fit_loop=loops)  # type: ignore[assignment]
+        alone = L.Trainer(accelerator="cpu", logger=False)
+        parts = {"fit_loop": alone.fit_loop, "precision_plugin": alone.precision_plugin}
+        data.trainer = SimpleNamespace(world_size=2, global_rank=rank, **parts)  # type: ignore[assignment]
         shares.append([batch["name"][0] for batch in loaded(data, split)])
     assert len(shares[0]) + len(shares[1]) == len({*shares[0], *shares[1]}) == images
 

@@ -71,3 +71,10 @@ def test_a_crop_that_leaves_nothing_names_the_image() -> None:
 
 def test_a_data_module_has_one() -> None:
     assert SyntheticLaneDataModule(input_size=[64, 160], crop_top=200).preprocessing == Preprocessing((64, 160), 200)
+
+
+def test_numbers_of_numpy_become_plain_ones() -> None:
+    values = Preprocessing(mean=np.array([0.4, 0.5, 0.6]), std=np.full(3, 0.25, np.float32), pixel_range=np.int64(255))
+    numbers = (*values.mean, *values.std, values.pixel_range)
+    assert {type(number) for number in numbers} == {float}
+    assert numbers == (0.4, 0.5, 0.6, 0.25, 0.25, 0.25, 255.0)

@@ -220,3 +220,37 @@ def test_a_student_that_does_not_know_how_to_be_used_is_refused() -> None:
         LanePredictor(LaneStudent(network, lambda probabilities, existence, frames: [[]]))
     with pytest.raises(LgadError, match="no preprocessing"):
         LanePredictor(LaneStudent(network, CULaneDecoder()))
+
+
+@pytest.mark.parametrize("settings", [{"channels": "RGB"}, {"batch_size": 0}, {"batch_size": 2.0}])
+def test_settings_that_would_be_misunderstood_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(LgadError, match=next(iter(settings))):
+        LanePredictor(make_student(), **settings)
+
+
+def test_images_of_pil_that_it_would_cut_off_are_refused(tmp_path: Path) -> None:
+    pil = pytest.importorskip("PIL.Image")
+    ramp = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "grey.png"), ramp)
+    assert as_bgr(tmp_path / "grey.png").mean() == pytest.approx(127.5, abs=1)
+    with pytest.raises(LgadError, match="give its path"):
+        as_bgr(pil.open(tmp_path / "grey.png"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_student_that_was_trained_in_another_precision_is_used_in_float32(dtype: torch.dtype) -> None:
+    student = make_student().to(dtype)
+    assert LanePredictor(student).predict(road())
+    assert student.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"image_size": (0, 0)}, {"image_size": ("a", "b")}, {"class_names": ("background",)}, {"class_names": NAMES[:3]}],
+)
+def test_a_student_with_a_damaged_description_is_refused(damage: dict[str, Any]) -> None:
+    student = make_student()
+    for name, value in damage.items():
+        setattr(student, name, value)
+    with pytest.raises(LgadError, match=r"damaged|has 5 classes"):
+        LanePredictor(student)

@@ -115,7 +115,10 @@ def test_tusimple_keeps_the_five_surest_lanes_in_order():
 
 def test_half_precision_maps_are_accepted():
     maps = (random_maps() + 0.3).to(torch.bfloat16)
-    assert CULaneDecoder()(maps, None, [CULANE_FRAME] * 3) == CULaneDecoder()(maps.float(), None, [CULANE_FRAME] * 3)
+    for existence in (None, torch.ones(maps.shape[:2])[:, 1:]):
+        half = None if existence is None else existence.to(torch.bfloat16)
+        found = CULaneDecoder()(maps, half, [CULANE_FRAME] * 3)
+        assert found == CULaneDecoder()(maps.float(), existence, [CULANE_FRAME] * 3)
 
 
 @pytest.mark.parametrize("blur", [0, 8, -3])

@@ -1,5 +1,7 @@
 import pytest
 import torch
+from torchmetrics import MetricCollection
+from torchmetrics.utilities.exceptions import TorchMetricsUserError
 
 from lgad_lightning.lanes import CULANE_SIZE, Lane, read_lines
 from lgad_lightning.metrics import CULaneF1
@@ -66,3 +68,22 @@ def test_lists_of_different_lengths_are_refused():
         CULaneF1().update([[LEFT]], [], images=["a"])
     with pytest.raises(ValueError, match="zip"):
         CULaneF1().update([[LEFT]], [[LEFT]], images=["a", "b"])
+
+
+def test_a_collection_keeps_metrics_with_other_settings_apart():
+    metrics = MetricCollection({"f50": CULaneF1(), "f75": CULaneF1(threshold=0.75)})
+    shifted = Lane(LEFT.points + torch.tensor([8.0, 0]).numpy(), CULANE_SIZE)
+    metrics.update([[]], [[LEFT]], images=["a"])  # nothing is found: the counts of both are equal
+    metrics.update([[shifted]], [[LEFT]], images=["b"])
+    found = metrics.compute()
+    assert found["f50_f1"] == pytest.approx(2 / 3)
+    assert found["f75_f1"] == 0
+
+
+def test_a_second_synchronisation_is_refused_as_in_torchmetrics():
+    metric = CULaneF1()
+    metric.update([[LEFT]], [[LEFT]], images=["a"])
+    together = {"dist_sync_fn": lambda state, group: [state], "distributed_available": lambda: True}
+    metric.sync(**together)
+    with pytest.raises(TorchMetricsUserError, match="already been synced"):
+        metric.sync(**together)

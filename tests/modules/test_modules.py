@@ -306,3 +306,14 @@ def test_a_student_is_no_teacher(tmp_path: Path) -> None:
     torch.save({"state_dict": student.state_dict(), STUDENT: {}}, tmp_path / "student.ckpt")
     with pytest.raises(LgadError, match="is that of a student"):
         load_teacher(tmp_path / "student.ckpt", ERFNet(3, 3, SIZE, channels=(8, 16, 24)))
+
+
+def test_objects_among_the_arguments_of_a_subclass_are_not_logged() -> None:
+    class Own(LaneStudent):
+        def __init__(self, network: torch.nn.Module, helper: torch.nn.Module, gamma: float = 2.0) -> None:
+            super().__init__(network)
+
+    made = Own(network(3), torch.nn.Linear(2, 2))
+    assert "helper" not in made.hparams_initial
+    assert dict(made.hparams_initial) == dict(made.hparams)
+    assert made.hparams["gamma"] == 2.0

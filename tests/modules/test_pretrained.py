@@ -85,3 +85,29 @@ def test_without_network_the_hub_is_one_message(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(LgadError, match="not a folder here, and the hub does not have it"):
         LaneStudent.from_pretrained("nobody/nothing")
+
+
+def test_what_cannot_be_saved_leaves_an_earlier_student_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = student().save_pretrained(tmp_path / "student", figures={"test/f1": torch.tensor(0.5)})
+    assert "| test/f1 | 0.5000 |" in (folder / "README.md").read_text()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    tied = student()
+    tied.network.decoder[0] = tied.network.encoder.stage1[0]  # safetensors refuses weights that are shared
+    with pytest.raises(LgadError, match="weights cannot be written"):
+        tied.save_pretrained(folder)
+    with pytest.raises(TypeError):
+        student().save_pretrained(folder, figures={"test/f1": object()})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("network", {"class": 5, "arguments": {}}), ("network", {"class": "a.B", "arguments": [1]}), ("class_names", None),
+     ("image_size", 5)],
+)  # fmt: skip
+def test_a_damaged_description_is_told(tmp_path: Path, key: str, value: object) -> None:
+    folder = student().save_pretrained(tmp_path / "student")
+    description = json.loads((folder / "config.json").read_text()) | {key: value}
+    (folder / "config.json").write_text(json.dumps(description))
+    with pytest.raises(LgadError, match=r"damaged|no description"):
+        LaneStudent.from_pretrained(folder)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from lgad_lightning.errors import LgadError
 from lgad_lightning.networks import SCNN, ERFNet, ResNet, ResNetSCNN
 from lgad_lightning.networks.scnn import MessagePassing
 from lgad_lightning.pairing import pair_layers
@@ -70,3 +71,9 @@ def test_it_is_exported_and_computes_the_same() -> None:
     x = torch.randn(1, 3, 32, 64)
     exported = torch.export.export(network, (x,)).module()
     torch.testing.assert_close(exported(x).logits, network(x).logits)
+
+
+@pytest.mark.parametrize("kernel", [8, 0, -1])
+def test_a_width_that_has_no_middle_is_refused(kernel: int) -> None:
+    with pytest.raises(LgadError, match="odd number"):
+        SCNN(input_size=(32, 96), channels=(8, 16, 24), kernel=kernel)

@@ -61,17 +61,19 @@ def test_texts_of_users_are_no_html(make: Make) -> None:
     assert HOSTILE in page.lines("F1 by scenario")["F1 by scenario"][-1]
 
 
-@pytest.mark.parametrize("state", ["interrupted", "failed: out of memory", "ended before it began", "a teacher's run"])
+@pytest.mark.parametrize(
+    "state", ["interrupted", "failed: No memory in Net", "ended before it began", "a teacher's run"]
+)
 def test_a_run_without_figures_has_a_page_that_says_why(make: Make, state: str) -> None:
     folder = make("run", None, stage="teacher" if "teacher" in state else "all")
     if state.startswith("failed"):
-        (folder / "failed.json").write_text(json.dumps({"error": "out of memory", "overrides": []}))
+        (folder / "failed.json").write_text(json.dumps({"error": "No memory in Net.", "overrides": []}))
     if "began" in state:
         (folder / ".hydra" / "config.yaml").unlink()
     if "teacher" in state:
         (folder / "metrics.json").write_text(json.dumps({"total": {"iou": 0.5}, "scenarios": {}}))
     page = page_of(folder)
-    assert state.capitalize() in page.text
+    assert f"{state[0].upper()}{state[1:]}. What it has left" in page.text
     assert "figures" not in page.tables
 
 

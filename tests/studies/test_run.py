@@ -97,6 +97,8 @@ def test_tables_show_differences_seed_by_seed(tmp_path: Path, monkeypatch: pytes
     assert "| control (3 seeds) | 0.202 (0.001) | **+0.102** [+0.100, +0.104], 0.250 |" in text  # after a third
     assert "| control | 2 | 0 of 3 |" in text
     assert "6 runs: correlation of their ranks 1.000" in text
+    study.write_rows(small.results, [row | {"overrides": "of another configuration"} for row in rows])
+    assert tables.figures_of(small, "all", "best") == {}
 
 
 def test_a_table_puts_the_pairs_of_conditions_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

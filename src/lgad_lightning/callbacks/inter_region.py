@@ -130,9 +130,10 @@ def _affinities(features: Tensor, planes: Tensor) -> list[Tensor]:
         cells = features.float().flatten(2).transpose(1, 2)  # (B, N, C)
         regions = F.adaptive_max_pool2d(planes, features.shape[-2:]).flatten(2)  # (B, K, N)
         regions = regions / regions.sum(2, keepdim=True).clamp_min(1)
-        mean, second, third = (regions @ cells.pow(power) for power in (1, 2, 3))
+        centre = cells.mean(1, keepdim=True).detach()  # else the differences below would lose their digits
+        mean, second, third = (regions @ (cells - centre).pow(power) for power in (1, 2, 3))
         spread = (regions > 0).sum(2, keepdim=True) > 1  # one cell does not vary: what is left is rounding
         variance = spread * (second - mean.square()).clamp_min(0)
         skewness = spread * (third - 3 * mean * second + 2 * mean.pow(3)) / (variance + _TINY).pow(1.5)
-        vectors = [F.normalize(moment, dim=2) for moment in (mean, variance, skewness)]
+        vectors = [F.normalize(moment, dim=2) for moment in (mean + centre, variance, skewness)]
         return [vector @ vector.transpose(1, 2) for vector in vectors]

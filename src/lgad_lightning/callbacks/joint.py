@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from lgad_lightning.callbacks.lgad import LabelGuidedAttentionDistillation
 from lgad_lightning.callbacks.running_fit import RunningFit
+from lgad_lightning.callbacks.trainable_parts import load_trained
 from lgad_lightning.errors import LgadError
 from lgad_lightning.feature_layout import channels_first, size_of_inputs
 from lgad_lightning.features import evaluating, find_layers, record_features
@@ -30,7 +31,7 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
         student_layers: See `FeatureDistillation`.
         teacher_layers: See `FeatureDistillation`.
         weight: See `AttentionTransfer`.
-        teacher_optimizer: Builds the teacher's optimiser from its parameters.
+        teacher_optimizer: Builds the teacher's optimiser from its parameters. By default Adam with the rate 0.001.
         **kwargs: The other arguments of `AttentionTransfer`.
 
     Example:
@@ -50,12 +51,12 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
         student_layers: Sequence[str] | None = None,
         teacher_layers: Sequence[str] | None = None,
         weight: float = 0.3,
-        teacher_optimizer: OptimizerCallable = _ADAM,
+        teacher_optimizer: OptimizerCallable | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(teacher, student_layers, teacher_layers, weight, **kwargs)
         self.teacher: nn.Module = teacher
-        self.teacher_optimizer = teacher_optimizer
+        self.teacher_optimizer = teacher_optimizer or _ADAM
 
     def teacher_loss(self, output: Any, label: Tensor) -> Tensor:
         """Compute the loss of the teacher: the cross-entropy of its output with the label.
@@ -145,7 +146,7 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
-        self.teacher.load_state_dict(state_dict["modules"])
+        load_trained(self.teacher, state_dict["modules"])
 
     def _look(self, fit: RunningFit, label: Tensor) -> tuple[Any, list[Tensor]]:
         names = [name for _, name in fit.pairs]

@@ -8,7 +8,7 @@ import torch
 
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.data.prediction_files import (
-    check_folder,
+    check_folder_of_test,
     check_names,
     claim_folder,
     empty_folder,
@@ -53,7 +53,7 @@ class LanePredictionWriter(L.Callback):
         if not trainer.is_global_zero or stage == "validate":
             return
         if stage == "fit":
-            check_folder(self.folder)
+            check_folder_of_test(self.folder)
             return
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, LaneDataModule) and self._format(trainer) == "culane":

@@ -49,7 +49,7 @@ class TrainableParts:
         module.to(strategy.root_device).train()
         if student.dtype != torch.float64:  # there, a module that was made in the step is in float64, too
             module.float()
-        module.load_state_dict(strategy.broadcast(module.state_dict() if state is None else state["modules"]))
+        load_trained(module, strategy.broadcast(module.state_dict() if state is None else state["modules"]))
         self._first = {key: value.clone() for key, value in module.state_dict().items()}
         self._first_optimizer = None if state is None else state["optimizer"]
         self._optimizer: Optimizer | None = None
@@ -83,7 +83,7 @@ class TrainableParts:
             self.close()
             self._followed, self._optimizer = followed, self._build(list(self.module.parameters()), followed)
             if self._first_optimizer is not None:
-                self._optimizer.load_state_dict(self._first_optimizer)
+                load_trained(self._optimizer, self._first_optimizer)
             self._hook = followed.register_step_post_hook(self._step)
 
     def precision(self) -> AbstractContextManager[Any]:
@@ -150,6 +150,31 @@ class TrainableParts:
             parameter.grad = averaged
         for buffer in self.module.buffers():
             torch.distributed.broadcast(buffer, 0)
+
+
+def load_trained(part: nn.Module | Optimizer, state: dict[str, Any]) -> None:
+    """Load the state of a trainable module, or of its optimiser, from the checkpoint of the fit that is resumed.
+
+    Args:
+        part: The module or optimiser.
+        state: Its state.
+
+    Raises:
+        LgadError: If it belongs to another one.
+    """
+    try:
+        part.load_state_dict(state)
+        if (
+            isinstance(part, Optimizer)
+            and part.param_groups
+            and not part.defaults.keys() <= part.param_groups[0].keys()
+        ):
+            raise KeyError(*part.defaults.keys() - part.param_groups[0].keys())
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise LgadError(
+            f"the checkpoint holds the state of another {type(part).__name__} that a distillation trains: resume with"
+            f" the teacher, the layers and the optimiser of that training, or start anew ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def optimizer_like(parameters: list[nn.Parameter], other: Optimizer) -> Optimizer:

@@ -106,8 +106,9 @@ class LaneCLI(LightningCLI):
                 f"{self.subcommand} without --ckpt_path would use an untrained network: give --ckpt_path FILE, the "
                 "checkpoint of a training."
             )
-        if isinstance(config.trainer.callbacks, list):
-            config.trainer.callbacks = [node for node in config.trainer.callbacks if not is_distillation(node)]
+        callbacks = config.trainer.callbacks or []
+        nodes = callbacks if isinstance(callbacks, list) else [callbacks]
+        config.trainer.callbacks = [node for node in nodes if not is_distillation(node)]
 
     @override
     def instantiate_classes(self) -> None:

@@ -142,6 +142,11 @@ def _tusimple(options: argparse.Namespace) -> None:
                 f"{count} of {len(result.images)} predictions {why}: by the official rule these count as nothing, "
                 "accuracy 0, FP 0 and FN 1, whatever their lanes are."
             )
+    if repeated := len(result.images) - len({name for name, _ in result.images}):
+        _print_warning(
+            f"{repeated} of {len(result.images)} predictions are of an image that has one already, so as many labels "
+            "may have none. The official rule counts only the lines."
+        )
     rows = ([name, *scores] for name, scores in result.images)
     results: dict[str, Any] = {"total": result.total._asdict(), "scenarios": {}}
     if result.found is not None:

@@ -97,6 +97,12 @@ def _run(options: argparse.Namespace) -> None:
         find_layout(Path(), options.layout)  # refuses an unknown name, even if no data set is given
     if options.set and not (options.check or options.calibrate):
         raise LgadError("--set says how a data set is read: give one with --check or --calibrate.")
+    if options.calibrate and options.precision != "int8":
+        raise LgadError("--calibrate is for --precision int8: give this, too, or leave out --calibrate.")
+    if options.check_images and not options.check:
+        raise LgadError("--check-images limits the images of --check: give this, too.")
+    if options.frame_size and not options.parts:
+        raise LgadError("--frame-size is the size for the parts of --with: give this, too.")
     suffix = SUFFIXES[options.format]
     path = options.out or Path(f"lanes{suffix}")
     if path.suffix != suffix:
@@ -114,8 +120,8 @@ def _run(options: argparse.Namespace) -> None:
     )
     for library in ("onnx", "onnxscript", "onnxruntime", *(["openvino"] if options.format == "openvino" else [])):
         import_extra(library, "export", f"--format {options.format}")
-    student, weights = open_student(options.model)
-    identity = files_identity([weights])
+    student, files = open_student(options.model)
+    identity = files_identity(files)
     torch_engine = TorchEngine(student, identity=identity)
     data = {
         folder: open_named(folder, options.layout, options.set)

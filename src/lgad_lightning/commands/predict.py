@@ -114,10 +114,11 @@ def _run(options: argparse.Namespace) -> None:
     if records:
         print(f"Going on after {len(records)} frames.", file=sys.stderr)
     h_samples = getattr(engine.info.decoder, "h_samples", TUSIMPLE_ROWS)
+    asked = {name: rows for source in sources if isinstance(source, Images) for name, rows in source.h_samples.items()}
     total = None if any(not len(source) for source in sources) else sum(map(len, sources))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
-        Outputs(options.out, kinds, records, h_samples, options.smooth) as outputs,
+        Outputs(options.out, kinds, records, h_samples, asked, options.smooth) as outputs,
         Progress(*columns, console=Console(stderr=True)) as progress,
     ):
         images = {name for source in sources if isinstance(source, Images) for name in source.files}

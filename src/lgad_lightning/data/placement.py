@@ -72,7 +72,7 @@ def find_files(root: Path, folder: Path, endings: tuple[str, ...] = IMAGES) -> l
         place = parent.relative_to(root).as_posix()
         before = "" if place == "." else f"{place}/"
         found += [before + name for name in names if name[0] != "." and name.lower().endswith(endings)]
-        folders[:] = sorted(name for name in folders if _may_hold_data(parent / name))
+        folders[:] = sorted(name for name in folders if may_hold_data(parent / name))
     return sorted(found, key=lambda name: name.split("/"))
 
 
@@ -169,10 +169,10 @@ def _places(root: Path, sample: Sequence[str]) -> Iterator[tuple[str | None, boo
 
 
 def _folders(place: Path) -> list[Path]:
-    return sorted(path for path in place.iterdir() if path.is_dir() and _may_hold_data(path))
+    return sorted(path for path in place.iterdir() if path.is_dir() and may_hold_data(path))
 
 
-def _may_hold_data(folder: Path) -> bool:
+def may_hold_data(folder: Path) -> bool:
     """Whether a folder is not hidden, nor one of predictions or of a run. `os.walk` tells what cannot be entered."""
     return folder.name[0] != "." and not any(os.path.isfile(folder / mark) for mark in (PREDICTED, RUN))  # noqa: PTH113
 

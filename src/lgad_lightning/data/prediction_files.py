@@ -67,6 +67,21 @@ def check_folder(folder: Path) -> None:
         )
 
 
+def check_folder_of_test(folder: Path) -> None:
+    """Refuse a folder with files that are not predictions of a test.
+
+    Args:
+        folder: The folder of the predictions. It need not exist.
+
+    Raises:
+        LgadError: See `check_folder`. Or if it holds predictions of `lgad-predict`.
+    """
+    check_folder(folder)
+    marker = folder / PREDICTED
+    if marker.is_file() and len(marker.read_text(encoding="utf-8").splitlines()) > 1:
+        raise LgadError(f"{folder} holds predictions of lgad-predict: give another folder for those of a test.")
+
+
 def lane_files(folder: Path) -> list[Path]:
     """Find the files of lanes in a folder of predictions.
 
@@ -83,13 +98,11 @@ def empty_folder(folder: Path) -> None:
         folder: The folder of the predictions. If `claim_folder` has not marked it, nothing is removed.
 
     Raises:
-        LgadError: If it holds predictions of `lgad-predict`.
+        LgadError: See `check_folder_of_test`.
     """
-    marker = folder / PREDICTED
-    if not marker.is_file():
+    check_folder_of_test(folder)
+    if not (folder / PREDICTED).is_file():
         return
-    if len(marker.read_text(encoding="utf-8").splitlines()) > 1:
-        raise LgadError(f"{folder} holds predictions of lgad-predict: give another folder for those of a test.")
     for path in (*lane_files(folder), folder / "predictions.json"):
         path.unlink(missing_ok=True)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Real
 from typing import Any, Literal
 
 import cv2
@@ -59,9 +60,12 @@ class Preprocessing:
         for side in self.input_size:
             check_whole("input_size", side, 1)
         check_whole("crop_top", self.crop_top, 0)
-        numbers = (*self.mean, *self.std, self.pixel_range)
-        if not all(isinstance(value, int | float) and isfinite(value) for value in numbers):
+        numbers: tuple[Any, ...] = (*self.mean, *self.std, self.pixel_range)
+        if not all(isinstance(value, Real) and isfinite(value) for value in numbers):
             raise LgadError(f"mean={self.mean}, std={self.std} and pixel_range={self.pixel_range} must be numbers.")
+        for name in ("mean", "std"):  # numbers of NumPy could not be read from a checkpoint
+            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
+        object.__setattr__(self, "pixel_range", float(self.pixel_range))
         if min(*self.std, self.pixel_range) <= 0:
             raise LgadError(f"std={self.std} and pixel_range={self.pixel_range} must be above 0.")
         check_choice("channels", self.channels, ("rgb", "bgr"))

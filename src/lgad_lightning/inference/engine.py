@@ -65,7 +65,7 @@ class TorchEngine(Engine):
 
     def __init__(self, student: LaneStudent, device: str = "cpu", identity: str = "") -> None:
         super().__init__(student_info(student, identity))
-        self.student = deepcopy(student).eval()
+        self.student = deepcopy(student).eval().float()  # after a training in true half precision
         try:
             self.device = torch.device(device)
             self.student.network.to(self.device)
@@ -105,6 +105,8 @@ def student_info(student: LaneStudent, identity: str = "") -> ModelInfo:
         )
     if student.preprocessing is None:
         raise LgadError("The student has no preprocessing: give LaneStudent(preprocessing=Preprocessing(...)).")
+    if len(student.class_names) != student.num_classes:
+        raise LgadError(f"The student has {student.num_classes} classes, and names for {len(student.class_names)}.")
     return ModelInfo(
         student.preprocessing,
         student.decoder,

@@ -28,6 +28,10 @@ def as_bgr(image: Any, channels: Channels = "bgr") -> NDArray[np.uint8]:
     if isinstance(image, str | Path):
         return read_image(Path(image))
     if hasattr(image, "convert"):  # an image of PIL, which may not be installed
+        if image.mode[0] in "IF":  # PIL would cut off what is above 255
+            raise LgadError(
+                f"An image of PIL in mode {image.mode} has no 8 bits a channel: convert it, or give its path."
+            )
         from PIL import ImageOps
 
         image, channels = np.asarray(ImageOps.exif_transpose(image).convert("RGB")), "rgb"  # turned, as files are

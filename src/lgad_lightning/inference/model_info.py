@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lgad_lightning.data.preprocessing import Preprocessing
+from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SIZE, TUSIMPLE_SIZE, GridDecoder, MaskDecoder, TuSimpleDecoder
 
 _SIZES = {"culane": CULANE_SIZE, "tusimple": TUSIMPLE_SIZE}
@@ -31,6 +32,15 @@ class ModelInfo:
     class_names: tuple[str, ...]
     image_size: tuple[int, int] | None
     identity: str
+
+    def __post_init__(self) -> None:
+        size = self.image_size
+        if not all(isinstance(name, str) for name in self.class_names) or len(self.class_names) < 2:
+            raise LgadError(f"The names of the model's classes are {self.class_names}: its description is damaged.")
+        if size is not None and not (len(size) == 2 and all(type(side) is int and side > 0 for side in size)):
+            raise LgadError(f"The model's image_size is {size}: its description is damaged.")
+        if not isinstance(self.protocol, str | None):
+            raise LgadError(f"The model's protocol is {self.protocol}: its description is damaged.")
 
     @property
     def usual_size(self) -> tuple[int, int] | None:

@@ -14,27 +14,27 @@ from lgad_lightning.modules.pretrained import CONFIG, WEIGHTS
 _IN_RUN = ("student/checkpoints/best.ckpt", "student/checkpoints/last.ckpt")
 
 
-def open_student(model: str | Path) -> tuple[LaneStudent, Path]:
+def open_student(model: str | Path) -> tuple[LaneStudent, list[Path]]:
     """Opens a student: a checkpoint, the folder of a run, or a folder that `save_pretrained` wrote.
 
     Args:
         model: File or folder.
 
     Returns:
-        The student, and the file that holds its weights.
+        The student, and the files that hold it.
 
     Raises:
         LgadError: If it is something else.
     """
     path = Path(model)
     if (path / CONFIG).is_file():
-        return LaneStudent.from_pretrained(path), path / WEIGHTS
+        return LaneStudent.from_pretrained(path), [path / CONFIG, path / WEIGHTS]
     if path.is_dir():
         found = next((path / name for name in _IN_RUN if (path / name).is_file()), None)
         if found is None:
             raise LgadError(f"{path} holds no trained student: neither {_IN_RUN[0]} (of a run) nor {CONFIG} (saved).")
         path = found
-    return load_student(path), path
+    return load_student(path), [path]
 
 
 def open_engine(model: str | Path, device: str = "cpu") -> Engine:
@@ -53,5 +53,5 @@ def open_engine(model: str | Path, device: str = "cpu") -> Engine:
         return OpenVinoEngine(Path(model))
     if Path(model).suffix.lower() == ".engine":
         return TensorRtEngine(Path(model))
-    student, weights = open_student(model)
-    return TorchEngine(student, device, files_identity([weights]))
+    student, files = open_student(model)
+    return TorchEngine(student, device, files_identity(files))

@@ -3,7 +3,7 @@
 import errno
 import json
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +47,7 @@ class Outputs:
         kinds: The files to write, from `KINDS`.
         records: The records that `open_folder` returned.
         h_samples: Rows of TuSimple's file.
+        rows: Rows for images whose list asks for others, by name.
         smooth: Whether to record a smooth curve of each lane.
 
     Attributes:
@@ -60,11 +61,13 @@ class Outputs:
         kinds: Collection[str],
         records: Sequence[dict[str, Any]],
         h_samples: Sequence[int] = TUSIMPLE_ROWS,
+        rows: Mapping[str, tuple[int, ...]] | None = None,
         smooth: bool = False,
     ) -> None:
         self.folder = folder
         self.kinds = kinds
         self.h_samples = tuple(h_samples)
+        self.rows = rows or {}
         self.smooth = smooth
         self.done = {record["image"]: list(_lanes(record)) for record in records}
         self.skipped: dict[str, str] = {}
@@ -165,7 +168,8 @@ class Outputs:
 
     def _tusimple_frames(self) -> Iterator[TuSimpleFrame]:
         for _, record in iterate_json_lines(self.folder / UNFINISHED):
-            yield TuSimpleFrame(record["image"], list(_lanes(record)), self.h_samples, record["run_time"])
+            rows = self.rows.get(record["image"], self.h_samples)
+            yield TuSimpleFrame(record["image"], list(_lanes(record)), rows, record["run_time"])
 
 
 def _lanes(record: dict[str, Any]) -> Iterator[FoundLane]:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lgad_lightning.data.settings import check_choice, check_whole
 from lgad_lightning.errors import LgadError
 from lgad_lightning.inference.engine import TorchEngine
 from lgad_lightning.inference.found import FoundLane
@@ -46,7 +47,7 @@ class LanePredictor:
         channels: Order of the channels in arrays, given and returned: OpenCV's `bgr`, or `rgb`.
 
     Raises:
-        LgadError: If the model cannot be used.
+        LgadError: If the model or a setting cannot be used.
 
     Example:
         >>> from lgad_lightning import ERFNet, Preprocessing
@@ -66,6 +67,8 @@ class LanePredictor:
         batch_size: int = 8,
         channels: Channels = "bgr",
     ) -> None:
+        check_whole("batch_size", batch_size, 1)
+        check_choice("channels", channels, get_args(Channels))
         self.engine = TorchEngine(model, device) if isinstance(model, LaneStudent) else open_engine(model, device)
         self.batch_size = batch_size
         self.channels = channels

@@ -2,7 +2,7 @@
 
 import glob
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lgad_lightning.data.pixels import read_image
-from lgad_lightning.data.placement import IMAGES, find_files
+from lgad_lightning.data.placement import IMAGES, find_files, may_hold_data
 from lgad_lightning.errors import LgadError
 from lgad_lightning.inference.video import Video, open_video
 from lgad_lightning.lanes import prediction_name
@@ -37,9 +37,15 @@ class Shot(NamedTuple):
 
 @dataclass(frozen=True)
 class Images:
-    """Image files, by name."""
+    """Image files, by name.
+
+    Args:
+        files: The files.
+        h_samples: The rows in which a list of TuSimple asks for lanes, by name.
+    """
 
     files: dict[str, Path]
+    h_samples: dict[str, tuple[int, ...]] = field(default_factory=dict)
     endless: ClassVar[bool] = False
 
     def __len__(self) -> int:
@@ -97,6 +103,7 @@ def open_sources(
             same name.
     """
     files: dict[str, Path] = {}
+    rows: dict[str, tuple[int, ...]] = {}
     videos: list[VideoShots] = []
     for source in sources:
         path = Path(source)
@@ -108,7 +115,9 @@ def open_sources(
                 raise LgadError(f"{path} holds no images ({', '.join(IMAGES)}), nor do the folders in it.")
             _add(files, {name if len(sources) == 1 else (path / name).as_posix(): path / name for name in found})
         elif path.suffix.lower() in _LISTS and path.is_file():
-            _add(files, _listed(path, root))
+            listed, asked = _listed(path, root)
+            _add(files, listed)
+            rows |= asked
         elif path.suffix.lower() in IMAGES and path.is_file():
             _add(files, {path.as_posix(): path})
         elif path.is_file():
@@ -116,15 +125,26 @@ def open_sources(
         elif source.isdecimal():
             _add_video(videos, VideoShots(open_video(int(source)), f"camera{source}"))
         elif matches := sorted(glob.glob(source, recursive=True)):  # noqa: PTH207  Path.glob takes no absolute ones
-            _add(files, {match: Path(match) for match in matches if Path(match).suffix.lower() in IMAGES})
-            for match in matches:
-                if Path(match).suffix.lower() in _VIDEOS:
-                    _add_video(videos, VideoShots(open_video(match), Path(match).as_posix()))
+            for match in (Path(name) for name in matches if not _is_output(source, name)):
+                if match.is_dir():
+                    _add(files, {(match / name).as_posix(): match / name for name in find_files(match, match)})
+                elif match.suffix.lower() in IMAGES:
+                    _add(files, {match.as_posix(): match})
+                elif match.suffix.lower() in _VIDEOS:
+                    _add_video(videos, VideoShots(open_video(str(match)), match.as_posix()))
         else:
             raise LgadError(f"There is no image, folder, list or video {source}; check the path.")
     if not files and not videos:
         raise LgadError(f"There are no images or videos in {', '.join(sources)}: check the path.")
-    return [*([Images(files)] if files else []), *videos]
+    return [*([Images(files, rows)] if files else []), *videos]
+
+
+def _is_output(pattern: str, match: str) -> bool:
+    """Whether a match of a pattern is in a folder of predictions or of a run that the pattern does not name."""
+    named = next((part for part in Path(pattern).parents if not glob.has_magic(str(part))), Path())
+    found = Path(match)
+    folders = [found, *found.parents] if found.is_dir() else found.parents
+    return any(folder != named and named in folder.parents and not may_hold_data(folder) for folder in folders)
 
 
 def _add(files: dict[str, Path], more: dict[str, Path]) -> None:
@@ -156,13 +176,19 @@ def _file_of(shots: VideoShots) -> Path | int:
     return source if isinstance(source, int) else Path(source).resolve()
 
 
-def _listed(path: Path, root: Path | None) -> dict[str, Path]:
-    """Finds the images of a list, by their names in the list."""
+def _listed(path: Path, root: Path | None) -> tuple[dict[str, Path], dict[str, tuple[int, ...]]]:
+    """Finds the images of a list, and the rows in which it asks for lanes, by their names in the list."""
+    rows: dict[str, tuple[int, ...]] = {}
     if path.suffix.lower() == ".json":
         records = read_json_lines(path)
         if not all(isinstance(record, dict) and isinstance(record.get("raw_file"), str) for record in records):
             raise LgadError(f"{path} is no list of images: each line must be a JSON object with a 'raw_file'.")
         names: Sequence[str] = [record["raw_file"] for record in records]
+        for record in records:
+            if (asked := record.get("h_samples")) is not None:
+                if not isinstance(asked, list) or not all(type(row) is int for row in asked):
+                    raise LgadError(f"{path}: the h_samples of {record['raw_file']} must be a list of whole numbers.")
+                rows[record["raw_file"]] = tuple(asked)
     else:
         names = read_list(path)
     if not len(names):
@@ -174,4 +200,4 @@ def _listed(path: Path, root: Path | None) -> dict[str, Path]:
             f"{path}: there is no image {names[0]} in {roots[0]}{'' if root else ', nor in the folders above it'}. "
             "Give --root FOLDER, where the names of the list begin."
         )
-    return {name: found / name for name in names}
+    return {name: found / name for name in names}, rows

@@ -83,8 +83,9 @@ class LaneMetric(Metric, ABC):
     def sync(self, *args: Any, **kwargs: Any) -> None:
         """Gather the states of all processes; see `torchmetrics.Metric.sync`."""
         # for a process without images, torchmetrics makes a tensor of another type, which cannot be gathered
-        self.rows = self.rows or [torch.empty(0, dtype=torch.int64, device=self.device)]
-        self.scenario_names = self.scenario_names or [torch.empty(0, dtype=torch.uint8, device=self.device)]
+        if not self._is_synced:
+            self.rows = self.rows or [torch.empty(0, dtype=torch.int64, device=self.device)]
+            self.scenario_names = self.scenario_names or [torch.empty(0, dtype=torch.uint8, device=self.device)]
         super().sync(*args, **kwargs)
 
     def _add(self, images: Sequence[str], scenarios: Sequence[str] | None, values: Sequence[Sequence[int]]) -> None:

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lgad_lightning.lanes import CULANE_SIZE, Lane
@@ -50,6 +51,9 @@ class CULaneF1(LaneMetric):
         self.width = width
         self.image_size = (image_size[0], image_size[1])
         self.mean_thresholds = tuple(mean_thresholds)
+        # `MetricCollection` takes metrics with equal states for one and the same.
+        settings = torch.tensor([threshold, width, *image_size, *mean_thresholds])
+        self.add_state("settings", default=settings, dist_reduce_fx="max")
 
     def update(
         self,

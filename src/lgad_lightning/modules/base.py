@@ -44,7 +44,7 @@ class LaneModule(L.LightningModule, ABC):
         background_weight: Weight of the background class in the cross-entropy. Lanes have weight 1.
         iou_weight: Weight of the soft IoU loss.
         existence_weight: Weight of the lane-existence loss.
-        optimizer: Builds the optimiser from the parameters.
+        optimizer: Builds the optimiser from the parameters. By default, that of the published CULane recipes.
         scheduler: Builds the schedule from the optimiser and the number of optimiser steps of the training. It is
             stepped at every optimiser step. None keeps the learning rate constant.
 
@@ -58,14 +58,17 @@ class LaneModule(L.LightningModule, ABC):
         background_weight: float = 0.4,
         iou_weight: float = 0.1,
         existence_weight: float = 0.1,
-        optimizer: OptimizerCallable = SGD,
+        optimizer: OptimizerCallable | None = None,  # a partial as default could not be saved by LightningCLI
         scheduler: SchedulerCallable | None = PolyLR,
     ) -> None:
         super().__init__()
         built = ["network", "decoder", "metric", "preprocessing", "optimizer", "scheduler", "label"]
         self.save_hyperparameters(ignore=built)  # which are objects or functions
-        for name in [name for name, value in self.hparams.items() if not is_plain(value)]:
-            del self.hparams[name]  # of a subclass; a checkpoint with other objects could not be read
+        others = [name for name, value in self.hparams.items() if not is_plain(value)]  # objects of a subclass
+        for name in others:
+            del self.hparams[name]  # a checkpoint with them could not be read
+        if others:
+            self.save_hyperparameters(ignore=[*built, *others])  # again, because loggers get a copy
         num_classes = getattr(network, "num_classes", None)
         if not isinstance(num_classes, int):
             raise LgadError(
@@ -75,7 +78,7 @@ class LaneModule(L.LightningModule, ABC):
         self.num_classes = num_classes
         self.network = network
         self.loss = LaneLoss(background_weight, iou_weight, existence_weight)
-        self.build_optimizer = optimizer
+        self.build_optimizer = optimizer or SGD
         self.build_scheduler = scheduler
         self.lane_iou = MulticlassJaccardIndex(
             num_classes, average=None, ignore_index=IGNORE_INDEX, zero_division=float("nan")

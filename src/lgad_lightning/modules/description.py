@@ -99,6 +99,8 @@ def rebuild_parts(description: Mapping[str, Any], where: str, **given: Any) -> S
             f"The description in {where} has no {sorted(missing)[0]}: it is damaged, or of another version."
         )
     image_size = description.get("image_size")  # older descriptions do not have it
+    if not isinstance(description["class_names"], list) or not isinstance(image_size, list | None):
+        raise LgadError(f"The description in {where} is damaged: its class_names or image_size are no lists.")
     return StudentParts(
         **parts,
         protocol=description["protocol"],

@@ -53,7 +53,7 @@ class LaneTeacher(LaneModule):
 
     Args:
         network: Maps `(B, K, H, W)` to a `LaneOutput` of K classes.
-        optimizer: Builds the optimiser from the parameters.
+        optimizer: Builds the optimiser from the parameters. By default Adam, see `ADAM`.
         label: Key, position or function of the batch where the label maps are. By default, the keys `label`, `mask` and
             `labels` or the second item.
         ignore_index: The value of ignored pixels in label maps of your own data.
@@ -69,12 +69,12 @@ class LaneTeacher(LaneModule):
     def __init__(
         self,
         network: nn.Module,
-        optimizer: OptimizerCallable = ADAM,
+        optimizer: OptimizerCallable | None = None,
         label: Where | None = None,
         ignore_index: int = IGNORE_INDEX,
         **kwargs: Any,
     ) -> None:
-        super().__init__(network, optimizer=optimizer, **kwargs)
+        super().__init__(network, optimizer=optimizer or ADAM, **kwargs)
         self.label = label
         self.ignore_index = ignore_index
         self.unseen = LOOKS

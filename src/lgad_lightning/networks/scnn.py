@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lgad_lightning.errors import LgadError
 from lgad_lightning.networks.base import LaneNetwork
 from lgad_lightning.networks.erfnet import ERFNet
 from lgad_lightning.networks.resnet import CHANNELS, Depth, ResNet
@@ -117,10 +118,15 @@ class MessagePassing(nn.Module):
     Args:
         channels: Channels C.
         kernel: Odd width of the kernels.
+
+    Raises:
+        LgadError: If the width is even.
     """
 
     def __init__(self, channels: int, kernel: int = 9) -> None:
         super().__init__()
+        if kernel < 1 or kernel % 2 == 0:
+            raise LgadError(f"kernel={kernel} must be an odd number of at least 1")
         self.down = self._convolution(channels, kernel, "rows")
         self.up = self._convolution(channels, kernel, "rows")
         self.right = self._convolution(channels, kernel, "columns")
