@@ -13,7 +13,7 @@ from tests.conftest import CHECKOUT
 
 PACKAGE = CHECKOUT / "src" / "lgad_lightning"
 LEVELS = (
-    {"errors", "rebuildable", "internals"},
+    {"errors", "extras", "rebuildable", "internals"},
     {"longwork", "comparison"},
     {"lanes", "attention", "features", "feature_layout", "pairing", "batch_items", "label_values"},
     {"annotations", "networks", "metrics", "losses", "drawing", "attention_file", "lane_attention"},

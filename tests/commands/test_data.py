@@ -124,8 +124,8 @@ def test_damage_inside_an_image_is_noticed(copy: Path) -> None:
 
 def test_an_image_listed_twice_is_told(copy: Path) -> None:
     lists = copy / "list"
-    name = (lists / "train_gt.txt").read_text().split()[0]
-    (lists / "val_gt.txt").write_text((lists / "val_gt.txt").read_text() + f"{name} {name} 1 1 1 1\n")
+    name, mask = (lists / "train_gt.txt").read_text().split()[:2]
+    (lists / "val_gt.txt").write_text((lists / "val_gt.txt").read_text() + f"{name} {mask} 1 1 1 1\n")
     result = check(copy)[1]
     assert result["findings"]["twice"]["examples"] == [f"{name[1:]} is in train and again in val"]
 

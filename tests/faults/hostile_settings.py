@@ -75,7 +75,6 @@ FIT = (  # each behind settings of a small run, but for those of another data se
     ("+network.nope=1", "network.nope"),
     ("network._target_=os.system", "network"),
     ("network._target_=no.such.Class", "no.such.Class"),
-    ("optimizer=null", "optimizer"),
     ("optimizer.lr=-1", "optimizer: ValueError: Invalid learning rate"),
     ("optimizer.lr=abc", "optimizer.lr='abc'"),
     ("optimizer._target_=torch.optim.Nope", "torch.optim.Nope is no class"),
