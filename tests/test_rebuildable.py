@@ -1,6 +1,7 @@
 import copy
 import json
 import pickle
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,8 @@ def test_numbers_of_numpy_and_lists_of_hydra_are_plain() -> None:
 
 def test_what_is_not_plain_is_not_described() -> None:
     assert describe(Thing(object())) is None
+    for value in (b"ab", StrEnum("Side", ["LEFT"]).LEFT, np.longdouble(0.5)):  # type: ignore[attr-defined]
+        assert describe(Thing(value)) is None
     assert describe(nn.Linear(1, 1)) is None
 
 

@@ -148,9 +148,9 @@ def is_plain(value: Any) -> bool:
 def _plain(value: Any) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, Sequence) and not isinstance(value, bytes):  # also a list of OmegaConf
+    if isinstance(value, np.generic) and type(value.item()) in (bool, int, float, str):
+        return value.item()
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):  # also a list of OmegaConf
         return [_plain(item) for item in value]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {key: _plain(item) for key, item in value.items()}

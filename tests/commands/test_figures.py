@@ -41,7 +41,13 @@ def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("figures", "expected"),
-    [({"tp": 1, "f1": 0.5, "iou": 0.4}, 0.5), ({"accuracy": 0.7, "fp": 0.1}, 0.7), ({"right": 3, "wrong": 1}, 3.0)],
+    [
+        ({"tp": 1, "f1": 0.5, "iou": 0.4}, 0.5),
+        ({"accuracy": 0.7, "fp": 0.1}, 0.7),
+        ({"right": 3, "wrong": 1}, 3.0),
+        ({"right": 3, "iou": 0.4}, 3.0),
+        ({"iou": 0.4}, 0.4),
+    ],
 )
 def test_one_figure_stands_for_a_test_also_of_an_own_metric(figures: dict[str, float], expected: float) -> None:
     assert main_figure(figures) == expected

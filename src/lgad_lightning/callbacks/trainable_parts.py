@@ -164,12 +164,8 @@ def load_trained(part: nn.Module | Optimizer, state: dict[str, Any]) -> None:
     """
     try:
         part.load_state_dict(state)
-        if (
-            isinstance(part, Optimizer)
-            and part.param_groups
-            and not part.defaults.keys() <= part.param_groups[0].keys()
-        ):
-            raise KeyError(*part.defaults.keys() - part.param_groups[0].keys())
+        if isinstance(part, Optimizer) and (missing := part.defaults.keys() - part.param_groups[0].keys()):
+            raise KeyError(*sorted(missing))  # torch misses them in the first step
     except (RuntimeError, KeyError, ValueError) as error:
         raise LgadError(
             f"the checkpoint holds the state of another {type(part).__name__} that a distillation trains: resume with"

@@ -10,9 +10,6 @@ from rich.table import Table
 
 from lgad_lightning.longwork.whole_file import whole_file
 
-FIGURES = ("f1", "accuracy", "iou")
-"""The figures by which runs are compared, the most telling one first."""
-
 
 def plain_console() -> Console:
     """A console that prints names as they are. It finds no markup in `a [night].jpg` and no emoji in `:car:.jpg`."""
@@ -44,8 +41,9 @@ def format_figure(value: float) -> str:
 
 
 def main_figure(figures: Mapping[str, float]) -> float:
-    """The figure that stands for a test: F1, accuracy or lane IoU, else the first one of the user's own metric."""
-    return float(next((figures[name] for name in FIGURES if name in figures), next(iter(figures.values()))))
+    """The figure that stands for a test: F1 or accuracy, else the first one, of a teacher or the user's own metric."""
+    first = next(iter(figures))
+    return float(figures[next((name for name in ("f1", "accuracy") if name in figures), first)])
 
 
 def print_results(results: Mapping[str, Any]) -> None:

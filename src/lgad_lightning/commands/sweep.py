@@ -14,13 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
 from lgad_lightning.commands.command_line import NEEDS_EXTRA, as_given, swept
-from lgad_lightning.commands.figures import FIGURES, format_figure, plain_console, write_json
+from lgad_lightning.commands.figures import format_figure, plain_console, write_json
 from lgad_lightning.commands.trial import SWEEPER
 from lgad_lightning.data.placement import RUN
 from lgad_lightning.errors import LgadError
 from lgad_lightning.longwork.whole_file import whole_file
 
 FAILED = "failed.json"
+FIGURES = ("f1", "accuracy", "iou")
 PRUNED = "pruned"
 """The beginning of the reason if a trial was pruned."""
 

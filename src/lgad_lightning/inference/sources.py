@@ -141,10 +141,10 @@ def open_sources(
 
 def _is_output(pattern: str, match: str) -> bool:
     """Whether a match of a pattern is in a folder of predictions or of a run that the pattern does not name."""
-    named = next((part for part in Path(pattern).parents if not glob.has_magic(str(part))), Path())
+    named = next(folder for folder in Path(pattern).parents if not glob.has_magic(str(folder)))
     found = Path(match)
     folders = [found, *found.parents] if found.is_dir() else found.parents
-    return any(folder != named and named in folder.parents and not may_hold_data(folder) for folder in folders)
+    return any(named in folder.parents and not may_hold_data(folder) for folder in folders)
 
 
 def _add(files: dict[str, Path], more: dict[str, Path]) -> None:

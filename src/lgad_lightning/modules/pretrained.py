@@ -59,15 +59,12 @@ def save_parts(parts: StudentParts, folder: str | Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in parts.network.state_dict().items()}
         with whole_file(folder / WEIGHTS) as part:
-            try:
-                safetensors.save_file(weights, part, metadata={"format": "pt"})
-            except Exception as error:  # safetensors' own error has no public base
-                raise LgadError(f"The weights cannot be written to {folder / WEIGHTS}: {error}.") from error
+            safetensors.save_file(weights, part, metadata={"format": "pt"})
         with whole_file(folder / CARD) as part:
             part.write_text(card, encoding="utf-8")
         with whole_file(folder / CONFIG) as part:  # last: a folder with this file is complete
             part.write_text(config, encoding="utf-8")
-    except OSError as error:
+    except Exception as error:  # safetensors' own error has no public base
         raise LgadError(f"The student cannot be written to {folder}: {error}.") from error
     return folder
 

@@ -176,11 +176,9 @@ class LaneStudent(LaneModule):
         Raises:
             LgadError: If a part cannot be described, or if the folder holds other files.
         """
-        parts = (
-            self.parts
-            if figures is None
-            else replace(self.parts, figures={name: float(value) for name, value in figures.items()})
-        )
+        parts = self.parts
+        if figures is not None:
+            parts = replace(parts, figures={name: float(value) for name, value in figures.items()})
         return save_parts(parts, folder)
 
     @classmethod
