@@ -11,6 +11,7 @@ from lgad_lightning.data.source import LaneSource
 from lgad_lightning.data.synthetic import SCENARIOS
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Frame, Lane, read_lines, write_lines
+from lgad_lightning.lanes.compact_strings import Strings
 
 
 @pytest.fixture
@@ -97,7 +98,10 @@ def test_lists_are_kept_compactly(tmp_path: Path) -> None:
     names = [f"driver_{number:06d}_90frame/06030819_0755.MP4/00000.jpg" for number in range(5000)]
     (tmp_path / "list").mkdir()
     (tmp_path / "list/train.txt").write_text("\n".join(names))
-    assert len(pickle.dumps(CULaneSource(tmp_path, "train"))) < 5000 * (len(names[0]) + 10)
+    source = CULaneSource(tmp_path, "train")
+    assert isinstance(source.names, Strings)
+    assert list(source.names) == names
+    assert len(pickle.dumps(source)) < 5000 * (len(names[0]) + 10)
 
 
 def test_real_lists_at_full_size(shared_dir: Path, tmp_path: Path) -> None:

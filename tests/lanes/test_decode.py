@@ -203,3 +203,15 @@ def test_rasterised_and_decoded_tusimple_lanes_are_all_right(golden_dir, size):
     total = metric.results()["total"]
     assert (total["fp"], total["fn"]) == (0, 0)
     assert total["accuracy"] > 0.97
+
+
+@pytest.mark.parametrize(
+    "settings", [{"threshold": "a"}, {"existence_threshold": None}, {"blur": 1.5}, {"rows": 1}, {"spacing": 0}]
+)
+def test_settings_out_of_range_are_refused(settings):
+    with pytest.raises(LgadError, match=next(iter(settings))):
+        CULaneDecoder(**settings)
+
+
+def test_numbers_of_numpy_are_settings():
+    assert CULaneDecoder(np.float32(0.3), np.float64(0.5), np.int64(18), np.int64(20), np.int64(9)).blur == 9

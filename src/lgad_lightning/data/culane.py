@@ -13,6 +13,7 @@ from lgad_lightning.data.pixels import read_mask
 from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import CULANE_SIZE, Lane, culane_slots, read_lines
+from lgad_lightning.lanes.compact_strings import Strings
 from lgad_lightning.lanes.lists import MASKS, check_image_name, read_list, read_pairs, scenario_name
 from lgad_lightning.lanes.slots import CULANE_SLOTS
 
@@ -54,7 +55,7 @@ class CULaneSource(LaneSource):
             check_image_name(name, self.list)
         if split != "test":  # a test is scored by its lanes
             _check_masks(pairs, root, split, self.list)
-        super().__init__(root, [name for name, _ in pairs], CULANE_SLOTS)
+        super().__init__(root, Strings(name for name, _ in pairs), CULANE_SLOTS)
         self.masks = root / MASKS[split] if (root / MASKS[split]).is_dir() else None
         self.scenarios, self._scenario = _scenarios(root, self.names) if split == "test" else ([], None)
 

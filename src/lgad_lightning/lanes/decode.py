@@ -76,10 +76,10 @@ class GridDecoder(Rebuildable, ABC):
     """
 
     def __init__(self, threshold: float, existence_threshold: float, blur: int, max_lanes: int | None = None) -> None:
-        if type(blur) is not int or blur < 1 or blur % 2 == 0:
+        if not isinstance(blur, int | np.integer) or blur < 1 or blur % 2 == 0:
             raise LgadError(f"blur={blur!r}: give an odd number of pixels, 1 for no blur")
         for name, value in (("threshold", threshold), ("existence_threshold", existence_threshold)):
-            if not isinstance(value, int | float):
+            if not isinstance(value, int | float | np.number):
                 raise LgadError(f"{name}={value!r} must be a number")
         self.threshold = threshold
         self.existence_threshold = existence_threshold
@@ -159,7 +159,7 @@ class CULaneDecoder(GridDecoder):
         blur: int = 9,
     ) -> None:
         super().__init__(threshold, existence_threshold, blur)
-        if type(rows) is not int or rows < 2 or not isinstance(spacing, int | float) or spacing <= 0:
+        if rows < 2 or spacing <= 0:
             raise LgadError(f"rows={rows!r} and spacing={spacing!r}: give two rows or more, and a distance above 0")
         self.rows = rows
         self.spacing = spacing
