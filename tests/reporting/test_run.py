@@ -28,7 +28,7 @@ def test_runs_without_figures_say_why(make: Make) -> None:
     states = [
         read_run(folder).state for folder in (make("stopped", None), failed, empty, make("t", 0.5, stage="teacher"))
     ]
-    assert states == ["interrupted", "failed: no data", "ended before it began", "a teacher's run"]
+    assert states == ["interrupted, or still at work", "failed: no data", "ended before it began", "a teacher's run"]
 
 
 def test_folders_of_sweeps_hold_runs_in_their_order(make: Make, tmp_path: Path) -> None:

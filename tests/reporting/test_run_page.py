@@ -62,7 +62,7 @@ def test_texts_of_users_are_no_html(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "state", ["interrupted", "failed: No memory in Net", "ended before it began", "a teacher's run"]
+    "state", ["interrupted, or still at work", "failed: No memory in Net", "ended before it began", "a teacher's run"]
 )
 def test_a_run_without_figures_has_a_page_that_says_why(make: Make, state: str) -> None:
     folder = make("run", None, stage="teacher" if "teacher" in state else "all")

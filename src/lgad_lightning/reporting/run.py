@@ -121,7 +121,7 @@ def _comes_from_outside(value: Any) -> bool:
 def _state(failed: Mapping[str, Any], begun: bool) -> str:
     """Why a run has no figures."""
     if not failed:
-        return "interrupted" if begun else "ended before it began"
+        return "interrupted, or still at work" if begun else "ended before it began"
     reason = str(failed["error"])
     return reason if reason.startswith("pruned") else f"failed: {reason}"
 
