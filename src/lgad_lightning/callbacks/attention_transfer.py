@@ -78,15 +78,7 @@ class AttentionTransfer(FeatureDistillation):
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        """Add the distances between the attention maps of all pairs.
-
-        Args:
-            student_features: See `FeatureDistillation.compute_loss`.
-            teacher_features: See `FeatureDistillation.compute_loss`.
-
-        Returns:
-            The loss before weighting, a scalar.
-        """
+        """Add the distances between the attention maps of all pairs."""
         return self.added_up(self._distances(student_features, teacher_features))
 
     def _maps(self, features: list[Tensor]) -> list[Tensor]:
@@ -102,16 +94,7 @@ class AttentionTransfer(FeatureDistillation):
     def facts(
         self, inputs: tuple[Any, ...], student_features: list[Tensor], teacher_features: list[Tensor]
     ) -> list[str]:
-        """Say at which resolution the maps are compared.
-
-        Args:
-            inputs: See `FeatureDistillation.facts`.
-            student_features: See `FeatureDistillation.facts`.
-            teacher_features: See `FeatureDistillation.facts`.
-
-        Returns:
-            Parts of a sentence.
-        """
+        """Say at which resolution the maps are compared."""
         both = zip(student_features, teacher_features, strict=True)
         sizes = [self.size or smaller_size(s, t) for s, t in both]
         return [f"maps compared at {', '.join(f'{height}x{width}' for height, width in dict.fromkeys(sizes))}"]
@@ -119,15 +102,7 @@ class AttentionTransfer(FeatureDistillation):
     @override
     @torch.no_grad()
     def figures(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> dict[str, Tensor]:
-        """Return agreement and perplexity of each pair, and warn if a map teaches nothing.
-
-        Args:
-            student_features: See `FeatureDistillation.figures`.
-            teacher_features: See `FeatureDistillation.figures`.
-
-        Returns:
-            Figures by name.
-        """
+        """Return agreement and perplexity of each pair, and warn if a map teaches nothing."""
         student, teacher = student_features, teacher_features
         fit, figures = self.running, dict[str, Tensor]()
         for label, s, t in zip(fit.labels, self._maps(student), self._maps(teacher), strict=True):

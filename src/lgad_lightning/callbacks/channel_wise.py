@@ -54,10 +54,6 @@ class ChannelWiseDistillation(FeatureDistillation):
     def trainable_modules(self, student_shapes: list[Size], teacher_shapes: list[Size]) -> nn.Module:
         """Make a 1x1 convolution for each pair with unequal numbers of channels.
 
-        Args:
-            student_shapes: See `FeatureDistillation.trainable_modules`.
-            teacher_shapes: See `FeatureDistillation.trainable_modules`.
-
         Returns:
             The adapters, in order.
         """
@@ -65,15 +61,7 @@ class ChannelWiseDistillation(FeatureDistillation):
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        """Add the divergences of all pairs.
-
-        Args:
-            student_features: See `FeatureDistillation.compute_loss`.
-            teacher_features: See `FeatureDistillation.compute_loss`.
-
-        Returns:
-            The loss before weighting, a scalar.
-        """
+        """Add the divergences of all pairs."""
         losses = []
         for adapter, student, teacher in zip(
             self.trainable.children(), student_features, teacher_features, strict=True

@@ -18,19 +18,12 @@ class RunCheckpoint(ModelCheckpoint):
     """A `ModelCheckpoint` for runs that may be moved or copied: it stores names of files, not absolute paths.
 
     Lightning's `ModelCheckpoint` stores absolute paths. If a run continues in another folder, it does not know which
-    checkpoint was best, or it tests the checkpoint in the old folder.
-
-    Args:
-        args: The arguments of `ModelCheckpoint`.
-        kwargs: The keyword arguments of `ModelCheckpoint`.
+    checkpoint was best, or it tests the checkpoint in the old folder. The arguments are those of `ModelCheckpoint`.
 
     Example:
         >>> RunCheckpoint("checkpoints", monitor="val/f1", mode="max").mode
         'max'
     """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
 
     @override
     def state_dict(self) -> dict[str, Any]:

@@ -15,7 +15,13 @@ from lgad_lightning.callbacks.first_batch import refuse_doubtful_pairs, tell_pai
 from lgad_lightning.callbacks.frozen_teacher import working_copy
 from lgad_lightning.callbacks.joined_step import JoinedStep
 from lgad_lightning.callbacks.learned_loss import LearnedLoss
-from lgad_lightning.callbacks.refusals import check_ahead, check_set_up, checked_loss, refuse_no_network
+from lgad_lightning.callbacks.refusals import (
+    check_ahead,
+    checked_loss,
+    refuse_loader_step,
+    refuse_no_network,
+    refuse_shared_names,
+)
 from lgad_lightning.callbacks.running_fit import RunningFit
 from lgad_lightning.callbacks.weight_schedule import When, check_schedule, describe_schedule, in_steps, scheduled_weight
 from lgad_lightning.errors import LgadError
@@ -247,7 +253,8 @@ class FeatureDistillation(LearnedLoss):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage != "fit":
             return
-        check_set_up(self, trainer, pl_module)
+        refuse_loader_step(type(self).__name__, pl_module)
+        refuse_shared_names(self, trainer)
         self._detach()
         self._trainable = self._saved = None
         # Not in on_fit_start: a learning-rate finder trains before it.

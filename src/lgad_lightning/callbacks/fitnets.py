@@ -29,10 +29,6 @@ class FitNets(FeatureDistillation):
     def trainable_modules(self, student_shapes: list[Size], teacher_shapes: list[Size]) -> nn.Module:
         """Make one 1x1 convolution for each pair of layers.
 
-        Args:
-            student_shapes: See `FeatureDistillation.trainable_modules`.
-            teacher_shapes: See `FeatureDistillation.trainable_modules`.
-
         Returns:
             The convolutions, in order.
         """
@@ -40,15 +36,7 @@ class FitNets(FeatureDistillation):
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        """Add the mean squared differences of all pairs.
-
-        Args:
-            student_features: See `FeatureDistillation.compute_loss`.
-            teacher_features: See `FeatureDistillation.compute_loss`.
-
-        Returns:
-            The loss before weighting, a scalar.
-        """
+        """Add the mean squared differences of all pairs."""
         losses = []
         for hint, student, teacher in zip(self.trainable.children(), student_features, teacher_features, strict=True):
             adapted = hint(student).float()

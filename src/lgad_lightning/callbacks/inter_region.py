@@ -62,23 +62,13 @@ class InterRegionAffinityDistillation(FeatureDistillation):
 
     @override
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
-        """Return the images, and keep the label map of the step.
-
-        Args:
-            batch: The batch that `training_step` gets, on the device.
-
-        Returns:
-            The images.
-        """
+        """Return the images, and keep the label map of the step."""
         self._label = label_of(batch, self.label).clone()  # the step may change the batch
         return super().teacher_inputs(batch)
 
     @override
     def check_inputs(self, inputs: tuple[Any, ...]) -> None:
         """Check the labels as `LabelGuided` does.
-
-        Args:
-            inputs: What `teacher_inputs` returned.
 
         Raises:
             LgadError: If a value of the labels cannot be a class.
@@ -87,15 +77,7 @@ class InterRegionAffinityDistillation(FeatureDistillation):
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        """Add the mean squared differences between the affinities of student and teacher.
-
-        Args:
-            student_features: See `FeatureDistillation.compute_loss`.
-            teacher_features: See `FeatureDistillation.compute_loss`.
-
-        Returns:
-            The loss before weighting, a scalar.
-        """
+        """Add the mean squared differences between the affinities of student and teacher."""
         assert self._label is not None  # `teacher_inputs` comes first
         label = self._label.long()
         if self.ignore_index is not None:

@@ -74,10 +74,6 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
     def trainable_modules(self, student_shapes: list[Size], teacher_shapes: list[Size]) -> nn.Module:
         """Return the teacher, so that it is trained.
 
-        Args:
-            student_shapes: Not used.
-            teacher_shapes: Not used.
-
         Returns:
             The teacher itself.
 
@@ -90,24 +86,12 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
 
     @override
     def trainable_optimizer(self, parameters: list[nn.Parameter], student_optimizer: Optimizer) -> Optimizer:
-        """Make the teacher's optimiser with `teacher_optimizer`.
-
-        Args:
-            parameters: The parameters of the teacher.
-            student_optimizer: The student's optimiser. Both step together.
-
-        Returns:
-            The optimiser.
-        """
+        """Make the teacher's optimiser with `teacher_optimizer`."""
         return self.teacher_optimizer(parameters)
 
     @override
     def trainable_loss(self, fit: RunningFit, inputs: tuple[Any, ...]) -> Tensor:
         """Run the teacher on the label, in float32, and keep its features as the targets of this step.
-
-        Args:
-            fit: The current fit.
-            inputs: The label map.
 
         Returns:
             `teacher_loss`, a scalar.
@@ -123,16 +107,7 @@ class JointLabelGuidedAttentionDistillation(LabelGuidedAttentionDistillation):
     def target_features(
         self, fit: RunningFit, inputs: tuple[Any, ...], student_features: Mapping[str, Tensor]
     ) -> list[Tensor]:
-        """Return the teacher's features of this step, without gradient.
-
-        Args:
-            fit: Holds the pairs.
-            inputs: The label map.
-            student_features: Not used.
-
-        Returns:
-            One tensor `(B, C', H', W')` for each pair.
-        """
+        """Return the teacher's features of this step, without gradient."""
         if fit.targets:
             return fit.targets
         # Before the first step, or for a picture.

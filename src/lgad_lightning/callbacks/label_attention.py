@@ -38,9 +38,6 @@ class LabelAttention(LabelGuided):
     def layer_pairs(self, module: nn.Module) -> list[tuple[str, str]]:
         """Pair each layer of the student with the label.
 
-        Args:
-            module: The student.
-
         Returns:
             The names of the student's layers, each with `label`.
 
@@ -54,11 +51,6 @@ class LabelAttention(LabelGuided):
         self, fit: RunningFit, inputs: tuple[Any, ...], student_features: Mapping[str, Tensor]
     ) -> list[Tensor]:
         """Make a map of the label, 1 on the lanes.
-
-        Args:
-            fit: Holds the pairs.
-            inputs: What `teacher_inputs` returned.
-            student_features: Not used.
 
         Returns:
             The map, `(B, 1, H, W)`, for each pair.

@@ -40,9 +40,6 @@ class LabelGuided(AttentionTransfer):
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
         """Return the label map of the batch, found by `label_of`.
 
-        Args:
-            batch: The batch that `training_step` gets, on the device.
-
         Returns:
             Only the label map, `(B, H, W)`, a copy, because the step may change the batch. Ignored pixels are 255.
         """
@@ -55,16 +52,7 @@ class LabelGuided(AttentionTransfer):
     def facts(
         self, inputs: tuple[Any, ...], student_features: list[Tensor], teacher_features: list[Tensor]
     ) -> list[str]:
-        """Add the values of the labels to the line at the start of a fit.
-
-        Args:
-            inputs: See `FeatureDistillation.facts`.
-            student_features: See `FeatureDistillation.facts`.
-            teacher_features: See `FeatureDistillation.facts`.
-
-        Returns:
-            Parts of a sentence.
-        """
+        """Add the values of the labels to the line at the start of a fit."""
         label: Any = inputs[0]
         values = [f"labels of {label.min():g} to {label.max():g}"] if isinstance(label, Tensor) else []
         return [*super().facts(inputs, student_features, teacher_features), *values]
@@ -72,9 +60,6 @@ class LabelGuided(AttentionTransfer):
     @override
     def check_inputs(self, inputs: tuple[Any, ...]) -> None:
         """Refuse labels with values that cannot be classes, and warn if there is only background.
-
-        Args:
-            inputs: What `teacher_inputs` returned.
 
         Raises:
             LgadError: If a value cannot be a class. The message names the values.

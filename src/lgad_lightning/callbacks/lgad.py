@@ -55,11 +55,6 @@ class LabelGuidedAttentionDistillation(LabelGuided):
     ) -> list[Tensor]:
         """Run the teacher on the label map, and balance the lanes if `balanced`.
 
-        Args:
-            fit: Holds the pairs and the copy of the teacher.
-            inputs: What `teacher_inputs` returned.
-            student_features: Not used.
-
         Returns:
             One tensor for each pair, without gradient: the teacher's features `(B, C', H', W')`, or with `balanced` a
             single channel `(B, 1, H', W')` that has the balanced attention.

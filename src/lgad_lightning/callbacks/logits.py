@@ -50,15 +50,7 @@ class LogitsDistillation(FeatureDistillation):
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        """Add the divergences of all pairs.
-
-        Args:
-            student_features: See `FeatureDistillation.compute_loss`.
-            teacher_features: See `FeatureDistillation.compute_loss`.
-
-        Returns:
-            The loss before weighting, a scalar.
-        """
+        """Add the divergences of all pairs."""
         losses = []
         for student, teacher in zip(student_features, teacher_features, strict=True):
             both = (student.float(), resized_to(teacher.float(), student))

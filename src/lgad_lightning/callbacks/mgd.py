@@ -53,10 +53,6 @@ class MaskedGenerativeDistillation(FeatureDistillation):
     def trainable_modules(self, student_shapes: list[Size], teacher_shapes: list[Size]) -> nn.Module:
         """Make an adapter and a generator for each pair of layers.
 
-        Args:
-            student_shapes: See `FeatureDistillation.trainable_modules`.
-            teacher_shapes: See `FeatureDistillation.trainable_modules`.
-
         Returns:
             The adapters and the generators, each in the order of the pairs.
         """
@@ -65,15 +61,7 @@ class MaskedGenerativeDistillation(FeatureDistillation):
 
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
-        """Add the mean squared differences between the generated and the teacher's features.
-
-        Args:
-            student_features: See `FeatureDistillation.compute_loss`.
-            teacher_features: See `FeatureDistillation.compute_loss`.
-
-        Returns:
-            The loss before weighting, a scalar.
-        """
+        """Add the mean squared differences between the generated and the teacher's features."""
         adapters, generators = (part.children() for part in self.trainable.children())
         losses = []
         for adapter, generator, student, teacher in zip(

@@ -82,21 +82,6 @@ def refuse_shared_names(callback: Distillation, trainer: L.Trainer) -> None:
             )
 
 
-def check_set_up(callback: Distillation, trainer: L.Trainer, module: L.LightningModule) -> None:
-    """Check the module and the other callbacks before anything is changed.
-
-    Args:
-        callback: The callback that is set up.
-        trainer: The trainer with all callbacks.
-        module: The student.
-
-    Raises:
-        LgadError: If the callback cannot work with them.
-    """
-    refuse_loader_step(type(callback).__name__, module)
-    refuse_shared_names(callback, trainer)
-
-
 def check_ahead(callback: Distillation, trainer: L.Trainer) -> None:
     """Check the schedule and the other callbacks at the start of a fit.
 

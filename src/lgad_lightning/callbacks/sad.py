@@ -41,22 +41,12 @@ class SelfAttentionDistillation(AttentionTransfer):
 
     @override
     def teacher_inputs(self, batch: Any) -> tuple[Any, ...]:
-        """Return no inputs: there is no other network.
-
-        Args:
-            batch: Not used.
-
-        Returns:
-            An empty tuple.
-        """
+        """Return no inputs: there is no other network."""
         return ()
 
     @override
     def layer_pairs(self, module: nn.Module) -> list[tuple[str, str]]:
         """Pair each layer with the layer that it learns from, by default the next one.
-
-        Args:
-            module: The student.
 
         Returns:
             For each pair, the names of two layers of the student.
@@ -76,14 +66,5 @@ class SelfAttentionDistillation(AttentionTransfer):
     def target_features(
         self, fit: RunningFit, inputs: tuple[Any, ...], student_features: Mapping[str, Tensor]
     ) -> list[Tensor]:
-        """Return the features of the deeper layers, without gradient.
-
-        Args:
-            fit: Holds the pairs.
-            inputs: Not used.
-            student_features: See `FeatureDistillation.target_features`.
-
-        Returns:
-            One tensor `(B, C', H', W')` for each pair.
-        """
+        """Return the features of the deeper layers, without gradient."""
         return [student_features[name].detach() for _, name in fit.pairs]

@@ -34,9 +34,6 @@ class SimilarityPreservingDistillation(FeatureDistillation):
     def check_inputs(self, inputs: tuple[Any, ...]) -> None:
         """Refuse a first batch of one image.
 
-        Args:
-            inputs: What `teacher_inputs` returned.
-
         Raises:
             LgadError: If the first batch has only one image.
         """
@@ -46,10 +43,6 @@ class SimilarityPreservingDistillation(FeatureDistillation):
     @override
     def compute_loss(self, student_features: list[Tensor], teacher_features: list[Tensor]) -> Tensor:
         """Add the mean squared differences between the similarities of student and teacher.
-
-        Args:
-            student_features: See `FeatureDistillation.compute_loss`.
-            teacher_features: See `FeatureDistillation.compute_loss`.
 
         Returns:
             The loss before weighting, a scalar. It is 0 for a last batch of one image, which has nothing to compare.
