@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lgad_lightning.lanes import IGNORE_INDEX
-from lgad_lightning.longwork.whole_file import whole_file
+from lgad_lightning.longwork.whole_file import write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,8 +119,12 @@ def write_picture(path: str | Path, picture: Picture) -> None:
         path: The file. A missing folder is made.
         picture: The picture.
     """
-    with whole_file(Path(path)) as part:
-        part.write_bytes(cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes())
+    write_whole(Path(path), png_of(picture))
+
+
+def png_of(picture: Picture) -> bytes:
+    """Return the content of a PNG file with a picture."""
+    return cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
 
 
 def _resized(planes: Tensor, mode: str, size: tuple[int, ...] | None = None) -> NDArray[Any]:

@@ -1,10 +1,7 @@
-import json
-from pathlib import Path
-
 import pytest
 from rich.console import Console
 
-from lgad_lightning.commands.figures import main_figure, print_results, results_table, write_json
+from lgad_lightning.commands.figures import main_figure, print_results, results_table
 
 RESULTS = {
     "total": {"tp": 3, "fp": 2, "precision": 0.6, "f1": 0.66667},
@@ -24,12 +21,6 @@ def test_the_table_has_a_row_for_each_scenario_and_the_total_last() -> None:
         ["cross", "0", "2", "0.0000", "-"],
         ["total", "3", "2", "0.6000", "0.6667"],
     ]
-
-
-def test_json_is_written_whole(tmp_path: Path) -> None:
-    write_json(RESULTS, tmp_path / "metrics.json")
-    assert json.loads((tmp_path / "metrics.json").read_text()) == RESULTS
-    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
 
 
 def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:

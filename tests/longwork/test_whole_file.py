@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lgad_lightning.longwork.whole_file import whole_file
+from lgad_lightning.longwork.whole_file import whole_file, write_whole
 
 
 def test_replaces_the_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -41,3 +41,9 @@ def test_writers_with_equal_process_ids_do_not_share_a_part(tmp_path: Path) -> N
             second.write_text("second")
     assert target.read_text() == "first"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("content", ["Fahrbahn: ä\n", b"\x00\xff\r\n"])
+def test_texts_and_bytes_are_written_as_they_are(tmp_path: Path, content: str | bytes) -> None:
+    write_whole(tmp_path / "new" / "file", content)
+    assert (tmp_path / "new" / "file").read_bytes() == (content.encode() if isinstance(content, str) else content)

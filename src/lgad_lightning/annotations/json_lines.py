@@ -2,6 +2,7 @@
 
 import re
 from array import array
+from codecs import BOM_UTF8
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from lgad_lightning.lanes.lists import check_image_name
 
 _KEYS = {"image", "lanes", "slots"}
 _NAME = re.compile(rb'"(?:image|raw_file)"\s*+:\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")')
-_MARK = b"\xef\xbb\xbf"  # the byte-order mark that some editors write at the beginning
 
 
 class JsonLines:
@@ -85,7 +85,7 @@ class JsonLines:
 
     def _parse(self, line: bytes, number: int) -> ImageLanes:
         where = f"{self.path}:{number}"
-        record = parse_json_line(line.removeprefix(_MARK) if number == 1 else line, where)
+        record = parse_json_line(line.removeprefix(BOM_UTF8) if number == 1 else line, where)
         if isinstance(record, dict) and "raw_file" in record:
             frame = tusimple_frame(record, where)
             lanes = [polyline(lane.points.tolist(), where) for lane in frame.lanes if len(lane)]  # some are all -2

@@ -2,6 +2,7 @@
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lgad_lightning.annotations.json_files import check_length, read_part, reading
-from lgad_lightning.annotations.json_scan import MARK, find_objects
+from lgad_lightning.annotations.json_scan import find_objects
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.json_lines import parse_json_line, unique_keys
 
@@ -107,11 +108,11 @@ class JsonObjects:
             return unique_keys(pairs) if pairs else next(runs, {})
 
         try:
-            return json.loads(outline.removeprefix(MARK).decode(), object_pairs_hook=take)
+            return json.loads(outline.removeprefix(BOM_UTF8).decode(), object_pairs_hook=take)
         except UnicodeDecodeError as error:
             raise LgadError(f"{self.path}: not UTF-8 text ({error.reason}).") from error
         except json.JSONDecodeError as error:
-            before = outline.removeprefix(MARK).decode()[: error.pos].encode()
+            before = outline.removeprefix(BOM_UTF8).decode()[: error.pos].encode()
             place = len(before) + self._left_out(before.count(b"{}"))
             raise LgadError(f"{self.path}: not JSON: {error.msg} at byte {place}.") from error
         except LgadError as error:

@@ -1,5 +1,6 @@
 """Finds where the objects of a large JSON file begin and end. It counts the braces, block by block."""
 
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,9 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lgad_lightning.errors import LgadError
-
-MARK = b"\xef\xbb\xbf"
-"""The byte-order mark that some editors write at the beginning."""
 
 _BLOCK = 1 << 20  # bytes that are read together
 _LARGEST_OUTLINE = 1 << 26  # largest number of bytes of a file outside its objects
@@ -49,7 +47,7 @@ def find_objects(path: Path) -> FoundObjects:
         while (data := np.fromfile(file, np.uint8, _BLOCK)).size:
             content = data.tobytes()
             if braces is None:
-                braces = _Braces(1 if content.removeprefix(MARK).lstrip()[:1] == b"[" else 2)
+                braces = _Braces(1 if content.removeprefix(BOM_UTF8).lstrip()[:1] == b"[" else 2)
             first = [] if braces.within else [0]
             begin, end = braces.objects(data)
             last = [] if braces.within else [data.size]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lgad_lightning.errors import LgadError
+from lgad_lightning.errors import LgadError, first_line
 
 BuildOptimizer = Callable[[list[nn.Parameter], Optimizer], Optimizer]
 
@@ -169,7 +169,7 @@ def load_trained(part: nn.Module | Optimizer, state: dict[str, Any]) -> None:
     except (RuntimeError, KeyError, ValueError) as error:
         raise LgadError(
             f"the checkpoint holds the state of another {type(part).__name__} that a distillation trains: resume with"
-            f" the teacher, the layers and the optimiser of that training, or start anew ({str(error).splitlines()[0]})"
+            f" the teacher, the layers and the optimiser of that training, or start anew ({first_line(error)})"
         ) from error
 
 

@@ -28,18 +28,7 @@ Node = dict[str, Any]
 _BESIDE_THE_TRAINER = {"callbacks": "callbacks.NAME or student.callbacks.NAME", "logger": "logger=NAME or logger.NAME"}
 
 
-class TeacherSettings(TypedDict):
-    """`teacher` in `conf/fit.yaml`."""
-
-    checkpoint: str | None
-    cache_dir: str | None
-    module: Node
-    network: Node
-    trainer: Node
-    callbacks: dict[str, Node | None]
-
-
-class StudentSettings(TypedDict):
+class PhaseSettings(TypedDict):
     """`student` in `conf/fit.yaml`."""
 
     checkpoint: str | None
@@ -47,6 +36,12 @@ class StudentSettings(TypedDict):
     network: Node
     trainer: Node
     callbacks: dict[str, Node | None]
+
+
+class TeacherSettings(PhaseSettings):
+    """`teacher` in `conf/fit.yaml`."""
+
+    cache_dir: str | None
 
 
 class FitSettings(TypedDict):
@@ -64,7 +59,7 @@ class FitSettings(TypedDict):
     callbacks: dict[str, Node | None]
     logger: dict[str, Node | None]
     teacher: TeacherSettings
-    student: StudentSettings
+    student: PhaseSettings
 
 
 def resolve(cfg: DictConfig, phase: str) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import torch
 
 from lgad_lightning.commands.split_frames import frames_at
 from lgad_lightning.data import LaneDataModule
+from lgad_lightning.data.spread import spread
 from lgad_lightning.lanes.decode import GridDecoder
 from lgad_lightning.modules import LaneStudent
 from lgad_lightning.reporting.candidates import Candidate
-from lgad_lightning.reporting.judging import spread
+from lgad_lightning.reporting.judging import MOST_FRAMES
 
 NO_LIMIT = -1.0
 """A limit that the existence of every lane is above."""
@@ -32,7 +33,7 @@ def find_candidates(student: LaneStudent, data: LaneDataModule) -> dict[str, lis
     decoder.existence_threshold = NO_LIMIT
     student.eval()
     found: dict[str, list[Candidate]] = {}
-    places = spread(len(data.datasets["test"]))
+    places = spread(len(data.datasets["test"]), MOST_FRAMES)
     for start in range(0, len(places), data.batch_size):
         batch = frames_at(data, places[start : start + data.batch_size], student.device)
         if batch is None:

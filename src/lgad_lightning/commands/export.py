@@ -156,7 +156,7 @@ def _training_images(data: Any, torch_engine: Any, count: int) -> list[Any]:
     """Normalised images `(1, 3, height, width)`, spread over the training split."""
     import torch
 
-    from lgad_lightning.reporting.judging import spread
+    from lgad_lightning.data.spread import spread
 
     source = data.open("train")
     images = []

@@ -1,14 +1,10 @@
-"""Prints the figures of a test for people, and writes them for programs."""
+"""Prints the figures of a test."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-
-from lgad_lightning.longwork.whole_file import whole_file
 
 
 def plain_console() -> Console:
@@ -66,9 +62,3 @@ def print_breakdown(breakdown: Mapping[str, Mapping[str, Mapping[str, float]]]) 
         for name, figures in parts.items():
             table.add_row(name, *map(format_figure, figures.values()))
         plain_console().print(table)
-
-
-def write_json(value: Any, path: Path) -> None:
-    """Writes JSON completely or not at all."""
-    with whole_file(path) as part:
-        part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

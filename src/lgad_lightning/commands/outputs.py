@@ -9,12 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
+from lgad_lightning.drawing import Picture, png_of
 from lgad_lightning.errors import LgadError
-from lgad_lightning.longwork.whole_file import whole_file
+from lgad_lightning.longwork.whole_file import write_whole
 
 Recognise = Callable[[bytes], bool]
 """Whether the content of a file is something that a command wrote to such a file before."""
@@ -76,8 +73,7 @@ def write_output(path: Path, content: bytes) -> None:
         LgadError: If it cannot be written.
     """
     try:
-        with whole_file(path) as part:
-            part.write_bytes(content)
+        write_whole(path, content)
     except OSError as error:
         raise LgadError(f"{path} cannot be written: {error}.") from error
 
@@ -120,9 +116,9 @@ def picture_of(command: str) -> Recognise:
     return lambda content: content[_PNG_HEADER:].startswith(_signature(command))
 
 
-def picture_bytes(picture: NDArray[Any], command: str) -> bytes:
+def picture_bytes(picture: Picture, command: str) -> bytes:
     """Makes a PNG of RGB `(H, W, 3)` uint8. It says which command drew it."""
-    content = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
+    content = png_of(picture)
     return content[:_PNG_HEADER] + _signature(command) + content[_PNG_HEADER:]
 
 

@@ -82,8 +82,6 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> None:
     # Imported here, because --help should not wait for torch.
     import torch
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from lgad_lightning.data.prediction_files import check_names
     from lgad_lightning.errors import LgadError
@@ -93,6 +91,7 @@ def _run(options: argparse.Namespace) -> None:
     from lgad_lightning.inference.run import predict_sources
     from lgad_lightning.inference.sources import Images, open_sources
     from lgad_lightning.lanes import TUSIMPLE_ROWS
+    from lgad_lightning.longwork.parallel import progress_bar
 
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # names of files need not be UTF-8
@@ -116,10 +115,9 @@ def _run(options: argparse.Namespace) -> None:
     h_samples = getattr(engine.info.decoder, "h_samples", TUSIMPLE_ROWS)
     asked = {name: rows for source in sources if isinstance(source, Images) for name, rows in source.h_samples.items()}
     total = None if any(not len(source) for source in sources) else sum(map(len, sources))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         Outputs(options.out, kinds, records, h_samples, asked, options.smooth) as outputs,
-        Progress(*columns, console=Console(stderr=True)) as progress,
+        progress_bar() as progress,
     ):
         images = {name for source in sources if isinstance(source, Images) for name in source.files}
         task = progress.add_task("Predicting", total=total, completed=len(outputs.done.keys() & images))

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from lgad_lightning.data.placement import RUN
+from lgad_lightning.data.find_files import RUN
 from lgad_lightning.errors import LgadError
 
 log = logging.getLogger(__name__)

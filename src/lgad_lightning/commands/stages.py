@@ -11,7 +11,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lgad_lightning.callbacks import FeatureDistillation
 from lgad_lightning.commands.build import build_module, build_trainer, refuse_no_batches
-from lgad_lightning.commands.figures import main_figure, write_json
+from lgad_lightning.commands.figures import main_figure
+from lgad_lightning.commands.outputs import json_bytes, write_output
 from lgad_lightning.commands.requeue import CHECKPOINT
 from lgad_lightning.commands.run_log import LOG, rewind
 from lgad_lightning.commands.run_page import leave_page
@@ -73,7 +74,7 @@ def fit_teacher(teacher: Teacher, data: LaneDataModule, resume: bool) -> float:
     if trainer.is_global_zero:
         checkpoint = settings["teacher"]["checkpoint"] or "teacher/checkpoints/last.ckpt"
         results = {"total": {"iou": iou}, "scenarios": {}} | origin(data, checkpoint)
-        write_json(results, Path(settings["run_dir"], "metrics.json"))
+        write_output(Path(settings["run_dir"], "metrics.json"), json_bytes(results))
         log.info("The teacher's mean lane IoU on the validation split: %.4f.", iou)
         log.info("It is %s.", settings["teacher"]["checkpoint"] or Path(settings["run_dir"], checkpoint))
         if settings["report"]:

@@ -12,16 +12,17 @@ from lgad_lightning.callbacks import FeatureDistillation, LabelAttention, LabelG
 from lgad_lightning.callbacks.sight import see
 from lgad_lightning.commands.candidates import find_candidates
 from lgad_lightning.commands.command_line import as_given
-from lgad_lightning.commands.figures import print_results, write_json
+from lgad_lightning.commands.figures import print_results
+from lgad_lightning.commands.outputs import json_bytes, write_output
 from lgad_lightning.commands.split_frames import frames_at
 from lgad_lightning.commands.tested import tested
 from lgad_lightning.commands.trackers import log_test
 from lgad_lightning.commands.value_types import parameters
 from lgad_lightning.data import LaneDataModule
+from lgad_lightning.data.spread import spread
 from lgad_lightning.errors import LgadError
 from lgad_lightning.modules import LaneStudent
 from lgad_lightning.reporting.candidates import CANDIDATES, write_candidates
-from lgad_lightning.reporting.judging import spread
 from lgad_lightning.reporting.tested import TESTED, write_tested
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ def report(
             write_tested(run_dir / TESTED, found)
     except LgadError as error:  # with on_error=skip, the test leaves such an image out
         log.warning("The page of the run will show no test frames: %s", error)
-    write_json(results, run_dir / "metrics.json")  # at the end: a sweep takes a job with this file for complete
+    # At the end: a sweep takes a job with this file for complete.
+    write_output(run_dir / "metrics.json", json_bytes(results))
     log.info("Figures, predictions, pictures and checkpoints are in %s.", run_dir)
 
 

@@ -14,9 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
 from lgad_lightning.commands.command_line import NEEDS_EXTRA, as_given, swept
-from lgad_lightning.commands.figures import format_figure, plain_console, write_json
+from lgad_lightning.commands.figures import format_figure, plain_console
+from lgad_lightning.commands.outputs import json_bytes, write_output
 from lgad_lightning.commands.trial import SWEEPER
-from lgad_lightning.data.placement import RUN
+from lgad_lightning.data.find_files import RUN
 from lgad_lightning.errors import LgadError
 from lgad_lightning.longwork.whole_file import whole_file
 
@@ -88,7 +89,7 @@ def write_failure(folder: Path, overrides: Sequence[str], message: str) -> None:
         overrides: The overrides that the job was started with.
         message: The reason why it ended. Only its first line is kept.
     """
-    write_json({"overrides": list(overrides), "error": message.split("\n")[0]}, folder / FAILED)
+    write_output(folder / FAILED, json_bytes({"overrides": list(overrides), "error": message.split("\n")[0]}))
 
 
 def job_folders(sweep: Path) -> list[Path]:

@@ -12,11 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from lgad_lightning.data.base import LaneDataModule
-from lgad_lightning.data.placement import IMAGES
+from lgad_lightning.data.find_files import IMAGES
 from lgad_lightning.data.prediction_files import check_names
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError
@@ -25,7 +23,7 @@ from lgad_lightning.lanes.lists import MASKS
 from lgad_lightning.longwork.locked import locked
 from lgad_lightning.longwork.new_folder import check_new_folder, take_place
 from lgad_lightning.longwork.parallel import map_parallel
-from lgad_lightning.longwork.whole_file import whole_file
+from lgad_lightning.longwork.whole_file import copy_whole, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +176,8 @@ def _write(source: LaneSource, folder: Path, split: Split, to: Target, index: in
                 "give mask_values in which they are 0."
             )
         place = MASKS[split] if to == "culane" else "masks"
-        _write_mask(folder / place / PurePosixPath(name).with_suffix(".png"), mask)
+        path = folder / place / PurePosixPath(name).with_suffix(".png")
+        write_whole(path, cv2.imencode(".png", mask)[1].tobytes())
         bits = "".join(str(int((mask == slot).any())) for slot in range(1, source.num_slots + 1))
     if to == "culane" or mask is None or not source.traced:  # traced lanes can be traced from the mask again
         visible = [lane for lane in lanes if len(lane)]  # TuSimple also has lanes that are in no row
@@ -189,15 +188,8 @@ def _write(source: LaneSource, folder: Path, split: Split, to: Target, index: in
 
 def _copy(image: Path, target: Path) -> None:
     """Copies an image, unless an earlier call has already copied it."""
-    if target.is_file() and filecmp.cmp(image, target, shallow=False):
-        return
-    with whole_file(target) as part:
-        part.write_bytes(image.read_bytes())
-
-
-def _write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
-    with whole_file(path) as part:
-        part.write_bytes(cv2.imencode(".png", mask)[1].tobytes())
+    if not (target.is_file() and filecmp.cmp(image, target, shallow=False)):
+        copy_whole(image, target)
 
 
 def _record(name: str, lanes: list[Lane], size: tuple[int, int]) -> str:
@@ -218,8 +210,7 @@ def _columns(lane: Lane, rows: list[int]) -> list[float]:
 
 
 def _write_text(path: Path, lines: list[str]) -> None:
-    with whole_file(path) as part:
-        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_whole(path, "".join(f"{line}\n" for line in lines))
 
 
 def _culane_lists(folder: Path, split: Split, images: list[_Written]) -> None:

@@ -21,12 +21,13 @@ from lgad_lightning.longwork.file_state import file_state
 from lgad_lightning.longwork.locked import locked
 from lgad_lightning.longwork.new_folder import check_new_folder, take_place
 from lgad_lightning.longwork.parallel import iterate_parallel
-from lgad_lightning.longwork.whole_file import whole_file
+from lgad_lightning.longwork.whole_file import write_whole
 
+_CHUNK = "64MB"
 _PART = 1024  # an interruption loses at most so many images
 
 
-def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk_bytes: str = "64MB") -> None:
+def pack(module: LaneDataModule, folder: Path, workers: int | None = None) -> None:
     """Writes a data set as chunks. The same data module reads them, with this folder (or a copy of it) as root.
 
     Images keep their bytes. Masks keep the size of the images. The chunks are written to a hidden folder beside
@@ -36,7 +37,6 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk
         module: The data set.
         folder: The folder to write. It must be new or empty.
         workers: Number of processes, as for `map_parallel`.
-        chunk_bytes: Size of a chunk.
 
     Raises:
         LgadError: If the folder is in use, litdata is missing, or a file cannot be read or written.
@@ -60,7 +60,7 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk
                     "reading": module.reading,
                     "fingerprint": source.fingerprint(),
                 }
-                _pack_split(source, json.dumps(facts), partly / split, f"Packing {split}", workers, chunk_bytes)
+                _pack_split(source, json.dumps(facts), partly / split, f"Packing {split}", workers)
             for state in partly.glob("*.files"):
                 state.unlink()
             take_place(partly, folder)
@@ -70,9 +70,7 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None, chunk
         ) from error
 
 
-def _pack_split(
-    source: LaneSource, facts: str, folder: Path, description: str, workers: int | None, chunk_bytes: str
-) -> None:
+def _pack_split(source: LaneSource, facts: str, folder: Path, description: str, workers: int | None) -> None:
     """Writes part after part, like litdata's own parallel writers, and merges their indices.
 
     For each finished part, a file beside the folder holds the state of the files from which it was made.
@@ -92,12 +90,11 @@ def _pack_split(
     with closing(iterate_parallel(work, range(len(source)), description, workers, done * _PART)) as items:
         for number in range(done, len(parts)):
             states[number].unlink(missing_ok=True)
-            with litdata_writer(litdata, folder, number, chunk_bytes) as writer:
+            with litdata_writer(litdata, folder, number, _CHUNK) as writer:
                 for index, item in enumerate(islice(items, len(parts[number]))):
                     writer[index] = item
-            with whole_file(states[number]) as part:
-                part.write_text(_state(source, parts[number]))
-    merge_litdata(litdata, folder, len(parts), chunk_bytes)
+            write_whole(states[number], _state(source, parts[number]))
+    merge_litdata(litdata, folder, len(parts), _CHUNK)
 
 
 def _state(source: LaneSource, part: range) -> str:

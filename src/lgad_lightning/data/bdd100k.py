@@ -10,9 +10,9 @@ from lgad_lightning.annotations.outlines import middle_lines
 from lgad_lightning.annotations.polylines import to_lanes
 from lgad_lightning.data.annotated import RecordsSource
 from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.find_files import find_files
 from lgad_lightning.data.official import OfficialCounts
 from lgad_lightning.data.pixels import decode_mask, read_bytes
-from lgad_lightning.data.placement import find_files
 from lgad_lightning.data.settings import check_choice
 from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.errors import LgadError

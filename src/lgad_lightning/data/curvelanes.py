@@ -3,8 +3,9 @@ from typing import Any
 
 from lgad_lightning.data.annotated import AnnotatedSource
 from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.find_files import find_files
 from lgad_lightning.data.official import OfficialCounts
-from lgad_lightning.data.placement import Placement, find_files
+from lgad_lightning.data.placement import Placement
 from lgad_lightning.data.protocol import CURVELANES
 from lgad_lightning.data.source import Split
 from lgad_lightning.errors import LgadError

@@ -7,8 +7,9 @@ from lgad_lightning.annotations.records import RECORDS, open_records
 from lgad_lightning.data.annotated import AnnotatedSource, RecordsSource
 from lgad_lightning.data.base import LaneDataModule
 from lgad_lightning.data.division import divide, read_shares
+from lgad_lightning.data.find_files import IMAGES, find_files
 from lgad_lightning.data.masks import MaskValues, check_mask_values
-from lgad_lightning.data.placement import IMAGES, LINES, MASKS, Placement, check_stems, find_files, find_placement
+from lgad_lightning.data.placement import LINES, MASKS, Placement, check_stems, find_placement
 from lgad_lightning.data.protocol import OWN
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError

@@ -84,6 +84,7 @@ class LabelCache:
             raise LgadError(f"The label cache {path} is not of the files' present state: prepare_data makes it anew.")
         self.path = path
         self.size = size
+        self.whole = bool(header["whole"])
         self._bytes = np.memmap(path, np.uint8, "r")
         offsets = self._bytes[start : start + 8 * (header["count"] + 1)]
         if zlib.crc32(offsets.tobytes()) != header["crc"]:
@@ -131,11 +132,9 @@ def _kept(path: Path, stamp: str, count: int) -> list[bytes]:
 
 def _is_current(path: Path, stamp: str) -> bool:
     try:
-        LabelCache(path, (0, 0), stamp)
-        header = _header(path)[0]
+        return LabelCache(path, (0, 0), stamp).whole
     except (LgadError, OSError, ValueError):
         return False
-    return bool(header["whole"])
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:

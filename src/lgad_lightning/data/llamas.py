@@ -4,8 +4,8 @@ from typing import Any
 
 from lgad_lightning.annotations.llamas import read_llamas
 from lgad_lightning.data.base import LaneDataModule
+from lgad_lightning.data.find_files import find_files
 from lgad_lightning.data.official import OfficialCounts
-from lgad_lightning.data.placement import find_files
 from lgad_lightning.data.protocol import LLAMAS
 from lgad_lightning.data.source import LaneSource, Split
 from lgad_lightning.errors import LgadError

@@ -5,7 +5,7 @@ from typing import Any
 
 from lgad_lightning.annotations.openlane import KERBS, OpenLaneLine, read_openlane
 from lgad_lightning.data.base import LaneDataModule
-from lgad_lightning.data.placement import find_files
+from lgad_lightning.data.find_files import find_files
 from lgad_lightning.data.protocol import OPENLANE
 from lgad_lightning.data.source import SPLITS, LaneSource, Split
 from lgad_lightning.errors import LgadError

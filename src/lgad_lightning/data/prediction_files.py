@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
-from lgad_lightning.data.placement import PREDICTED
+from lgad_lightning.data.find_files import PREDICTED
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import prediction_name
 

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lgad_lightning.errors import LgadError
+from lgad_lightning.errors import LgadError, first_line
 from lgad_lightning.export.modules import ExportableNetwork, FramePreprocessing, GridDecoding
 from lgad_lightning.extras import import_extra
-from lgad_lightning.inference.engine import first_line
 from lgad_lightning.lanes import Frame
 from lgad_lightning.modules import LaneStudent
 

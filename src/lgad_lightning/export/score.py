@@ -5,11 +5,11 @@ from typing import Any
 
 from lgad_lightning.data import LaneDataModule
 from lgad_lightning.data.source import LaneSource
+from lgad_lightning.data.spread import spread
 from lgad_lightning.errors import LgadError
 from lgad_lightning.inference.engine import Engine
 from lgad_lightning.inference.pipeline import predict_shots
 from lgad_lightning.inference.sources import Shot
-from lgad_lightning.reporting.judging import spread
 
 
 def official_figures(engine: Engine, data: LaneDataModule, images: int | None = None) -> dict[str, Any]:

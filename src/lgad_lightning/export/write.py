@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from lgad_lightning.errors import LgadError
+from lgad_lightning.errors import LgadError, first_line
 from lgad_lightning.export.build import OnnxExport, add_metadata
 from lgad_lightning.extras import import_extra
-from lgad_lightning.inference.engine import first_line
 from lgad_lightning.inference.exported import ExportedEngine
 from lgad_lightning.inference.onnx_engine import OnnxEngine
 from lgad_lightning.inference.openvino_engine import OpenVinoEngine

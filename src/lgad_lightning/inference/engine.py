@@ -3,14 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from lgad_lightning.errors import LgadError
+from lgad_lightning.errors import LgadError, first_line
 from lgad_lightning.inference.found import Seen, seen
 from lgad_lightning.inference.model_info import ModelInfo
 from lgad_lightning.lanes import Frame, GridDecoder, MaskDecoder
@@ -115,8 +114,3 @@ def student_info(student: LaneStudent, identity: str = "") -> ModelInfo:
         student.image_size,
         identity,
     )
-
-
-def first_line(error: BaseException) -> Any:
-    """Returns the first line of an error's text, or the name of its type if the text is empty."""
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

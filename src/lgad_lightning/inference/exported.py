@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from lgad_lightning.data.preprocessing import Preprocessing
-from lgad_lightning.errors import LgadError
-from lgad_lightning.inference.engine import Engine, first_line
+from lgad_lightning.errors import LgadError, first_line
+from lgad_lightning.inference.engine import Engine
 from lgad_lightning.inference.found import Seen, seen, seen_in_grid
 from lgad_lightning.inference.model_info import ModelInfo
 from lgad_lightning.lanes import Frame, GridDecoder, LaneGrid, MaskDecoder

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lgad_lightning.data.placement import PREDICTED
+from lgad_lightning.data.find_files import PREDICTED
 from lgad_lightning.data.prediction_files import check_folder, lane_files, prediction_path
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.json_lines import iterate_json_lines
-from lgad_lightning.longwork.whole_file import whole_file
+from lgad_lightning.longwork.whole_file import write_whole
 
 RECORDS, UNFINISHED, TUSIMPLE, SUMMARY, OVERLAYS = (
     "lanes.jsonl", ".lanes.jsonl", "predictions.json", "summary.json", "overlays",
@@ -46,10 +46,9 @@ def open_folder(folder: Path, made_by: dict[str, Any], resume: bool, overwrite: 
         if overwrite:
             _forget(folder)
             records = []
-        with whole_file(folder / PREDICTED) as part:
-            part.write_text(f"Predicted lanes of lgad-lightning.\n{json.dumps(made_by)}\n", encoding="utf-8")
-        with whole_file(folder / UNFINISHED) as part:  # without a last line that was cut off
-            part.write_text("".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8")
+        write_whole(folder / PREDICTED, f"Predicted lanes of lgad-lightning.\n{json.dumps(made_by)}\n")
+        lines = "".join(f"{json.dumps(record)}\n" for record in records)  # without a last line that was cut off
+        write_whole(folder / UNFINISHED, lines)
     return records
 
 

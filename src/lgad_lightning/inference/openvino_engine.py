@@ -6,9 +6,8 @@ from typing import Any
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from lgad_lightning.errors import LgadError
+from lgad_lightning.errors import LgadError, first_line
 from lgad_lightning.extras import import_extra
-from lgad_lightning.inference.engine import first_line
 from lgad_lightning.inference.exported import ExportedEngine, read_metadata
 from lgad_lightning.inference.model_info import files_identity
 

@@ -29,9 +29,8 @@ from lgad_lightning.inference.sources import Images, VideoShots
 from lgad_lightning.inference.video import VideoWriter
 from lgad_lightning.lanes import TUSIMPLE_ROWS, TuSimpleFrame, write_lines, write_tusimple
 from lgad_lightning.lanes.json_lines import iterate_json_lines
-from lgad_lightning.longwork.whole_file import whole_file
+from lgad_lightning.longwork.whole_file import write_whole
 
-KINDS = ("lines", "tusimple", "overlay")
 _SMOOTH_STEP = 10  # rows between two points of a smooth curve
 
 
@@ -44,7 +43,7 @@ class Outputs:
 
     Args:
         folder: A folder that `open_folder` prepared.
-        kinds: The files to write, from `KINDS`.
+        kinds: The files to write: `lines`, `tusimple`, `overlay`.
         records: The records that `open_folder` returned.
         h_samples: Rows of TuSimple's file.
         rows: Rows for images whose list asks for others, by name.
@@ -127,8 +126,7 @@ class Outputs:
                 drawn, picture = cv2.imencode(".jpg", draw_lanes(image, predicted.lanes))
                 if not drawn:
                     raise LgadError(f"{name} is too large for an overlay, which is a JPEG: leave out --write overlay.")
-                with whole_file(overlay_path(self.folder, name)) as part:
-                    part.write_bytes(picture.tobytes())
+                write_whole(overlay_path(self.folder, name), picture.tobytes())
             if fresh:
                 line = json.dumps(self._record(predicted, (image.shape[0], image.shape[1]))).encode() + b"\n"
                 if self._file.write(line) != len(line):
@@ -144,8 +142,7 @@ class Outputs:
             self._file.close()
             if "tusimple" in self.kinds:
                 write_tusimple(self.folder / TUSIMPLE, self._tusimple_frames())
-            with whole_file(self.folder / SUMMARY) as part:
-                part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+            write_whole(self.folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
             (self.folder / UNFINISHED).replace(self.folder / RECORDS)
 
     def _record(self, predicted: Predicted, size: tuple[int, int]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lgad_lightning.data.find_files import IMAGES, find_files, may_hold_data
 from lgad_lightning.data.pixels import read_image
-from lgad_lightning.data.placement import IMAGES, find_files, may_hold_data
 from lgad_lightning.errors import LgadError
 from lgad_lightning.inference.video import Video, open_video
 from lgad_lightning.lanes import prediction_name

@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from lgad_lightning.errors import LgadError
-from lgad_lightning.inference.engine import first_line
+from lgad_lightning.errors import LgadError, first_line
 from lgad_lightning.inference.exported import ExportedEngine
 from lgad_lightning.inference.model_info import files_identity
 from lgad_lightning.inference.onnx_engine import OnnxEngine

@@ -12,7 +12,7 @@ import numpy as np
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes.json_lines import read_json_lines, split_lines
 from lgad_lightning.lanes.lane import CULANE_SIZE, TUSIMPLE_ROWS, TUSIMPLE_SIZE, Lane
-from lgad_lightning.longwork.whole_file import whole_file
+from lgad_lightning.longwork.whole_file import whole_file, write_whole
 
 _PLAIN = re.compile(r"[0-9.\- \t\r\n]*")
 _NUMBER = re.compile(r"[ \t\r\v\f]*([+-]?+(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+)(?![eE])")
@@ -100,8 +100,7 @@ def write_lines(path: str | Path, lanes: Iterable[Lane]) -> None:
     if not all(np.isfinite(lane.points).all() for lane in lanes):
         raise ValueError(f"{path}: a lane has a coordinate that is not finite")
     rows = (" ".join(f"{_shortest(x)} {_shortest(y)}" for x, y in lane.points.tolist()) for lane in lanes)
-    with whole_file(Path(path)) as part:
-        part.write_text("".join(f"{row}\n" for row in rows), encoding="ascii")
+    write_whole(Path(path), "".join(f"{row}\n" for row in rows))
 
 
 def prediction_name(name: str) -> PurePath:

@@ -65,12 +65,17 @@ def iterate_parallel(
         workers: Number of processes. None: one per core. 0: no other process.
         start: Number of items that are done already. They are skipped, and the bar begins there.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bar() as progress:
         task = progress.add_task(description, total=len(items), completed=start)
         for result in _run(function, items[start:], cores() if workers is None else workers):
             yield result
             progress.advance(task)
+
+
+def progress_bar() -> Progress:
+    """Makes a bar on standard error that counts what is done and says how long the rest takes."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))
 
 
 def cores() -> int:

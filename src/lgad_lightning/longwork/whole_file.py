@@ -49,6 +49,17 @@ def part_of(path: Path, ending: str = "") -> Path:
     return path.with_name(f".{name}.{uuid.uuid4().hex[:12]}.part{ending}")
 
 
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a content to a file so that nobody ever sees half of it.
+
+    Args:
+        path: The file; as for `whole_file`.
+        content: A text is written in UTF-8.
+    """
+    with whole_file(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
 def copy_whole(source: Path, target: Path) -> None:
     """Copies a file so that nobody ever sees half of it.
 

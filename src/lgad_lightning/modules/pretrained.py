@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lgad_lightning.errors import LgadError
+from lgad_lightning.errors import LgadError, first_line
 from lgad_lightning.extras import import_extra
-from lgad_lightning.longwork.whole_file import whole_file
+from lgad_lightning.longwork.whole_file import whole_file, write_whole
 from lgad_lightning.modules.description import FORMAT, StudentParts, describe_parts, rebuild_parts
 from lgad_lightning.modules.weights import give_weights
 
@@ -60,10 +60,8 @@ def save_parts(parts: StudentParts, folder: str | Path) -> Path:
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in parts.network.state_dict().items()}
         with whole_file(folder / WEIGHTS) as part:
             safetensors.save_file(weights, part, metadata={"format": "pt"})
-        with whole_file(folder / CARD) as part:
-            part.write_text(card, encoding="utf-8")
-        with whole_file(folder / CONFIG) as part:  # last: a folder with this file is complete
-            part.write_text(config, encoding="utf-8")
+        write_whole(folder / CARD, card)
+        write_whole(folder / CONFIG, config)  # last: a folder with this file is complete
     except Exception as error:  # safetensors' own error has no public base
         raise LgadError(f"The student cannot be written to {folder}: {error}.") from error
     return folder
@@ -132,5 +130,5 @@ def _fetch(name: str, revision: str | None) -> Path:
     try:
         return Path(hub.snapshot_download(name, revision=revision, allow_patterns=[CONFIG, WEIGHTS]))
     except Exception as error:  # many kinds: no such name, no network, no access
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise LgadError(f"{name} is not a folder here, and the hub does not have it either: {first}") from error
+        reason = first_line(error)
+        raise LgadError(f"{name} is not a folder here, and the hub does not have it either: {reason}") from error

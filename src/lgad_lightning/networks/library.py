@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lgad_lightning.errors import LgadError
+from lgad_lightning.errors import LgadError, first_line
 from lgad_lightning.extras import import_extra
 from lgad_lightning.networks.base import LaneNetwork
 
@@ -124,7 +124,7 @@ def making(network: str, pretrained: bool | str) -> Iterator[None]:
     except LgadError:
         raise
     except Exception as error:  # the libraries raise errors of many types
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason'}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
         if pretrained is True:
             raise LgadError(
                 f"The pretrained weights of {network} cannot be had from the hub ({reason}). Without network: fetch"

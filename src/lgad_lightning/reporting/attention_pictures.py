@@ -4,12 +4,11 @@ import base64
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lgad_lightning.attention_file import read_maps
-from lgad_lightning.drawing import colour_attention
+from lgad_lightning.drawing import colour_attention, png_of
 from lgad_lightning.errors import LgadError
 from lgad_lightning.reporting.frame_pictures import jpeg
 
@@ -42,5 +41,4 @@ def attention_of(pictures: Path) -> dict[str, Any] | None:
 
 def _png(values: NDArray[Any]) -> str:
     """Makes a data URI of a map with a pixel for each cell. It shows the square root, as the run's own pictures do."""
-    picture = np.ascontiguousarray(colour_attention(np.sqrt(values))[..., ::-1])
-    return f"data:image/png;base64,{base64.b64encode(cv2.imencode('.png', picture)[1].tobytes()).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(png_of(colour_attention(np.sqrt(values)))).decode()}"

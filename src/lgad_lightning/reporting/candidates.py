@@ -11,7 +11,7 @@ import numpy as np
 from lgad_lightning.data.source import LaneSource
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane
-from lgad_lightning.longwork.whole_file import whole_file
+from lgad_lightning.longwork.whole_file import write_whole
 from lgad_lightning.metrics.functional import match_lanes
 from lgad_lightning.reporting.charts import Chart, Series, finite
 from lgad_lightning.reporting.judging import Rule, compared_rows, target_lanes
@@ -40,8 +40,7 @@ def write_candidates(path: Path, frames: Mapping[str, Sequence[Candidate]]) -> N
         path: The file.
         frames: The candidates of each frame, by its name.
     """
-    with whole_file(path) as part:
-        part.write_text(json.dumps(frames), encoding="utf-8")
+    write_whole(path, json.dumps(frames))
 
 
 def read_candidates(path: Path) -> dict[str, list[Candidate]]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lgad_lightning.data.source import LaneSource
+from lgad_lightning.data.spread import spread
 from lgad_lightning.lanes import (
     CULANE_SIZE,
     CULANE_SLOTS,
@@ -127,20 +128,7 @@ def judge_frames(source: LaneSource, predictions: Path, rule: Rule) -> list[Judg
         LgadError: If an image, an annotation or a prediction cannot be read.
     """
     stored = read_predictions(predictions)
-    return list(_judged(source, spread(len(source)), stored, rule))
-
-
-def spread(frames: int, most: int = MOST_FRAMES) -> list[int]:
-    """Chooses frames to judge.
-
-    Args:
-        frames: The number of all frames.
-        most: The largest number of chosen frames.
-
-    Returns:
-        The numbers of the chosen frames, evenly spread.
-    """
-    return [int(place) for place in np.linspace(0, frames - 1, min(frames, most)).round()]
+    return list(_judged(source, spread(len(source), MOST_FRAMES), stored, rule))
 
 
 def read_predictions(folder: Path) -> Callable[[str, tuple[int, int]], list[Lane] | None]:

@@ -10,8 +10,8 @@ from typing import Any, TextIO
 
 import yaml
 
-from lgad_lightning.data.placement import RUN, walk
-from lgad_lightning.errors import LgadError
+from lgad_lightning.data.find_files import RUN, walk
+from lgad_lightning.errors import LgadError, first_line
 
 Curve = list[tuple[int, float]]
 """Optimiser steps and a figure. The figure is NaN if the logged value was not finite."""
@@ -186,7 +186,7 @@ def _read(path: Path, parse: Any) -> Any:
     try:
         return parse(text) if text.strip() else None
     except (ValueError, yaml.YAMLError) as error:
-        raise LgadError(f"{path} is damaged: {str(error).splitlines()[0]}.") from error
+        raise LgadError(f"{path} is damaged: {first_line(error)}.") from error
 
 
 def _flat(node: Any, key: str = "") -> dict[str, Any]:

@@ -10,11 +10,12 @@ import numpy as np
 from typing_extensions import override
 
 from lgad_lightning.data.source import LaneSource
+from lgad_lightning.data.spread import spread
 from lgad_lightning.errors import LgadError
 from lgad_lightning.lanes import Lane
 from lgad_lightning.lanes.lists import check_image_name
-from lgad_lightning.longwork.whole_file import whole_file
-from lgad_lightning.reporting.judging import Rule, compared_rows, culane_rule, spread, target_lanes, tusimple_rule
+from lgad_lightning.longwork.whole_file import write_whole
+from lgad_lightning.reporting.judging import MOST_FRAMES, Rule, compared_rows, culane_rule, target_lanes, tusimple_rule
 
 TESTED = "tested.json"
 """The file in a run's folder that keeps them."""
@@ -100,7 +101,7 @@ def write_tested(path: Path, tested: Tested) -> None:
     """
     source = tested.source
     frames = []
-    for index in spread(len(source)):
+    for index in spread(len(source), MOST_FRAMES):
         size = source.image_size(index)
         lanes = [lane.points.round(_DECIMALS).tolist() for lane in target_lanes(source, index, size)]
         frame = {"name": source.names[index], "size": size, "lanes": lanes, "scenario": source.scenario(index)}
@@ -113,8 +114,7 @@ def write_tested(path: Path, tested: Tested) -> None:
         "rule": tested.rule.settings,
         "frames": frames,
     }
-    with whole_file(path) as part:
-        part.write_text(json.dumps(content), encoding="utf-8")
+    write_whole(path, json.dumps(content))
 
 
 def read_tested(path: Path) -> Tested | str:
@@ -130,10 +130,10 @@ def read_tested(path: Path) -> Tested | str:
         return f"there is no {path}, in which lgad-fit keeps the test frames at its end."
     try:
         return _read(json.loads(path.read_text(encoding="utf-8")), path)
-    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-        return f"{path} is damaged: {error}."
     except LgadError as error:
         return str(error)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        return f"{path} is damaged: {error}."
 
 
 def _read(content: dict[str, Any], path: Path) -> Tested:

@@ -22,7 +22,7 @@ from lgad_lightning.lanes.raster import rasterise
 from lgad_lightning.longwork.locked import locked
 from lgad_lightning.longwork.new_folder import check_new_folder, take_place
 from lgad_lightning.longwork.parallel import map_parallel
-from lgad_lightning.longwork.whole_file import whole_file
+from lgad_lightning.longwork.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ def _write(data: SyntheticData, folder: Path, workers: int | None) -> None:
     for left_over in folder.rglob(".*.part"):  # from a call that was killed
         left_over.unlink()
     manifest = {"identity": data.identity, "version": _VERSION, "parameters": asdict(data)}
-    _replace(folder / MANIFEST, json.dumps(manifest, indent=2).encode())
+    write_whole(folder / MANIFEST, json.dumps(manifest, indent=2))
 
 
 def _repair(data: SyntheticData, root: Path, workers: int | None) -> None:
@@ -196,12 +196,12 @@ def _write_image(data: SyntheticData, folder: Path, item: tuple[Split, int]) -> 
     mask, lines, image = (folder / path for path in _files(data, item))
     if not lines.exists():
         text = "".join(" ".join(f"{x:.7g} {y:.7g}" for x, y in lane.points) + " \n" for lane in lanes.values())
-        _replace(lines, text.encode())
+        write_whole(lines, text)
     if not mask.exists():
-        _replace(mask, cv2.imencode(".png", label, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+        write_whole(mask, cv2.imencode(".png", label, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
     if not image.exists():
         jpeg = cv2.imencode(".jpg", render(scene, data.image_size), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
-        _replace(image, jpeg.tobytes())
+        write_whole(image, jpeg.tobytes())
     return " ".join(str(int((label == slot).any())) for slot in (1, 2, 3, 4))
 
 
@@ -224,9 +224,4 @@ def _lists(data: SyntheticData, bits: Mapping[tuple[Split, int], str]) -> dict[s
 def _write_lists(data: SyntheticData, folder: Path, bits: Mapping[tuple[Split, int], str]) -> None:
     for path, text in _lists(data, bits).items():
         if not (folder / path).exists():
-            _replace(folder / path, text.encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    with whole_file(path) as part:
-        part.write_bytes(content)
+            write_whole(folder / path, text)
