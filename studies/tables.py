@@ -121,8 +121,7 @@ def differences(arm: str, arms: Figures, against: Sequence[str]) -> list[str]:
             continue
         found = compare(arms[arm], arms[other])
         mean = f"**{found.mean:+.3f}**" if found.established and found.seeds > 2 else f"{found.mean:+.3f}"
-        p = f"{found.p:.3f}" if found.p >= 0.0005 else "<0.001"
-        interval = f" [{found.low:+.3f}, {found.high:+.3f}], {p}" if found.seeds > 2 else ""
+        interval = f" [{found.low:+.3f}, {found.high:+.3f}], {found.p_text}" if found.seeds > 2 else ""
         cells.append(mean + interval)
     return cells
 

@@ -74,3 +74,15 @@ def test_arms_without_a_common_seed_are_refused() -> None:
 def test_steps_until_a_figure_is_reached() -> None:
     assert steps_until([75, 150, 225], [0.1, math.nan, 0.6], 0.5) == 225
     assert steps_until([75, 150], [0.1, 0.2], 0.5) is None
+
+
+def test_sums_of_differences_that_are_equal_count_as_equal() -> None:
+    """In floating point, 70.9 - 70.7 is not exactly 0.2. With fractions, p is 12 of 128."""
+    arm = dict(enumerate([70.9, 70.9, 71.5, 71.0, 71.7, 71.1, 71.2]))
+    baseline = dict(enumerate([70.7, 71.0, 71.3, 71.0, 71.3, 70.8, 71.1]))
+    assert compare(arm, baseline).p == pytest.approx(0.09375)
+
+
+def test_p_is_never_shown_as_zero() -> None:
+    found = compare({seed: 0.5 + seed / 100 for seed in range(13)}, dict.fromkeys(range(13), 0.4))
+    assert (found.p_text, found._replace(p=0.25).p_text) == ("<0.001", "0.250")

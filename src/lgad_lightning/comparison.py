@@ -9,8 +9,13 @@ import numpy as np
 
 from lgad_lightning.errors import LgadError
 
+HIGHER_IS_BETTER = (
+    "iou", "existence_accuracy", "f1", "precision", "recall", "tp", "accuracy", "pixel_iou", "image_recall", "image_iou"
+)  # fmt: skip
+"""The figures of which a higher value is better."""
+
 LOWER_IS_BETTER = ("loss", "fp", "fn")
-"""The figures of which a lower value is better."""
+"""The figures of which a lower value is better. Of other figures, such as those of an own metric, neither is known."""
 
 
 class Summary(NamedTuple):
@@ -57,6 +62,11 @@ class Difference(NamedTuple):
         """
         width = self.high - self.low
         return (self.low > 0 or self.high < 0) and (width > 1e-9 * abs(self.mean) or self.p < 0.05)
+
+    @property
+    def p_text(self) -> str:
+        """The p-value for people: three decimals, never `0.000`."""
+        return f"{self.p:.3f}" if self.p >= 0.0005 else "<0.001"
 
 
 def summarise(figures: Sequence[float], level: float = 0.95) -> Summary:
@@ -147,10 +157,11 @@ def _sign_flip_test(differences: Sequence[float]) -> float:
         return 1.0
     from scipy import stats  # as above
 
-    zeros = np.zeros(len(differences))
+    # Rounded, so that sums that are equal count as equal.
+    scaled = np.asarray(differences) / np.abs(differences).max()
     found = stats.permutation_test(
-        (np.asarray(differences), zeros),
-        lambda one, other, axis: np.mean(one - other, axis=axis),
+        (scaled, np.zeros(len(differences))),
+        lambda one, other, axis: np.mean(one - other, axis=axis).round(10),
         permutation_type="samples",
         vectorized=True,
         n_resamples=2**16,  # all of them up to 16 seeds

@@ -221,3 +221,20 @@ def test_four_corners_of_a_lane_are_no_line(turn: int) -> None:
     corners = [[400.0, 700.0], [416.0, 694.0], [603.0, 352.0], [596.0, 350.0]]
     assert not is_open(corners[turn:] + corners[:turn])
     assert is_open([[400.0, 700.0], [450.0, 600.0], [520.0, 470.0], [596.0, 350.0]])
+
+
+@pytest.mark.parametrize(
+    ("parts", "lanes"),
+    [
+        ([[5, 20, 9, 5], [1, 59, 4, 30]], [[[1, 59], [4, 30], [5, 20], [9, 5]]]),  # a car hides the middle of a lane
+        ([[9, 5, 5, 20], [4, 30, 1, 59]], [[[1, 59], [4, 30], [5, 20], [9, 5]]]),
+        ([[1, 59, 4, 20], [60, 59, 50, 20]], [[[1, 59], [4, 20]], [[60, 59], [50, 20]]]),  # beside one another
+    ],
+)
+def test_parts_of_one_annotation_above_one_another_are_one_lane(
+    parts: list[list[float]], lanes: list[Any], tmp_path: Path
+) -> None:
+    content = json.loads(coco("a.png"))
+    content["annotations"] = [content["annotations"][0] | {"segmentation": parts}]
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    assert open_records(tmp_path / "train.json", 4, None).record(0).lanes == lanes

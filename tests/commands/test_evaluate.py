@@ -109,6 +109,13 @@ def test_lists_are_read_as_the_official_evaluator_reads_them(edge_cases, tmp_pat
         assert results["total"][key] == pytest.approx(float(official["printed"][key]), abs=1e-6)
 
 
+def test_images_that_are_listed_twice_are_told(edge_cases, tmp_path, capsys):
+    (tmp_path / "list.txt").write_text("/identical.jpg\n/identical.jpg\n")
+    folders = ("--pred", edge_cases / "pred", "--data", edge_cases / "gt")
+    evaluate(tmp_path, "culane", *folders, "--list", tmp_path / "list.txt", "--workers", 1)
+    assert "1 of 2 images are in the lists before" in capsys.readouterr().err
+
+
 def test_the_default_lists_are_the_test_splits(data, tmp_path, capsys):
     results, rows = evaluate(tmp_path, "culane", "--pred", tmp_path / "pred", "--data", data, "--workers", 1)
     assert list(results["scenarios"]) == ["normal", "cross"]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lgad_lightning.commands import loggers
 from lgad_lightning.commands.loggers import NeverFails, Wandb, has_wandb_key, is_reachable, wandb_logger
@@ -129,3 +130,18 @@ def test_a_server_is_reachable_directly_or_by_its_proxy(monkeypatch: pytest.Monk
     assert not is_reachable("http://wandb.invalid")
     monkeypatch.delenv("http_proxy")
     assert not is_reachable(address)
+
+
+def test_an_upload_that_fails_does_not_end_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    logger = Wandb(save_dir=tmp_path, offline=False, log_model="all")
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(logger, "_scan_and_log_checkpoints", full)
+    logger.after_save_checkpoint(ModelCheckpoint())
+    assert logger.given_up
+
+
+def test_checkpoints_of_a_run_that_stays_offline_are_not_uploaded(tmp_path: Path) -> None:
+    assert wandb_logger(tmp_path / "run" / "student", log_model="all")._offline

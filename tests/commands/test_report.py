@@ -48,8 +48,40 @@ def test_a_narrow_terminal_shows_the_whole_name_of_an_arm(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     main([*runs, "--table"])
-    cells = [line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    printed = capsys.readouterr().out
+    cells = [line.split("│")[1].strip() for line in printed.splitlines() if line.startswith("│")]
     assert "distillation=lgad" in "".join(cells)
+
+
+@pytest.mark.parametrize("figure", ["iou", "existence_accuracy", "tp"])
+def test_arms_can_be_told_apart_whatever_is_compared(
+    figure: str, make: Make, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, scores in {"none": (33000.0, 35000.0), "lgad": (33500.0, 34500.0)}.items():
+        for seed, score in enumerate(scores):
+            path = make(f"{name}{seed}", 0.5, seed=seed, distillation=name) / "metrics.json"
+            content = json.loads(path.read_text())
+            content["total"] = {"f1": 0.5, figure: score if figure == "tp" else score / 1e5}
+            content["pixels"] = {}
+            path.write_text(json.dumps(content))
+    main(
+        [str(path.parent) for path in sorted(make("x", None).parent.rglob("metrics.json"))]
+        + ["--table", "--figure", figure]
+    )
+    printed = capsys.readouterr().out
+    assert figure in printed
+    assert "…" not in printed
+    starts = [line.split("│")[1].strip() for line in printed.splitlines() if line.startswith("│")]
+    assert any(start.startswith("distillation=") for start in starts)
+
+
+def test_the_number_of_pairs_is_told(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [make(f"none{seed}", 0.5 + seed / 100, seed=seed, distillation="none") for seed in (1, 2, 3)]
+    runs += [make(f"lgad{seed}", 0.6 + seed / 90, seed=seed, distillation="lgad") for seed in (2, 3, 4)]
+    main([*map(str, runs), "--table", "--csv", str(tmp_path / "table.csv")])
+    assert "(2 pairs)" in capsys.readouterr().out
+    assert [row["pairs"] for row in csv.DictReader((tmp_path / "table.csv").open())] == ["", "2"]
 
 
 def test_what_is_not_defined_is_left_out_and_said(

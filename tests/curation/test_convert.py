@@ -16,6 +16,7 @@ from lgad_lightning.curation.check import check_data
 from lgad_lightning.curation.convert import _LISTS, Target, convert
 from lgad_lightning.curation.layouts import open_data
 from lgad_lightning.data import CULaneDataModule, LaneDataModule, LaneFolderDataModule, TuSimpleDataModule
+from lgad_lightning.data.culane import CULaneSource
 from lgad_lightning.data.source import SPLITS
 from lgad_lightning.data.synthetic import SyntheticData, generate
 from lgad_lightning.errors import LgadError
@@ -267,3 +268,35 @@ def test_masks_for_only_one_of_two_splits_with_a_common_folder_are_refused(tmp_p
     with pytest.raises(LgadError, match="Of train and val, only one has masks"):
         convert(own, tmp_path / "out", "culane", workers=0)
     assert convert(own, tmp_path / "out", "folder", workers=0) == dict.fromkeys(SPLITS, 1)
+
+
+class CutSource(CULaneSource):
+    def image(self, index: int, reduce: bool = False) -> Any:
+        return super().image(index, reduce)[20:]
+
+
+class CutDataModule(CULaneDataModule):
+    def source(self, split: Any) -> CutSource:
+        return CutSource(self.root, split)
+
+
+def test_images_read_in_ones_own_way_are_refused(roads: Path, tmp_path: Path) -> None:
+    with pytest.raises(LgadError, match="CutSource reads images in its own way"):
+        convert(CutDataModule(roads), tmp_path / "out", "folder", workers=0)
+
+
+def test_lanes_that_were_taken_away_do_not_come_back_from_an_interrupted_conversion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for split in ("train", "val", "test"):
+        own(tmp_path / "own", f"{split}/images/0.png", 1, "5 700 40 100\n")
+        (tmp_path / "own" / split / "masks").mkdir()
+        cv2.imwrite(str(tmp_path / "own" / split / "masks/0.png"), np.eye(720, 1280, dtype=np.uint8))
+    with monkeypatch.context() as patch:
+        patch.setitem(_LISTS, "folder", interrupted_after(_LISTS["folder"], "train"))
+        with pytest.raises(KeyboardInterrupt):
+            convert(open_data(tmp_path / "own"), tmp_path / "out", "folder", workers=0)
+    for path in (tmp_path / "own").rglob("*.lines.txt"):
+        path.unlink()
+    convert(open_data(tmp_path / "own"), tmp_path / "out", "folder", workers=0)
+    assert not list((tmp_path / "out").rglob("*.lines.txt"))

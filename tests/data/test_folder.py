@@ -169,3 +169,41 @@ def test_a_folder_that_cannot_be_read_is_told(lines: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(LgadError, match="deep cannot be read: Permission denied"):
         module(lines).source("train")
+
+
+@pytest.mark.parametrize(
+    "options", [{"files": {"train": "a.json"}, "split": "0.8/0.1/0.1"}, {"categories": "lane"}, {"categories": []}]
+)
+def test_settings_that_would_be_ignored_are_refused(lines: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(LgadError, match=r"files and split both|categories must be a list"):
+        module(lines, **options)
+
+
+def test_categories_may_be_numbers(lines: Path) -> None:
+    assert module(lines, categories=[1]).categories == ["1"]
+
+
+def test_hidden_files_are_no_annotations(lines: Path) -> None:
+    record = {"image": "train/b.png", "lanes": LANES}
+    (lines / "a.jsonl").write_text("".join(f"{json.dumps(record)}\n" for _ in range(1)))
+    (lines / "._a.jsonl").write_bytes(b"\0\5\x16\7")  # macOS leaves such files on other disks
+    assert module(lines, split="1/0/0").open("train").names[0] == "train/b.png"
+
+
+def test_folders_that_cannot_be_entered_hide_nothing(lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`lost+found`, if the data are the root of a disk."""
+    (lines / "lost+found").mkdir()
+    stat = Path.stat
+
+    def refused(path: Path, **options: Any) -> os.stat_result:
+        if "lost+found" in path.parts[:-1]:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    assert len(module(lines).open("train")) == 2
+
+
+def test_an_index_of_the_users_own_does_not_make_data_packed(lines: Path) -> None:
+    (lines / "train" / "index.json").write_text('{"images": []}')
+    assert module(lines).packed is None

@@ -86,11 +86,12 @@ def test_random_masks_are_read_or_refused(
     read_or_refuse(path, table)
 
 
-@pytest.mark.parametrize("colours", ["no colours", "equal colours", "few colours"])
+@pytest.mark.parametrize("colours", ["no colours", "equal colours", "few colours", "too few colours"])
 def test_the_numbers_of_a_palette_are_the_values(colours: str, tmp_path: Path) -> None:
     """Its colours may be equal: some programs leave them all black, or draw all lanes in one colour."""
     numbers = np.arange(54, dtype=np.uint8).reshape(SIZE) % 3
     palette = {"no colours": bytes(768), "equal colours": bytes(3) + b"\xff" * 765, "few colours": bytes(range(9))}
+    palette["too few colours"] = bytes(range(6))  # Pillow writes and reads such files
     head = SOUND[12:25] + b"\3" + SOUND[26:29]
     chunks = [(13, head), (len(palette[colours]), b"PLTE" + palette[colours])]
     content = b"".join(struct.pack(">I", size) + chunk + struct.pack(">I", zlib.crc32(chunk)) for size, chunk in chunks)

@@ -47,3 +47,16 @@ def test_nothing_found_and_nothing_there_is_undefined() -> None:
     assert metric.results()["total"] == {
         "f1": 0.0, "precision": -1.0, "recall": -1.0, "pixel_iou": 0.0, "image_recall": 0.0, "image_iou": 0.0
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("preds", "message"),
+    [
+        (torch.zeros(2, 1, 4, 4, dtype=torch.long), "one shape"),
+        (torch.zeros(2, 4, 5, dtype=torch.long), "one shape"),
+        (torch.full((2, 4, 4), 0.2), "expected classes"),
+    ],
+)
+def test_shapes_and_probabilities_that_would_give_a_wrong_figure_are_refused(preds: torch.Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PixelF1().update(preds, torch.zeros(2, 4, 4, dtype=torch.long), images=["a.jpg", "b.jpg"])

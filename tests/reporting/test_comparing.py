@@ -1,4 +1,5 @@
 import pytest
+import yaml
 
 from lgad_lightning.errors import LgadError
 from lgad_lightning.reporting.arms import Arm, group_runs
@@ -75,3 +76,29 @@ def test_validations_that_are_not_defined_reach_nothing(make: Make) -> None:
     curves = {"none": {4: float("nan"), 9: 0.4, 19: -1.0}, "lgad": {4: 0.3, 9: float("inf"), 19: 0.5}}
     arms = group_runs([read_run(make(name, 0.5, distillation=name, curve=curve)) for name, curve in curves.items()])
     assert [result.steps for result in compare_arms(arms, "f1").results] == [10, 20]
+
+
+def test_of_a_figure_of_ones_own_it_is_not_known_when_it_is_reached(make: Make) -> None:
+    """A lateral error is better if it is lower."""
+    runs = []
+    for name, curve in {"none": {9: 0.9, 19: 0.2}, "lgad": {9: 0.8, 19: 0.1}}.items():
+        folder = make(name, curve[19], distillation=name, curve=curve)
+        for path in (folder / "metrics.json", folder / "student/version_0/metrics.csv"):
+            path.write_text(path.read_text().replace("f1", "lateral_error"))
+        runs.append(read_run(folder))
+    assert [result.steps for result in compare_arms(group_runs(runs), "lateral_error").results] == [None, None]
+
+
+def test_figures_of_label_maps_are_not_compared_between_other_label_maps(make: Make) -> None:
+    runs = []
+    for name, size in (("small", [80, 208]), ("large", [160, 416])):
+        folder = make(name, 0.5, network=name)
+        path = folder / ".hydra" / "config.yaml"
+        config = yaml.safe_load(path.read_text())
+        config["data"]["input_size"] = size
+        path.write_text(yaml.safe_dump(config))
+        runs.append(read_run(folder))
+    arms = group_runs(runs)
+    with pytest.raises(LgadError, match=r"data\.input_size is \[80, 208\] in the one"):
+        compare_arms(arms, "iou")
+    assert compare_arms(arms, "f1").results[1].difference is not None

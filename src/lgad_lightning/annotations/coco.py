@@ -1,6 +1,7 @@
 """Reads COCO's JSON: one file for many images, `{"images", "annotations", "categories"}`."""
 
 from collections.abc import Collection, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -140,4 +141,13 @@ def _lines(segmentation: Any, where: str) -> list[Polyline]:
         )
     check_number(segmentation, where)
     parts = [flat_polyline(part, where) for part in segmentation]
-    return [points if is_open(points) else middle_of_polygon(points, where) for points in parts]
+    return _joined([points if is_open(points) else middle_of_polygon(points, where) for points in parts])
+
+
+def _joined(parts: list[Polyline]) -> list[Polyline]:
+    """Joins parts that lie above one another: a lane that a car interrupts. Other parts stay lanes of their own."""
+    upward = [part if part[0][1] >= part[-1][1] else part[::-1] for part in parts if part]
+    upward.sort(key=lambda part: -part[0][1])
+    if len(upward) < 2 or any(below[-1][1] < above[0][1] for below, above in pairwise(upward)):
+        return parts
+    return [[point for part in upward for point in part]]

@@ -4,12 +4,8 @@ from typing import Any
 from lightning.pytorch.callbacks import ModelCheckpoint
 from typing_extensions import override
 
-from lgad_lightning.comparison import LOWER_IS_BETTER
+from lgad_lightning.comparison import HIGHER_IS_BETTER, LOWER_IS_BETTER
 from lgad_lightning.errors import LgadError
-
-HIGHER = (
-    "iou", "existence_accuracy", "f1", "precision", "recall", "tp", "accuracy", "pixel_iou", "image_recall", "image_iou"
-)  # fmt: skip
 
 _PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
@@ -66,10 +62,10 @@ def is_better_high(monitor: str) -> bool:
         (True, False)
     """
     split, _, figure = monitor.partition("/")
-    if split != "val" or figure not in LOWER_IS_BETTER + HIGHER:
-        known = ", ".join(f"val/{name}" for name in HIGHER + LOWER_IS_BETTER)
+    if split != "val" or figure not in HIGHER_IS_BETTER + LOWER_IS_BETTER:
+        known = ", ".join(f"val/{name}" for name in HIGHER_IS_BETTER + LOWER_IS_BETTER)
         raise LgadError(f"monitor={monitor} is not a figure of the validation: choose one of {known}.")
-    return figure in HIGHER
+    return figure in HIGHER_IS_BETTER
 
 
 def best_checkpoint(dirpath: str, monitor: str) -> RunCheckpoint:

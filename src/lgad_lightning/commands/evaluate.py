@@ -275,6 +275,10 @@ def _warn(names: Sequence[str], images: Sequence[_Image], options: argparse.Name
             )
         if missing:
             _print_warning(f"{missing} of {len(images)} {kind} files are missing in {folder}: taken as without lanes.")
+    if repeated := len(names) - len(set(names)):
+        _print_warning(
+            f"{repeated} of {len(names)} images are in the lists before: by the official rule they count again."
+        )
     odd = [image.odd_line for image in images if image.odd_line]
     if odd:
         _print_warning(f"{len(odd)} images have lines that are read in part only, the first: {odd[0]}")

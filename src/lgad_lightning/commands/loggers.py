@@ -54,6 +54,10 @@ class NeverFails(Logger):
         self.attempt(super().log_hyperparams, params, *args)  # type: ignore[safe-super]
 
     @override
+    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+        self.attempt(super().after_save_checkpoint, checkpoint_callback)
+
+    @override
     def finalize(self, status: str = "success") -> None:
         self.attempt(super().finalize, status)
 
@@ -86,7 +90,8 @@ def wandb_logger(
     Args:
         save_dir: Folder for wandb's files.
         offline: Whether to keep everything in `save_dir` (`wandb sync` uploads it later). None: offline if no API key
-            is configured, because wandb would ask for one, or if its server cannot be reached.
+            is configured, because wandb would ask for one, or if its server cannot be reached. Then `log_model` has no
+            effect.
         group: The group that the run belongs to. None: the sweep's folder, for jobs of a sweep.
         kwargs: Further arguments of `lightning.pytorch.loggers.WandbLogger`, and of `wandb.init`.
 
@@ -98,6 +103,8 @@ def wandb_logger(
     folder = Path(save_dir)
     if offline is None:
         offline = _stays_offline(folder.parent)
+        if offline:
+            kwargs.pop("log_model", None)  # Lightning refuses to keep checkpoints for an upload
     folder.mkdir(parents=True, exist_ok=True)
     times = {"init_timeout": PATIENCE, "finish_timeout": PATIENCE}
     known: dict[str, Any] = {name: time for name, time in times.items() if name in wandb.Settings.model_fields}

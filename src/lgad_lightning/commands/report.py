@@ -31,7 +31,7 @@ from lgad_lightning.reporting.tested import TESTED, read_tested
 
 _HEADER = (
     "arm", "seeds", "not complete", "mean", "deviation", "low", "high", "difference", "difference low",
-    "difference high", "p", "established", "steps",
+    "difference high", "p", "established", "pairs", "steps",
 )  # fmt: skip
 _KEYS = ("figure", "baseline", "arms")
 
@@ -119,22 +119,27 @@ def comparison_table(comparison: Comparison) -> Table:
     caption = (
         "[95 % interval]; *: it excludes zero; p: exact sign-flip test; steps: until the baseline's best validation"
     )
-    table = Table("arm", "seeds", f"{comparison.figure} (deviation)", "difference", "p", "steps", caption=caption)
+    columns = ("arm", "seeds", "mean (deviation)", "difference", "p", "steps")
+    table = Table(*columns, title=comparison.figure, caption=caption)
     table.columns[0].overflow = "fold"  # an override has no blanks to wrap at
+    table.columns[0].min_width = min(16, max(len(result.arm.name) for result in comparison.results))
     for column in table.columns[1:]:
         column.no_wrap = True
     for result in comparison.results:
         summary, difference = result.summary, result.difference
         figure = told = p = ""
+        form = ".3f" if summary is None or abs(summary.mean) < 1000 else ".1f"  # of numbers of lanes
         if summary is not None:
-            figure = f"{summary.mean:.3f}"
+            figure = f"{summary.mean:{form}}"
         if summary is not None and summary.seeds > 1:
-            figure += f" ({summary.deviation:.3f})\n[{summary.low:.3f}, {summary.high:.3f}]"
+            figure += f" ({summary.deviation:{form}})\n[{summary.low:{form}}, {summary.high:{form}}]"
         if difference is not None:
-            told = f"{difference.mean:+.3f}" + " *" * difference.established
+            told = f"{difference.mean:+{form}}" + " *" * difference.established
+        if difference is not None and summary is not None and difference.seeds < summary.seeds:
+            told += f" ({difference.seeds} pair{'s' * (difference.seeds > 1)})"
         if difference is not None and difference.seeds > 1:
-            told += f"\n[{difference.low:+.3f}, {difference.high:+.3f}]"
-            p = f"{difference.p:.3f}"
+            told += f"\n[{difference.low:+{form}}, {difference.high:+{form}}]"
+            p = difference.p_text
         steps = "-" if result.steps is None else f"{result.steps:,}"
         table.add_row(result.arm.name, result.seeds, figure, told, p, steps)
     return table
@@ -146,9 +151,10 @@ def row(result: ArmResult) -> dict[str, Any]:
     values = [result.arm.name, 0 if summary is None else summary.seeds, len(result.arm.others)]
     values += [""] * 4 if summary is None else [summary.mean, summary.deviation, summary.low, summary.high]
     if difference is None:
-        values += [""] * 5
+        values += [""] * 6
     else:
         values += [difference.mean, difference.low, difference.high, difference.p, difference.established]
+        values.append(difference.seeds)
     values.append("" if result.steps is None else result.steps)
     blank = ["" if isinstance(value, float) and math.isnan(value) else value for value in values]
     return dict(zip(_HEADER, blank, strict=True))

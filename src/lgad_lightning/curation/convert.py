@@ -61,7 +61,8 @@ def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | Non
         The number of images by split.
 
     Raises:
-        LgadError: If the folder is in use, if no split can be opened, if two images would have the same name or an
+        LgadError: If the folder is in use, if no split can be opened, if the data set reads images in its own way, if
+            two images would have the same name or an
             image would not be found by its name, or if a file cannot be read or written.
     """
     if module.packed:
@@ -70,7 +71,13 @@ def convert(module: LaneDataModule, folder: Path, to: Target, workers: int | Non
     check_new_folder(folder)
     sources = dict(_sources(module))
     settings = (module.root.resolve(), type(module).__name__, f"{module.num_slots}{module.reading}")
-    contents = " ".join([*map(str, settings), *(source.fingerprint() for source in sources.values())])
+    for source in sources.values():
+        if type(source).image is not LaneSource.image:
+            raise LgadError(
+                f"{type(source).__name__} reads images in its own way, so their files may not fit the lanes: pack it "
+                "(lgad-data pack), which keeps the images as they are read."
+            )
+    contents = " ".join([*map(str, settings), *(f"{one.fingerprint()} {one.traced}" for one in sources.values())])
     digest = hashlib.sha256(contents.encode(errors="surrogatepass")).hexdigest()[:12]
     partly = folder.with_name(f".{folder.name}.{to}.{digest}.partly")
     try:

@@ -58,6 +58,7 @@ def pack(module: LaneDataModule, folder: Path, workers: int | None = None) -> No
                     "num_slots": source.num_slots,
                     "stroke": source.stroke,
                     "reading": module.reading,
+                    "traced": source.traced,
                     "fingerprint": source.fingerprint(),
                 }
                 _pack_split(source, json.dumps(facts), partly / split, f"Packing {split}", workers)

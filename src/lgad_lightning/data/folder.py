@@ -60,7 +60,7 @@ class LaneFolderDataModule(LaneDataModule):
         options: The other arguments of `LaneDataModule`.
 
     Raises:
-        LgadError: If a setting is out of its range.
+        LgadError: If a setting is out of its range, or if both `files` and `split` are given.
 
     Example:
         >>> LaneFolderDataModule("my_roads", num_slots=2, input_size=(256, 512)).num_classes
@@ -91,6 +91,10 @@ class LaneFolderDataModule(LaneDataModule):
         super().__init__(root, num_slots=num_slots, **options)
         if unknown := set(files or {}) - set(SPLITS):
             raise LgadError(f"files has {sorted(unknown)}; the splits are {', '.join(SPLITS)}.")
+        if files and split is not None:
+            raise LgadError("files and split both define the splits: give one of them.")
+        if categories is not None and (isinstance(categories, str) or not categories):
+            raise LgadError(f"categories must be a list of labels, like [lane], not {categories!r}.")
         if mask_values is not None:
             check_mask_values(mask_values, num_slots)
         self.stroke = stroke
@@ -98,7 +102,7 @@ class LaneFolderDataModule(LaneDataModule):
         self.shares = None if split is None else read_shares(split)
         self.annotations = annotations
         self.mask_values = mask_values
-        self.categories = categories
+        self.categories = None if categories is None else [str(label) for label in categories]
 
     def source(self, split: Split) -> LaneSource:
         """The images and lanes of a split."""
@@ -158,7 +162,7 @@ class LaneFolderDataModule(LaneDataModule):
 
     def _record_files(self) -> list[Path]:
         """The files at the root that hold the lanes of many images."""
-        paths = sorted(path for path in self.root.iterdir() if path.is_file())
+        paths = sorted(path for path in self.root.iterdir() if path.is_file() and path.name[0] != ".")
         images = {path.stem for path in paths if path.suffix.lower() in IMAGES}  # labelme's files lie beside these
         ours = [path for path in paths if path.suffix in RECORDS and not path.name.endswith(".lines.json")]
         return [path for path in ours if path.stem not in images]

@@ -131,8 +131,10 @@ def _numbered(content: bytes) -> bytes:
         return content
     (length,) = struct.unpack(">I", content[place - 4 : place])
     end = place + 4 + length
-    greys = b"PLTE" + bytes(entry // 3 for entry in range(min(length, 768)))
-    return content[:place] + greys + struct.pack(">I", zlib.crc32(greys)) + content[end + 4 :]
+    # For all numbers of this depth, because a palette may be too short, and numbers beyond it would become 0.
+    greys = b"PLTE" + bytes(entry // 3 for entry in range(3 << min(content[24], 8)))
+    chunk = struct.pack(">I", len(greys) - 4) + greys + struct.pack(">I", zlib.crc32(greys))
+    return content[: place - 4] + chunk + content[end + 4 :]
 
 
 def _colour(text: str) -> int:

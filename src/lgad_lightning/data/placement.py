@@ -1,6 +1,7 @@
 """Finds the places of the annotations of images."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from os.path import isfile
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -91,7 +92,8 @@ def find_placement(
             placement = Placement(suffix, *place)
             if placement.folder is None and suffix.lower() in IMAGES:
                 continue  # beside an image lies another image
-            if count := sum(placement.path(root, name).is_file() for name in sample):
+            # os.path, because Path.is_file fails in folders that cannot be entered, such as lost+found.
+            if count := sum(isfile(placement.path(root, name)) for name in sample):  # noqa: PTH113
                 hits[placement] = count
     folders = dict.fromkeys(placement.folder for placement in hits)
     if len(folders) > 1 and None not in folders:
@@ -114,4 +116,4 @@ def _places(root: Path, sample: Sequence[str]) -> Iterator[tuple[str | None, boo
 
 
 def _folders(place: Path) -> list[Path]:
-    return sorted(path for path in place.iterdir() if path.is_dir() and may_hold_data(path))
+    return sorted(path for path in place.iterdir() if path.is_dir() and may_hold_data(path)) if place.is_dir() else []

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from os.path import isfile
 from pathlib import Path
 from typing import Any, overload
 
@@ -24,7 +25,8 @@ SCORED = "scored"
 
 def is_packed(root: Path) -> bool:
     """Whether a folder holds what `pack` writes."""
-    return any((root / split / INDEX).is_file() for split in SPLITS)
+    indices = [root / split / INDEX for split in SPLITS]
+    return any(isfile(path) and b'"chunks"' in path.read_bytes() for path in indices)  # noqa: PTH113
 
 
 class StreamSource(LaneSource):
@@ -49,7 +51,10 @@ class StreamSource(LaneSource):
             self._count = len(self._items)
         except (OSError, ValueError, RuntimeError) as error:
             raise LgadError(f"{url} holds no packed lanes: {error}") from error
-        self.facts: dict[str, Any] = json.loads(self.item(0)["facts"])
+        first = self.item(0)
+        if not isinstance(first, dict) or "facts" not in first:
+            raise LgadError(f"{url} holds no packed lanes: its chunks are not from lgad-data pack.")
+        self.facts: dict[str, Any] = json.loads(first["facts"])
         packer, packed_slots = self.facts["module"], self.facts["num_slots"]
         if readers is not None and packer not in readers:
             raise LgadError(f"{url} was packed by {packer}: read it with that, not with {readers[0]}.")
@@ -57,6 +62,7 @@ class StreamSource(LaneSource):
             raise LgadError(f"{url} was packed with {packed_slots} lane slots; num_slots is {num_slots}.")
         super().__init__(Path(url), _Names(self), packed_slots)
         self.stroke = self.facts["stroke"]
+        self.traced = self.facts.get("traced", False)  # data that were packed before do not say it
 
     def __len__(self) -> int:
         return self._count

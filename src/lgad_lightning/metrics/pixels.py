@@ -43,7 +43,16 @@ class PixelF1(LaneMetric):
             target: `(B, H, W)` annotated classes, 255 where ignored.
             images: A unique name for each image. An image with the same name is not counted again.
             scenarios: The category of each image. None: only the total is reported.
+
+        Raises:
+            ValueError: If `preds` and `target` are not both `(B, H, W)`, or if `preds` holds no classes but
+                probabilities.
         """
+        if preds.ndim != 3 or preds.shape != target.shape:
+            shapes = f"{tuple(preds.shape)} and {tuple(target.shape)}"
+            raise ValueError(f"expected preds and target of one shape (B, H, W), got {shapes}")
+        if preds.is_floating_point() and (preds % 1).any():
+            raise ValueError("expected classes as preds, got fractions: take the argmax of logits or probabilities")
         counted, lane, truth = target != IGNORE_INDEX, preds > 0, target > 0
         parts = (lane & truth & counted, lane & ~truth & counted, ~lane & truth & counted)
         counts = zip(*(part.flatten(1).sum(dim=1).tolist() for part in parts), strict=True)

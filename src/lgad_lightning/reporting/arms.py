@@ -37,7 +37,8 @@ _OF_A_TEST_OF_PIXELS = ("data.input_size", "data.crop_top", "data.stroke")
 UNDEFINED = -1
 """The value of a figure that a test does not define, such as F1 without lanes. TuSimple's FP may be below zero, too."""
 
-_BESIDE_THE_PROTOCOL = ("iou", "existence_accuracy")
+OF_LABEL_MAPS = ("iou", "existence_accuracy")
+"""Figures that every student has beside those of its protocol: of the label maps at the size of the network's input."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,25 @@ def check_comparable(runs: Sequence[Run]) -> None:
             raise LgadError(f"{runs[0].folder} and {run.folder} cannot be compared: {reason}.")
 
 
+def check_same_label_maps(runs: Sequence[Run]) -> None:
+    """Refuses runs whose students have other label maps to predict, for a comparison by a figure of `OF_LABEL_MAPS`.
+
+    Args:
+        runs: Complete runs.
+
+    Raises:
+        LgadError: If the size, the crop, the stroke or the number of slots differs. The message says in what.
+    """
+    for run in runs[1:]:
+        for key in _changed(runs[0], run):
+            if key in (*_OF_A_TEST_OF_PIXELS, "data.num_slots"):
+                told = _both(key, runs[0].config.get(key), run.config.get(key))
+                raise LgadError(
+                    f"{runs[0].folder} and {run.folder} cannot be compared by {' or '.join(OF_LABEL_MAPS)}, which "
+                    f"depend on the label maps: {told}. Other figures can be compared."
+                )
+
+
 def _difference(first: Run, run: Run) -> str:
     """Says why the figures of two runs cannot be compared. Empty if they can."""
     if first.data.get("identity") != run.data.get("identity"):
@@ -151,7 +171,7 @@ def _changes_nothing(key: str) -> bool:
 
 
 def _protocol(run: Run) -> set[str]:
-    return {name for name in run.figures if "/" not in name and name not in _BESIDE_THE_PROTOCOL}
+    return {name for name in run.figures if "/" not in name and name not in OF_LABEL_MAPS}
 
 
 def _identity(run: Run) -> str:

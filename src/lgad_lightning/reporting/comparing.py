@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lgad_lightning.comparison import (
+    HIGHER_IS_BETTER,
     LOWER_IS_BETTER,
     Difference,
     Summary,
@@ -14,7 +15,7 @@ from lgad_lightning.comparison import (
     summarise,
 )
 from lgad_lightning.errors import LgadError
-from lgad_lightning.reporting.arms import UNDEFINED, Arm
+from lgad_lightning.reporting.arms import OF_LABEL_MAPS, UNDEFINED, Arm, check_same_label_maps
 from lgad_lightning.reporting.run import Run
 
 
@@ -28,7 +29,7 @@ class ArmResult:
         difference: Difference to the baseline, seed by seed. None for the baseline, or without a seed in common.
         scenarios: The mean difference to the baseline in each scenario.
         steps: The median of the steps after which it first reaches the baseline's best validation figure. None if most
-            of its seeds never reach it.
+            of its seeds never reach it, or if it is not known whether higher or lower values are better.
     """
 
     arm: Arm
@@ -69,8 +70,8 @@ def compare_arms(arms: Sequence[Arm], figure: str, baseline: str | None = None) 
             the figure.
 
     Raises:
-        LgadError: If no run has the figure, if it is not defined for any run, or if `baseline` does not name a single
-            arm.
+        LgadError: If no run has the figure, if it is not defined for any run, if `baseline` does not name a single
+            arm, or if the figure is one of label maps and these differ (see `check_same_label_maps`).
     """
     known = dict.fromkeys(name for arm in arms for run in arm.runs.values() for name in run.figures)
     if not known:
@@ -79,6 +80,8 @@ def compare_arms(arms: Sequence[Arm], figure: str, baseline: str | None = None) 
         raise LgadError(f"No run has the figure {figure}: choose one of {', '.join(known)}.")
     if not any(arm.figures(figure) for arm in arms):
         raise LgadError(f"{figure} is not defined for any of these runs: their tests have no such lanes.")
+    if figure in OF_LABEL_MAPS:
+        check_same_label_maps([run for arm in arms for run in arm.runs.values()])
     base = _baseline(arms, figure, baseline)
     scenarios = sorted({name for name in known if name.endswith(f"/{figure}")})
     results = []
@@ -115,7 +118,10 @@ def _baseline(arms: Sequence[Arm], figure: str, name: str | None) -> Arm:
 
 
 def _steps(arm: Arm, base: Arm, figure: str) -> int | None:
-    sign = -1 if figure.rpartition("/")[2] in LOWER_IS_BETTER else 1
+    name = figure.rpartition("/")[2]
+    if name not in HIGHER_IS_BETTER + LOWER_IS_BETTER:
+        return None
+    sign = -1 if name in LOWER_IS_BETTER else 1
     found: list[int | None] = []
     for seed in arm.runs.keys() & base.runs.keys():
         curve, reference = (_validations(one.runs[seed], figure) for one in (arm, base))

@@ -65,8 +65,10 @@ def _row(result: ArmResult) -> dict[str, str]:
             row |= {"deviation": shown(summary.deviation), "interval": f"{summary.low:.4f} to {summary.high:.4f}"}
     if difference is not None:
         row["difference"] = f"{difference.mean:+.4f}" + " *" * difference.established
+        if summary is not None and difference.seeds < summary.seeds:
+            row["seeds"] += f", {difference.seeds} of them paired"
         if difference.seeds > 1:
-            row |= {"its interval": f"{difference.low:+.4f} to {difference.high:+.4f}", "p": f"{difference.p:.3f}"}
+            row |= {"its interval": f"{difference.low:+.4f} to {difference.high:+.4f}", "p": difference.p_text}
     return row | {"steps": "-" if result.steps is None else f"{result.steps:,}"}
 
 
@@ -95,8 +97,9 @@ def _differences(others: list[ArmResult], name: str) -> list[Chart]:
 
 
 def _scenario_differences(others: list[ArmResult], name: str) -> list[Chart]:
+    names = dict.fromkeys(scenario for result in others for scenario in result.scenarios)
     series = [
-        Series(result.arm.name, list(result.scenarios), list(result.scenarios.values()))
+        Series(result.arm.name, list(names), [result.scenarios.get(name) for name in names])
         for result in others
         if result.scenarios
     ]
