@@ -57,7 +57,10 @@ def write_whole(path: Path, content: str | bytes) -> None:
         content: A text is written in UTF-8.
     """
     with whole_file(path) as part:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        if isinstance(content, str):
+            part.write_text(content, encoding="utf-8")
+        else:
+            part.write_bytes(content)
 
 
 def copy_whole(source: Path, target: Path) -> None:
